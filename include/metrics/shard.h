@@ -1,0 +1,92 @@
+/* The cells that the data plane counts in: every cell has one writing thread, readers sum them (metrics/totals.h).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_METRICS_SHARD_H
+#define SERIN_METRICS_SHARD_H
+
+#include "metrics/hist.h"
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum metric_role { ROLE_STABLE, ROLE_CANARY, ROLE_COUNT };
+
+/* Why a request went to its version. */
+enum metric_assigned { ASSIGNED_WEIGHT, ASSIGNED_STICKY, ASSIGNED_HEADER, ASSIGNED_COOKIE, ASSIGNED_COUNT };
+
+/* How an attempt on a version failed. REASON_5XX: it answered so by itself. */
+enum metric_reason {
+    REASON_CONNECT,   /* no connection: refused, unreachable, connect timeout counts as timeout */
+    REASON_TIMEOUT,   /* connect, response head or response body too late */
+    REASON_RESET,     /* closed or reset before the response was whole */
+    REASON_MALFORMED, /* an answer that is not HTTP */
+    REASON_REFUSED,   /* not even tried: no endpoint, a limit */
+    REASON_5XX,
+    REASON_COUNT
+};
+
+/* How a client failed (serin_client_errors_total). */
+enum metric_client_error {
+    CLIENT_ERROR_BAD_REQUEST, /* refused by the parser */
+    CLIENT_ERROR_TIMEOUT,     /* head or body too slow */
+    CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
+    CLIENT_ERROR_NO_ROUTE,
+    CLIENT_ERROR_LIMIT,       /* connection limit */
+    CLIENT_ERROR_COUNT
+};
+
+/* Known status codes have a cell each; the others share one per class. */
+#define CODE_CELLS 80
+extern const uint8_t code_cell_table[600];
+
+/* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
+static inline unsigned code_cell(unsigned status)
+{
+    return code_cell_table[status < 600 ? status : 599];
+}
+
+typedef _Atomic uint64_t metric_cell;
+
+/* One version of one route, one worker. */
+struct variant_cells {
+    metric_cell requests[ROLE_COUNT][ASSIGNED_COUNT][CODE_CELLS];
+    metric_cell errors[ROLE_COUNT][REASON_COUNT];
+    /* What the judge reads: first attempts that were not forced by header or cookie (metrics/totals.h). */
+    metric_cell judged[ROLE_COUNT], judged_failed[ROLE_COUNT], judged_client_errors[ROLE_COUNT];
+    metric_cell inflight; /* gauge: up and down by the same worker */
+    struct hist duration[ROLE_COUNT];
+};
+
+/* One route, one worker: what clients saw. */
+struct route_cells {
+    metric_cell responses[CODE_CELLS];
+    metric_cell retries_ok, retries_failed;
+};
+
+/* One listener, one worker. */
+struct listener_cells {
+    metric_cell connections; /* accepted so far */
+    metric_cell open;        /* gauge */
+};
+
+/* One worker, of no route. */
+struct worker_cells {
+    metric_cell client_errors[CLIENT_ERROR_COUNT];
+    metric_cell accept_pauses; /* times that accepting stopped for want of descriptors */
+};
+
+/* Adds to a cell that this thread alone writes. */
+static inline void cell_add(metric_cell *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void cell_sub(metric_cell *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n, memory_order_relaxed);
+}
+
+static inline uint64_t cell_read(const metric_cell *c)
+{
+    return atomic_load_explicit((metric_cell *)(uintptr_t)c, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,159 @@
+/* The configuration as the program sees it: every key of the file, checked, in the units that its name says.
+ * Immutable once read; all memory is one arena's. The keys and their meaning: README.md, "Configuration".
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONF_CONFIG_H
+#define SERIN_PROXY_CONF_CONFIG_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "rollout/decide/plan.h"
+
+/* Shares are basis points, 0 to 10000; times are milliseconds and 0 means off where off is allowed. */
+#define SHARE_FULL_BP 10000u
+
+struct config_string_list {
+    const char **items; /* NUL-terminated */
+    size_t n;
+};
+
+struct config_listener {
+    const char *bind; /* "address:port", "[v6]:port", "unix:/path" or "fd:NAME", as written */
+    bool proxy_protocol;
+    struct config_string_list trusted;
+    bool has_tls;
+};
+
+struct config_admin {
+    const char *bind;
+    const char *token_file; /* NULL = none */
+};
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum access_format { ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
+
+struct config_log {
+    int level; /* enum log_level */
+    enum log_format format;
+    enum access_format access;
+    const char *access_file;
+};
+
+struct config_timeouts {
+    uint32_t client_header_ms, client_idle_ms, client_body_ms, connect_ms, response_header_ms,
+        upstream_idle_ms, response_idle_ms, request_total_ms, drain_ms, tunnel_idle_ms;
+    uint32_t min_rate_bytes; /* per second, after 5 s; 0 = off */
+};
+
+struct config_limits {
+    uint32_t header_bytes, headers, uri_bytes;
+    uint64_t body_bytes;  /* 0 = none */
+    uint32_t connections; /* 0 = none */
+    uint32_t pending_per_endpoint;
+    uint32_t upstream_connections_per_endpoint; /* 0 = none */
+    uint32_t requests_per_connection;           /* 0 = none */
+};
+
+struct config_version {
+    const char *name;
+    const char *revision; /* NULL = none; part of the version's identity */
+    struct config_string_list endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written */
+    bool has_tls;
+    const char *workload; /* Kubernetes; NULL = none */
+    const char *manifest;
+    uint16_t port;
+};
+
+enum balance { BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_HASH };
+enum sticky_by { STICKY_NONE, STICKY_COOKIE, STICKY_HEADER, STICKY_CLIENT_IP };
+
+struct config_override {
+    const char *header, *cookie; /* NULL = none */
+};
+
+struct config_sticky {
+    enum sticky_by by;
+    const char *name;
+    bool issue; /* by cookie: sets one where the request has none */
+};
+
+enum retry_on {
+    RETRY_CONNECT = 1,
+    RETRY_RESET = 2,
+    RETRY_502 = 4,
+    RETRY_503 = 8,
+    RETRY_504 = 16,
+};
+
+struct config_retry {
+    uint32_t on;      /* set of enum retry_on */
+    bool to_stable;
+    uint32_t methods; /* set of 1u << enum method (proxy/http/head.h) */
+    uint32_t max;
+    uint32_t budget_bp;
+};
+
+struct config_health {
+    const char *path; /* NULL = no active checks */
+    uint32_t interval_ms, timeout_ms, rise, fall;
+};
+
+struct config_eject {
+    uint32_t consecutive; /* 0 = off */
+    uint32_t base_ms;
+    uint32_t max_ejected_bp;
+};
+
+struct config_breaker {
+    uint32_t window_ms, min_requests, error_rate_bp, retry_after_ms; /* min_requests 0 = off */
+};
+
+struct config_headers {
+    bool request_id;
+    int forwarded; /* enum forwarded_mode (proxy/http/rewrite.h) */
+};
+
+struct config_route {
+    const char *name;
+    struct config_string_list hosts; /* n 0 = any */
+    struct config_string_list paths; /* at least one */
+    struct config_version *versions;
+    size_t n_versions;
+    const char *stable;
+    const char *canary; /* NULL = none */
+    enum balance balance;
+    struct config_override override;
+    struct config_sticky sticky;
+    struct config_retry retry;
+    struct config_health health;
+    struct config_eject eject;
+    struct config_breaker breaker;
+    uint32_t mirror_bp;
+    struct config_headers headers;
+    bool has_weight; /* a static split instead of a rollout */
+    uint32_t weight_bp;
+    bool has_rollout; /* a canary is named and no static weight: plan holds (defaults where the file is silent) */
+    struct plan plan; /* rollout/decide/plan.h */
+    int line;         /* where the route stands in the file, for messages */
+};
+
+struct config {
+    struct arena arena;
+    const char *file; /* as named by the user */
+    uint32_t workers; /* resolved: auto = online cores */
+    const char *state_dir;
+    struct config_listener *listeners;
+    size_t n_listeners;
+    struct config_admin admin;
+    struct config_log log;
+    struct config_timeouts timeouts;
+    struct config_limits limits;
+    struct config_route *routes;
+    size_t n_routes;
+};
+
+/* Finds a route or a version by name; NULL where there is none. Pure. */
+const struct config_route *config_find_route(const struct config *c, const char *name);
+const struct config_version *config_find_version(const struct config_route *r, const char *name);
+
+#endif

@@ -1,0 +1,100 @@
+/* The head of one HTTP/1 message: start line and fields, as spans into the bytes that were fed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_HTTP_HEAD_H
+#define SERIN_PROXY_HTTP_HEAD_H
+
+#include "base/slice.h"
+
+#define HEAD_FIELDS_MAX 256 /* upper bound of limits.headers: sizes the table below */
+
+/* Fields that the proxy itself reads, rewrites or drops; all others are passed on as they are. */
+enum field_id {
+    FIELD_OTHER,
+    FIELD_CONNECTION,
+    FIELD_CONTENT_LENGTH,
+    FIELD_COOKIE,
+    FIELD_DATE,
+    FIELD_EXPECT,
+    FIELD_FORWARDED,
+    FIELD_HOST,
+    FIELD_HTTP2_SETTINGS,
+    FIELD_KEEP_ALIVE,
+    FIELD_PROXY,
+    FIELD_PROXY_AUTHENTICATE,
+    FIELD_PROXY_AUTHORIZATION,
+    FIELD_PROXY_CONNECTION,
+    FIELD_SERVER,
+    FIELD_TE,
+    FIELD_TRAILER,
+    FIELD_TRANSFER_ENCODING,
+    FIELD_UPGRADE,
+    FIELD_VIA,
+    FIELD_X_FORWARDED_FOR,
+    FIELD_X_FORWARDED_HOST,
+    FIELD_X_FORWARDED_PROTO,
+    FIELD_X_REQUEST_ID,
+};
+
+enum method {
+    METHOD_OTHER,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_PATCH,
+    METHOD_CONNECT,
+    METHOD_TRACE,
+};
+
+/* A place in the buffer that head_feed was given. The buffer may move between calls; offsets stay true. */
+struct span {
+    uint32_t at, len;
+};
+
+struct field {
+    struct span name, value; /* the value without OWS around it */
+    uint8_t id;              /* enum field_id */
+    uint8_t hop;             /* named by Connection or hop-by-hop itself: never forwarded */
+};
+
+/* One head. Large: a worker has one to parse into; a connection keeps a copy only while its head is partial. */
+struct head {
+    bool is_response;
+    uint8_t minor;             /* HTTP/1.minor: 0 or 1 */
+    uint8_t method;            /* enum method; requests */
+    uint16_t status;           /* responses */
+    struct span method_text;   /* requests */
+    struct span target;        /* as received */
+    struct span path;          /* origin form with query; "*" for OPTIONS *; for absolute form what follows the authority */
+    struct span authority;     /* of an absolute target, else the Host value; len 0 = none (HTTP/1.0) */
+    struct span reason;        /* responses */
+    bool keep_alive;           /* what version and Connection say of the sender's connection */
+    bool expect_continue;      /* Expect: 100-continue on an HTTP/1.1 request */
+    bool upgrade_websocket;    /* Upgrade: websocket that Connection names too */
+    uint64_t content_length;   /* where has_length */
+    bool has_length;
+    bool chunked;              /* Transfer-Encoding: chunked, alone and last */
+    uint16_t n_fields;
+    uint32_t scanned, parsed;  /* progress of head_feed: bytes looked at; start of the first unparsed line */
+    const char *fault;         /* after a refusal: what was wrong, a constant text for the log */
+    struct field fields[HEAD_FIELDS_MAX];
+};
+
+static inline struct slice span_in(struct span s, const char *buf)
+{
+    return slice_of(buf + s.at, s.len);
+}
+
+/* The value of the first field with this id; false where there is none. Pure. O(fields). */
+bool head_find(const struct head *h, const char *buf, enum field_id id, struct slice *value);
+
+/* The same by name, in any case. Pure. O(fields). */
+bool head_find_name(const struct head *h, const char *buf, struct slice name, struct slice *value);
+
+/* The value of one cookie over all Cookie fields (RFC 6265 section 4.2.1), quotes kept; the first one wins.
+ * False where there is none. Names compare exactly. Pure. */
+bool head_find_cookie(const struct head *h, const char *buf, struct slice name, struct slice *value);
+
+#endif

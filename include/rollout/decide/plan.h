@@ -1,0 +1,61 @@
+/* The plan of a rollout: steps, times, thresholds. What the file's `rollout:` says, checked; frozen when it starts.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_DECIDE_PLAN_H
+#define SERIN_ROLLOUT_DECIDE_PLAN_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLAN_STEPS_MAX     64
+#define PLAN_QUANTILES_MAX 3
+
+struct plan_step {
+    uint32_t weight_bp;    /* basis points, 1 to 10000 (0 only first, with a mirror) */
+    int64_t hold_ms;       /* shortest time at this step; < 0: the plan's */
+    int64_t min_requests;  /* fewest canary requests before it widens on evidence; < 0: the plan's */
+    bool pause;            /* wait for a person's promote when it has passed */
+};
+
+enum plan_low_evidence { LOW_EVIDENCE_ADVANCE, LOW_EVIDENCE_HOLD, LOW_EVIDENCE_PAUSE, LOW_EVIDENCE_ABORT };
+enum plan_on_failure { ON_FAILURE_ABORT, ON_FAILURE_PAUSE };
+enum plan_on_new_version { ON_NEW_VERSION_RESTART, ON_NEW_VERSION_REFUSE };
+
+/* One comparison of canary and stable: null hypothesis p_canary <= (1 + margin) * p_stable + margin_absolute. */
+struct plan_check {
+    double margin;          /* relative, 0.10 = 10 % */
+    double margin_absolute; /* absolute probability, 0.0002 = 0.02 % */
+};
+
+struct plan {
+    bool start_auto;
+    struct plan_step steps[PLAN_STEPS_MAX]; /* rising; a last 100 % is the destination, not judged */
+    size_t n_steps;
+    int64_t hold_ms, max_hold_ms;
+    int64_t min_requests;
+    enum plan_low_evidence on_low_evidence;
+    int64_t bake_ms;
+    uint32_t bake_weight_bp;
+    int64_t progress_deadline_ms, max_pause_ms;
+    enum plan_on_failure on_failure;
+    enum plan_on_new_version on_new_version;
+    double false_abort; /* alpha */
+    double harm_budget; /* h */
+    struct plan_check errors;
+    double errors_ceiling;
+    struct plan_check client_errors;
+    double latency_margin;
+    double quantiles[PLAN_QUANTILES_MAX];
+    size_t n_quantiles;
+    int64_t latency_warmup_ms;
+};
+
+/* Fills every default of the configuration's `rollout:`. Pure. */
+void plan_default(struct plan *p);
+
+/* Checks what a plan must hold by itself (steps rise, shares in range, hold <= max_hold ...). ERR_INVALID with the
+ * field, the value and the expectation in why, the field written as in the file ("steps[2].weight"). Pure. */
+enum err plan_check(const struct plan *p, struct why *why) MUST_USE;
+
+#endif
