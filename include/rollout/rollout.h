@@ -1,0 +1,144 @@
+/* One route's rollout: opened once, ticked every second, commanded by people. Control thread only.
+ * It owns the state on disk (one file a route in state_dir) and calls the host through its ports.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_ROLLOUT_H
+#define SERIN_ROLLOUT_ROLLOUT_H
+
+#include "base/err.h"
+#include "rollout/decide/plan.h"
+#include "rollout/ports.h"
+
+struct cJSON;
+struct rollout;
+
+#define ROLLOUT_TICK_MS 1000
+
+/* A version's identity: its name and, where the file gives one, its revision. */
+struct rollout_version {
+    const char *name;     /* NULL = none (canary only) */
+    const char *revision; /* NULL = none */
+};
+
+/* What the file says of one route. Borrowed until return. */
+struct rollout_setup {
+    const char *route;
+    const char *state_dir; /* NULL is allowed only without a canary */
+    struct rollout_version stable, canary;
+    const struct plan *plan; /* NULL = every default */
+};
+
+enum rollout_verb {
+    ROLLOUT_START,
+    ROLLOUT_PAUSE,
+    ROLLOUT_RESUME,
+    ROLLOUT_PROMOTE,      /* to the next step, whatever the evidence */
+    ROLLOUT_PROMOTE_FULL, /* all the way to 100 % */
+    ROLLOUT_ABORT,
+    ROLLOUT_RETRY,
+    ROLLOUT_UNDO,
+    ROLLOUT_RESET,
+    ROLLOUT_VERB_COUNT
+};
+
+/* Reads the state of the route, or starts one. Takes a lock on it, so that one process acts.
+ * Nothing is applied yet: the host builds its first snapshot from rollout_split. NULL with the
+ * reason: state_dir not writable, locked by another process, a pair that does not start from the
+ * promoted version, memory. A route without a canary and without a state file touches no disk. */
+struct rollout *rollout_open(const struct rollout_setup *setup, const struct rollout_ports *ports,
+                             struct why *why);
+
+/* Writes the state once more and lets the lock go. Weights stay as they are; the rollout goes on at
+ * the next open. NULL is allowed. */
+void rollout_close(struct rollout *r);
+
+/* What rollout_configure would answer, with nothing changed: a reload asks every route first. */
+enum err rollout_may_configure(const struct rollout *r, const struct rollout_setup *setup,
+                               struct why *why) MUST_USE;
+
+/* Takes over what a reload says. Same pair: the plan is for the next rollout. Another pair in
+ * mid-rollout: as on_new_version says (ERR_CONFLICT for refuse). No canary: the running rollout is
+ * aborted. On OK *why says what changes and when ("" = nothing). route and state_dir must be those
+ * of open. */
+enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
+                           struct why *why) MUST_USE;
+
+/* Gather, judge, move, persist, act. Every ROLLOUT_TICK_MS; other intervals are only less fine. */
+void rollout_tick(struct rollout *r);
+
+/* One verb of a person, in force on return. who: for the audit line and the history, NULL =
+ * unknown. ERR_CONFLICT: not possible in this state, with the reason and the verb that is. ERR_IO:
+ * the state could not be written and nothing was done (an abort acts all the same and answers OK).
+ */
+enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *who,
+                         struct why *why) MUST_USE;
+
+/* start pause resume promote promote_full abort retry undo reset; NULL for other values. Pure. */
+const char *rollout_verb_name(enum rollout_verb verb);
+
+/* False: no such verb. Pure. */
+bool rollout_verb_parse(const char *name, enum rollout_verb *verb);
+
+/* The split that should be in force. Strings are borrowed until the next call that changes the
+ * rollout. */
+void rollout_split(const struct rollout *r, struct rollout_split *split);
+
+/* What `serin status` prints. The caller frees it; NULL when memory is short. */
+struct cJSON *rollout_status(const struct rollout *r);
+
+/* Past rollouts, the newest first; a running one comes first, with result null. The caller frees
+ * it. */
+struct cJSON *rollout_history(const struct rollout *r);
+
+enum rollout_phase {
+    ROLLOUT_PHASE_HEALTHY,
+    ROLLOUT_PHASE_PROGRESSING,
+    ROLLOUT_PHASE_PAUSED,
+    ROLLOUT_PHASE_DEGRADED,
+    ROLLOUT_PHASE_COUNT
+};
+
+/* "Healthy" ... Never NULL. Pure. */
+const char *rollout_phase_name(enum rollout_phase phase);
+
+enum rollout_verdict_kind {
+    ROLLOUT_VERDICT_CONTINUE,
+    ROLLOUT_VERDICT_PROMOTE,
+    ROLLOUT_VERDICT_HOLD,
+    ROLLOUT_VERDICT_BRAKE,
+    ROLLOUT_VERDICT_REVERT,
+    ROLLOUT_VERDICT_COUNT
+};
+
+/* "continue" ... Never NULL. Pure. */
+const char *rollout_verdict_name(enum rollout_verdict_kind verdict);
+
+enum rollout_result {
+    ROLLOUT_RESULT_NONE, /* still running, or none yet */
+    ROLLOUT_RESULT_COMPLETED,
+    ROLLOUT_RESULT_REVERTED,   /* by the judge, or for want of endpoints */
+    ROLLOUT_RESULT_ABORTED,    /* by a person, a deadline, low evidence */
+    ROLLOUT_RESULT_SUPERSEDED, /* the file named another pair, or dropped the canary */
+    ROLLOUT_RESULT_COUNT
+};
+
+/* "completed" ...; "none" for none. Never NULL. Pure. */
+const char *rollout_result_name(enum rollout_result result);
+
+/* The rollout's families of /metrics as numbers. Counters count since the process started. */
+struct rollout_metrics {
+    const char *route; /* borrowed, lives as long as the rollout */
+    enum rollout_phase phase;
+    unsigned step, steps;                    /* step: 1 to steps while one runs, else 0 */
+    double weight_intended, weight_observed; /* ratios, 0 to 1; observed NaN without requests */
+    const char *check;                       /* the check that decided last; "errors" ... */
+    double evidence_against, revert_at;      /* likelihood ratios, N to 1 */
+    double evidence_safe, widen_at;
+    double error_rate_stable, error_rate_canary; /* at this step; NaN without requests */
+    uint64_t verdicts[ROLLOUT_VERDICT_COUNT];
+    uint64_t results[ROLLOUT_RESULT_COUNT];
+    double reverted_seconds; /* last revert: first failed canary request to weight 0; NaN before */
+};
+
+void rollout_metrics(const struct rollout *r, struct rollout_metrics *out);
+
+#endif
