@@ -5,7 +5,9 @@
 #define SERIN_ROLLOUT_ROLLOUT_H
 
 #include "base/err.h"
+#include "rollout/decide/judge.h"
 #include "rollout/decide/plan.h"
+#include "rollout/decide/words.h"
 #include "rollout/ports.h"
 
 struct cJSON;
@@ -25,19 +27,6 @@ struct rollout_setup {
     const char *state_dir; /* NULL is allowed only without a canary */
     struct rollout_version stable, canary;
     const struct plan *plan; /* NULL = every default */
-};
-
-enum rollout_verb {
-    ROLLOUT_START,
-    ROLLOUT_PAUSE,
-    ROLLOUT_RESUME,
-    ROLLOUT_PROMOTE,      /* to the next step, whatever the evidence */
-    ROLLOUT_PROMOTE_FULL, /* all the way to 100 % */
-    ROLLOUT_ABORT,
-    ROLLOUT_RETRY,
-    ROLLOUT_UNDO,
-    ROLLOUT_RESET,
-    ROLLOUT_VERB_COUNT
 };
 
 /* Reads the state of the route, or starts one. Takes a lock on it, so that one process acts.
@@ -72,12 +61,6 @@ void rollout_tick(struct rollout *r);
 enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *who,
                          struct why *why) MUST_USE;
 
-/* start pause resume promote promote_full abort retry undo reset; NULL for other values. Pure. */
-const char *rollout_verb_name(enum rollout_verb verb);
-
-/* False: no such verb. Pure. */
-bool rollout_verb_parse(const char *name, enum rollout_verb *verb);
-
 /* The split that should be in force. Strings are borrowed until the next call that changes the
  * rollout. */
 void rollout_split(const struct rollout *r, struct rollout_split *split);
@@ -89,40 +72,13 @@ struct cJSON *rollout_status(const struct rollout *r);
  * it. */
 struct cJSON *rollout_history(const struct rollout *r);
 
-enum rollout_phase {
-    ROLLOUT_PHASE_HEALTHY,
-    ROLLOUT_PHASE_PROGRESSING,
-    ROLLOUT_PHASE_PAUSED,
-    ROLLOUT_PHASE_DEGRADED,
-    ROLLOUT_PHASE_COUNT
+/* One check as serin_rollout_check_value, _limit and _evidence show it. */
+struct rollout_check_metrics {
+    const char *check;   /* "errors" ...; static */
+    double value, limit; /* the canary's rate at this step, and what the margin allows; NaN without
+                            requests */
+    double evidence;     /* likelihood ratio, N to 1, that the canary is worse */
 };
-
-/* "Healthy" ... Never NULL. Pure. */
-const char *rollout_phase_name(enum rollout_phase phase);
-
-enum rollout_verdict_kind {
-    ROLLOUT_VERDICT_CONTINUE,
-    ROLLOUT_VERDICT_PROMOTE,
-    ROLLOUT_VERDICT_HOLD,
-    ROLLOUT_VERDICT_BRAKE,
-    ROLLOUT_VERDICT_REVERT,
-    ROLLOUT_VERDICT_COUNT
-};
-
-/* "continue" ... Never NULL. Pure. */
-const char *rollout_verdict_name(enum rollout_verdict_kind verdict);
-
-enum rollout_result {
-    ROLLOUT_RESULT_NONE, /* still running, or none yet */
-    ROLLOUT_RESULT_COMPLETED,
-    ROLLOUT_RESULT_REVERTED,   /* by the judge, or for want of endpoints */
-    ROLLOUT_RESULT_ABORTED,    /* by a person, a deadline, low evidence */
-    ROLLOUT_RESULT_SUPERSEDED, /* the file named another pair, or dropped the canary */
-    ROLLOUT_RESULT_COUNT
-};
-
-/* "completed" ...; "none" for none. Never NULL. Pure. */
-const char *rollout_result_name(enum rollout_result result);
 
 /* The rollout's families of /metrics as numbers. Counters count since the process started. */
 struct rollout_metrics {
@@ -133,9 +89,11 @@ struct rollout_metrics {
     const char *check;                       /* the check that decided last; "errors" ... */
     double evidence_against, revert_at;      /* likelihood ratios, N to 1 */
     double evidence_safe, widen_at;
-    double error_rate_stable, error_rate_canary; /* at this step; NaN without requests */
-    uint64_t verdicts[ROLLOUT_VERDICT_COUNT];
-    uint64_t results[ROLLOUT_RESULT_COUNT];
+    double error_rate_stable, error_rate_canary;            /* at this step; NaN without requests */
+    uint64_t verdicts[JUDGE_VERDICT_COUNT];                 /* by judge_verdict_name */
+    uint64_t results[ROLLOUT_RESULT_COUNT];                 /* by rollout_result_name */
+    struct rollout_check_metrics checks[JUDGE_CHECK_COUNT]; /* the enabled ones */
+    size_t n_checks;
     double reverted_seconds; /* last revert: first failed canary request to weight 0; NaN before */
 };
 

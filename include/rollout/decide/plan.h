@@ -58,4 +58,19 @@ void plan_default(struct plan *p);
  * field, the value and the expectation in why, the field written as in the file ("steps[2].weight"). Pure. */
 enum err plan_check(const struct plan *p, struct why *why) MUST_USE;
 
+/* Steps below 100 %: those that are judged. The bake is the stage after them, so it also is the bake's index. Pure. */
+size_t plan_judged_steps(const struct plan *p);
+
+/* Weight of a stage: a judged step's, or bake_weight_bp for the stage after them. Pure. */
+uint32_t plan_stage_weight_bp(const struct plan *p, size_t stage);
+
+/* Shortest time of a stage: the step's own hold, or the plan's; the bake's for the stage after the steps. Pure. */
+int64_t plan_stage_hold_ms(const struct plan *p, size_t stage);
+
+/* Fewest canary requests before a stage may widen on evidence. Pure. */
+int64_t plan_stage_min_requests(const struct plan *p, size_t stage);
+
+/* Doubles every hold of the steps, for the retry of a version in quarantine. Pure. */
+void plan_double_holds(struct plan *p);
+
 #endif
