@@ -15,6 +15,7 @@ struct wheel_entry {
     struct list link;    /* unlinked = no deadline */
     int64_t deadline_ms; /* when it is due */
     int64_t slot_ms;     /* when its slot comes up; never after the deadline's own slot */
+    void (*on_due)(struct wheel_entry *e); /* for whoever pops it; the wheel itself never calls */
 };
 
 struct wheel {
@@ -35,6 +36,7 @@ static inline void wheel_entry_init(struct wheel_entry *e)
 {
     list_init(&e->link);
     e->deadline_ms = e->slot_ms = 0;
+    e->on_due = NULL;
 }
 
 static inline void wheel_place(struct wheel *w, struct wheel_entry *e)

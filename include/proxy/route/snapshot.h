@@ -1,0 +1,66 @@
+/* The immutable world that one request sees: routes, versions, endpoints, the split in force. Built by the control
+ * thread, adopted by every worker, freed by whoever lets go last.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_ROUTE_SNAPSHOT_H
+#define SERIN_PROXY_ROUTE_SNAPSHOT_H
+
+#include "metrics/totals.h"
+#include "proxy/conf/config.h"
+#include "proxy/route/breaker.h"
+#include "proxy/route/endpoint.h"
+#include "proxy/route/match.h"
+#include "proxy/route/split.h"
+
+struct route_variant {
+    const char *name;
+    enum metric_role role;
+    struct endpoint *endpoints;
+    uint32_t n_endpoints;
+    uint32_t first_endpoint; /* number of its first endpoint among all of the snapshot */
+    struct variant_metrics *metrics;
+};
+
+/* Facts about a route that outlive snapshots: owned by the control thread, shared by relaxed atomics. */
+struct route_live {
+    struct breaker *breaker;
+    _Atomic uint64_t stable_p99_us; /* of the last ten minutes; 0 = not known */
+};
+
+struct route {
+    const struct config_route *conf; /* lives as long as the snapshot's config */
+    struct route_variant stable;
+    struct route_variant canary; /* n_endpoints 0 where there is none */
+    struct split split;
+    struct route_live *live;
+    struct route_metrics *metrics;
+};
+
+struct snapshot {
+    _Atomic uint32_t refs;
+    uint64_t generation;
+    struct arena arena;
+    struct config *config; /* shared by snapshots of one file, see release */
+    struct match match;
+    struct route *routes;
+    uint32_t n_routes, n_endpoints;
+    void (*release)(struct snapshot *s); /* lets go of config and endpoint states; called once, by the last unref */
+};
+
+/* An empty snapshot with one reference; NULL when memory is short. */
+struct snapshot *snapshot_new(void);
+
+struct snapshot *snapshot_ref(struct snapshot *s);
+
+/* Any thread. NULL is allowed. */
+void snapshot_unref(struct snapshot *s);
+
+/* True while at least one endpoint of the version may get a request. Pure but for the health. */
+static inline bool variant_may_serve(const struct route_variant *v)
+{
+    for (uint32_t i = 0; i < v->n_endpoints; i++)
+        if (endpoint_may_serve(v->endpoints[i].state))
+            return true;
+    return false;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* Connections of one worker to upstream endpoints: idle ones are kept last in, first out, busy ones are counted.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_UPSTREAM_POOL_H
+#define SERIN_PROXY_UPSTREAM_POOL_H
+
+#include "base/wheel.h"
+#include "proxy/wire/addr.h"
+#include "proxy/wire/grave.h"
+#include "proxy/wire/stream.h"
+
+#define POOL_IDLE_MAX 512  /* idle connections kept per endpoint and worker: guards descriptors */
+#define POOL_BUCKETS  1024u
+
+/* All connections of this worker to one address. */
+struct pool {
+    struct list link;     /* in its bucket */
+    struct upstream *upstream;
+    struct wire_addr addr;
+    uint32_t holders;     /* worlds that name it; freed with the last once nothing is busy */
+    struct list idle;     /* most recently used first */
+    uint32_t n_idle, n_connecting;
+    uint32_t load;        /* requests now on this endpoint from this worker */
+};
+
+/* One connection. owner: who uses it now, NULL while idle. */
+struct upstream_conn {
+    struct stream stream;
+    struct pool *pool;
+    void *owner;
+    struct list link;
+    struct wheel_entry timer; /* idle deadline */
+    struct grave grave;
+    bool is_connecting;
+    bool is_reused;           /* has served a request before this one */
+};
+
+/* What the owner of a busy connection is told. */
+struct upstream_events {
+    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
+    void (*on_readable)(void *owner);
+    void (*on_writable)(void *owner);
+};
+
+/* One worker's upstream side, embedded in its context. */
+struct upstream {
+    struct event_base *base;
+    struct wheel *wheel;
+    struct graveyard *graves;
+    const struct upstream_events *events;
+    struct list buckets[POOL_BUCKETS];
+    uint32_t idle_ms; /* upstream_idle */
+    uint32_t n_idle, n_busy;
+};
+
+void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel, struct graveyard *graves,
+                   const struct upstream_events *events);
+
+/* Closes idle connections; busy ones must have ended. */
+void upstream_fini(struct upstream *u);
+
+/* Finds or makes the pool of an address and holds it. NULL when memory is short. */
+struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr);
+
+/* Lets go; the last one closes its idle connections. */
+void pool_release(struct pool *p);
+
+/* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. */
+struct upstream_conn *pool_take(struct pool *p, void *owner);
+
+/* Starts a new connection for owner: on_connected follows in a later turn. NULL with errno where it cannot even
+ * start. */
+struct upstream_conn *pool_dial(struct pool *p, void *owner);
+
+/* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool. */
+void pool_put(struct upstream_conn *c, int64_t now_ms);
+
+/* Closes a busy connection. */
+void pool_close(struct upstream_conn *c);
+
+#endif

@@ -1,0 +1,35 @@
+/* Socket addresses as the configuration writes them: "127.0.0.1:80", "[::1]:80", "unix:/path".
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_WIRE_ADDR_H
+#define SERIN_PROXY_WIRE_ADDR_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#define WIRE_ADDR_BYTES 128 /* a struct sockaddr_storage */
+#define WIRE_TEXT_MAX   128 /* the longest text of an address, with its NUL */
+
+/* A struct sockaddr of any family, opaque so that pure rooms can carry it. Compared by bytes. */
+struct wire_addr {
+    _Alignas(8) unsigned char bytes[WIRE_ADDR_BYTES];
+    uint32_t len; /* 0 = none */
+};
+
+/* Parses a literal address; names are refused. ERR_INVALID with what was expected in why. Pure but for libc. */
+enum err wire_addr_parse(struct wire_addr *a, const char *text, struct why *why) MUST_USE;
+
+/* Writes the address as wire_addr_parse reads it. Never fails; an unknown family gives "unknown". */
+void wire_addr_text(const struct wire_addr *a, char out[WIRE_TEXT_MAX]);
+
+/* The address without its port, as X-Forwarded-For wants it; "unknown" for UNIX sockets. Returns its length. */
+size_t wire_addr_host(const struct wire_addr *a, char out[WIRE_TEXT_MAX]);
+
+int wire_addr_family(const struct wire_addr *a);
+
+/* The address that a socket is bound to; len 0 where the kernel does not say. */
+void wire_addr_local(struct wire_addr *a, int fd);
+
+/* True for loopback addresses and UNIX sockets: nobody from outside reaches them. Pure. */
+bool wire_addr_is_local(const struct wire_addr *a);
+
+#endif

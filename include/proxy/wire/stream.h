@@ -1,0 +1,71 @@
+/* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once, and only
+ * what the kernel does not take is kept until it does. Every byte of the request path passes here (later also TLS).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_WIRE_STREAM_H
+#define SERIN_PROXY_WIRE_STREAM_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Embedded by value in the connection that owns it, so that an idle connection is one allocation. */
+struct stream {
+    int fd; /* -1 = closed */
+    bool is_reading;
+    bool is_writing;   /* the write event is armed: bytes wait, or a connect is under way */
+    uint32_t out_at, out_len;
+    char *out;         /* bytes that wait for the kernel; NULL while there are none */
+    struct event read, write;
+};
+
+enum stream_result {
+    STREAM_OK,      /* everything was taken by the kernel */
+    STREAM_PENDING, /* the rest waits here; stop feeding until on_write drains it */
+    STREAM_FAILED,  /* the connection is broken; errno says how */
+};
+
+#define STREAM_EOF   0  /* stream_recv: the peer closed its side */
+#define STREAM_AGAIN -1 /* stream_recv: nothing there now */
+#define STREAM_ERROR -2 /* stream_recv: reset or worse; errno says how */
+
+/* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. */
+void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
+                 event_callback_fn on_write, void *arg);
+
+/* Arms or rests the read event; nothing happens where it is so already. Control of back-pressure. */
+void stream_read_on(struct stream *s);
+void stream_read_off(struct stream *s);
+
+/* Calls on_read in this turn of the loop, as if bytes had come. */
+void stream_wake(struct stream *s);
+
+/* Arms the write event: for a connect under way. */
+void stream_write_on(struct stream *s);
+
+/* One recv of what is there. > 0: bytes; else STREAM_EOF, STREAM_AGAIN, STREAM_ERROR. */
+ssize_t stream_recv(struct stream *s, char *buf, size_t room);
+
+/* One send of all parts (at most STREAM_PARTS_MAX); what is left is copied and goes out by stream_flush.
+ * While bytes wait, new ones queue behind them. */
+#define STREAM_PARTS_MAX 8
+enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n);
+
+/* Called from on_write: sends what waits. STREAM_OK: drained, the write event rests. */
+enum stream_result stream_flush(struct stream *s);
+
+/* Bytes that wait for the kernel. */
+static inline size_t stream_pending(const struct stream *s)
+{
+    return s->out_len - s->out_at;
+}
+
+/* Closes the socket and frees what waited. The stream may be initialised again. */
+void stream_close(struct stream *s);
+
+/* Makes close send RST: for a body that must not look whole. */
+void stream_reset_on_close(struct stream *s);
+
+#endif

@@ -1,0 +1,202 @@
+/* Connections of one worker to upstream endpoints.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/upstream/pool.h"
+
+#include "base/hash.h"
+#include "proxy/upstream/dial.h"
+#include <errno.h>
+#include <sys/socket.h>
+
+void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel, struct graveyard *graves,
+                   const struct upstream_events *events)
+{
+    *u = (struct upstream){.base = base, .wheel = wheel, .graves = graves, .events = events};
+    for (unsigned i = 0; i < POOL_BUCKETS; i++)
+        list_init(&u->buckets[i]);
+}
+
+static struct list *bucket_of(struct upstream *u, const struct wire_addr *addr)
+{
+    struct slice bytes = slice_of((const char *)addr->bytes, addr->len);
+    return &u->buckets[hash_bytes((struct hash_salt){0, 0}, bytes) % POOL_BUCKETS];
+}
+
+struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr)
+{
+    struct list *bucket = bucket_of(u, addr);
+    for (struct list *l = bucket->next; l != bucket; l = l->next) {
+        struct pool *p = CONTAINER_OF(l, struct pool, link);
+        if (p->addr.len == addr->len && memcmp(p->addr.bytes, addr->bytes, addr->len) == 0) {
+            p->holders++;
+            return p;
+        }
+    }
+    struct pool *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->upstream = u;
+    p->addr = *addr;
+    p->holders = 1;
+    list_init(&p->idle);
+    list_push_front(bucket, &p->link);
+    return p;
+}
+
+static void free_conn(struct grave *g)
+{
+    free(CONTAINER_OF(g, struct upstream_conn, grave));
+}
+
+static void end_conn(struct upstream_conn *c)
+{
+    struct upstream *u = c->pool->upstream;
+    wheel_cancel(u->wheel, &c->timer);
+    stream_close(&c->stream);
+    grave_bury(u->graves, &c->grave, free_conn);
+}
+
+static void close_idle(struct upstream_conn *c)
+{
+    list_remove(&c->link);
+    c->pool->n_idle--;
+    c->pool->upstream->n_idle--;
+    end_conn(c);
+}
+
+static void close_all_idle(struct pool *p)
+{
+    while (!list_empty(&p->idle))
+        close_idle(CONTAINER_OF(p->idle.next, struct upstream_conn, link));
+}
+
+/* A pool lives while a world names it: every busy connection belongs to a request that holds such a world. */
+void pool_release(struct pool *p)
+{
+    if (--p->holders)
+        return;
+    close_all_idle(p);
+    CHECK(p->load == 0);
+    list_remove(&p->link);
+    free(p);
+}
+
+void upstream_fini(struct upstream *u)
+{
+    for (unsigned i = 0; i < POOL_BUCKETS; i++)
+        CHECK(list_empty(&u->buckets[i]));
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct upstream_conn *c = arg;
+    (void)fd;
+    (void)what;
+    if (c->owner)
+        c->pool->upstream->events->on_readable(c->owner);
+    else
+        close_idle(c); /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+    struct upstream_conn *c = arg;
+    (void)what;
+    if (!c->owner)
+        return;
+    if (!c->is_connecting) {
+        c->pool->upstream->events->on_writable(c->owner);
+        return;
+    }
+    int failure = 0;
+    socklen_t len = sizeof failure;
+    if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
+        failure = errno;
+    c->is_connecting = false;
+    c->pool->n_connecting--;
+    if (failure == 0)
+        (void)stream_flush(&c->stream); /* nothing waits: rests the write event */
+    errno = failure;
+    c->pool->upstream->events->on_connected(c->owner, failure == 0);
+}
+
+static void on_idle_due(struct wheel_entry *e)
+{
+    close_idle(CONTAINER_OF(e, struct upstream_conn, timer));
+}
+
+static void become_busy(struct upstream_conn *c, void *owner)
+{
+    c->owner = owner;
+    c->pool->load++;
+    c->pool->upstream->n_busy++;
+}
+
+struct upstream_conn *pool_take(struct pool *p, void *owner)
+{
+    struct list *node = list_pop_front(&p->idle);
+    if (!node)
+        return NULL;
+    struct upstream_conn *c = CONTAINER_OF(node, struct upstream_conn, link);
+    p->n_idle--;
+    p->upstream->n_idle--;
+    /* the idle deadline stays in the wheel and is moved on by the next pool_put; until then it must not fire */
+    c->timer.deadline_ms = INT64_MAX;
+    c->is_reused = true;
+    become_busy(c, owner);
+    return c;
+}
+
+struct upstream_conn *pool_dial(struct pool *p, void *owner)
+{
+    struct upstream_conn *c = malloc(sizeof *c);
+    if (!c) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    int fd = dial_start(&p->addr);
+    if (fd < 0) {
+        free(c);
+        return NULL;
+    }
+    c->pool = p;
+    c->is_connecting = true;
+    c->is_reused = false;
+    list_init(&c->link);
+    wheel_entry_init(&c->timer);
+    c->timer.on_due = on_idle_due;
+    stream_init(&c->stream, p->upstream->base, fd, on_read, on_write, c);
+    stream_write_on(&c->stream);
+    p->n_connecting++;
+    become_busy(c, owner);
+    return c;
+}
+
+static void become_free(struct upstream_conn *c)
+{
+    c->owner = NULL;
+    c->pool->load--;
+    c->pool->upstream->n_busy--;
+}
+
+void pool_put(struct upstream_conn *c, int64_t now_ms)
+{
+    struct pool *p = c->pool;
+    become_free(c);
+    if (p->n_idle >= POOL_IDLE_MAX) {
+        end_conn(c);
+        return;
+    }
+    stream_read_on(&c->stream);
+    list_push_front(&p->idle, &c->link);
+    p->n_idle++;
+    p->upstream->n_idle++;
+    wheel_set(p->upstream->wheel, &c->timer, now_ms + p->upstream->idle_ms);
+}
+
+void pool_close(struct upstream_conn *c)
+{
+    if (c->is_connecting)
+        c->pool->n_connecting--;
+    become_free(c);
+    end_conn(c);
+}

@@ -1,0 +1,154 @@
+/* Socket addresses as the configuration writes them: "127.0.0.1:80", "[::1]:80", "unix:/path".
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/wire/addr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+_Static_assert(sizeof(struct sockaddr_storage) <= WIRE_ADDR_BYTES, "an address of any family fits");
+
+static enum err parse_unix(struct wire_addr *a, const char *path, struct why *why)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    if (path[0] != '/' || len >= sizeof un.sun_path)
+        return why_set(why, ERR_INVALID, "\"unix:%s\" is not an absolute path of at most %zu bytes", path,
+                       sizeof un.sun_path - 1);
+    memcpy(un.sun_path, path, len + 1);
+    memcpy(a->bytes, &un, sizeof un);
+    a->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    return OK;
+}
+
+static enum err parse_inet(struct wire_addr *a, struct slice host, uint16_t port, bool is_v6)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (host.len == 0 || host.len >= sizeof text)
+        return ERR_INVALID;
+    memcpy(text, host.at, host.len);
+    text[host.len] = '\0';
+    if (is_v6) {
+        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        if (inet_pton(AF_INET6, text, &in6.sin6_addr) != 1)
+            return ERR_INVALID;
+        memcpy(a->bytes, &in6, sizeof in6);
+        a->len = sizeof in6;
+        return OK;
+    }
+    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    if (inet_pton(AF_INET, text, &in4.sin_addr) != 1)
+        return ERR_INVALID;
+    memcpy(a->bytes, &in4, sizeof in4);
+    a->len = sizeof in4;
+    return OK;
+}
+
+enum err wire_addr_parse(struct wire_addr *a, const char *text, struct why *why)
+{
+    static const char expected[] = "expected address:port, [v6]:port or unix:/path";
+    *a = (struct wire_addr){.len = 0};
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_unix(a, text + 5, why);
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+    if (!colon || !slice_parse_u64(slice_str(colon + 1), &port) || port > UINT16_MAX)
+        return why_set(why, ERR_INVALID, "\"%s\" has no port from 0 to 65535 (%s)", text, expected);
+    struct slice host = slice_of(text, (size_t)(colon - text));
+    bool is_v6 = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
+    if (is_v6)
+        host = slice_of(host.at + 1, host.len - 2);
+    if (parse_inet(a, host, (uint16_t)port, is_v6) != OK)
+        return why_set(why, ERR_INVALID, "\"%s\" is not a numeric address (%s)", text, expected);
+    return OK;
+}
+
+int wire_addr_family(const struct wire_addr *a)
+{
+    struct sockaddr sa;
+    memcpy(&sa, a->bytes, sizeof sa);
+    return a->len ? sa.sa_family : AF_UNSPEC;
+}
+
+size_t wire_addr_host(const struct wire_addr *a, char out[WIRE_TEXT_MAX])
+{
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    const char *text = NULL;
+    switch (wire_addr_family(a)) {
+    case AF_INET:
+        memcpy(&in4, a->bytes, sizeof in4);
+        text = inet_ntop(AF_INET, &in4.sin_addr, out, WIRE_TEXT_MAX);
+        break;
+    case AF_INET6:
+        memcpy(&in6, a->bytes, sizeof in6);
+        if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+            text = inet_ntop(AF_INET, in6.sin6_addr.s6_addr + 12, out, WIRE_TEXT_MAX);
+        else
+            text = inet_ntop(AF_INET6, &in6.sin6_addr, out, WIRE_TEXT_MAX);
+        break;
+    default:
+        break;
+    }
+    if (!text)
+        memcpy(out, "unknown", sizeof "unknown");
+    return strlen(out);
+}
+
+void wire_addr_text(const struct wire_addr *a, char out[WIRE_TEXT_MAX])
+{
+    char host[WIRE_TEXT_MAX];
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+    switch (wire_addr_family(a)) {
+    case AF_INET:
+        memcpy(&in4, a->bytes, sizeof in4);
+        (void)wire_addr_host(a, host);
+        (void)snprintf(out, WIRE_TEXT_MAX, "%.64s:%u", host, ntohs(in4.sin_port));
+        break;
+    case AF_INET6:
+        memcpy(&in6, a->bytes, sizeof in6);
+        if (!inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host))
+            memcpy(host, "unknown", sizeof "unknown");
+        (void)snprintf(out, WIRE_TEXT_MAX, "[%.64s]:%u", host, ntohs(in6.sin6_port));
+        break;
+    case AF_UNIX:
+        memcpy(&un, a->bytes, sizeof un);
+        (void)snprintf(out, WIRE_TEXT_MAX, "unix:%.108s", un.sun_path);
+        break;
+    default:
+        (void)snprintf(out, WIRE_TEXT_MAX, "unknown");
+    }
+}
+
+void wire_addr_local(struct wire_addr *a, int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    memset(&ss, 0, sizeof ss);
+    *a = (struct wire_addr){.len = 0};
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0 && len <= sizeof ss) {
+        memcpy(a->bytes, &ss, sizeof ss);
+        a->len = (uint32_t)len;
+    }
+}
+
+bool wire_addr_is_local(const struct wire_addr *a)
+{
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    switch (wire_addr_family(a)) {
+    case AF_UNIX:
+        return true;
+    case AF_INET:
+        memcpy(&in4, a->bytes, sizeof in4);
+        return ntohl(in4.sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6:
+        memcpy(&in6, a->bytes, sizeof in6);
+        return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,170 @@
+/* One nonblocking stream socket on an event base.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/wire/stream.h"
+
+#include "base/check.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
+                 event_callback_fn on_write, void *arg)
+{
+    s->fd = fd;
+    s->is_reading = s->is_writing = false;
+    s->out = NULL;
+    s->out_at = s->out_len = 0;
+    CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
+    CHECK(event_assign(&s->write, base, fd, EV_WRITE | EV_PERSIST, on_write, arg) == 0);
+}
+
+void stream_read_on(struct stream *s)
+{
+    if (!s->is_reading && event_add(&s->read, NULL) == 0)
+        s->is_reading = true;
+}
+
+void stream_read_off(struct stream *s)
+{
+    if (s->is_reading) {
+        (void)event_del(&s->read);
+        s->is_reading = false;
+    }
+}
+
+void stream_wake(struct stream *s)
+{
+    event_active(&s->read, EV_READ, 0);
+}
+
+void stream_write_on(struct stream *s)
+{
+    if (!s->is_writing && event_add(&s->write, NULL) == 0)
+        s->is_writing = true;
+}
+
+static void write_off(struct stream *s)
+{
+    if (s->is_writing) {
+        (void)event_del(&s->write);
+        s->is_writing = false;
+    }
+}
+
+ssize_t stream_recv(struct stream *s, char *buf, size_t room)
+{
+    for (;;) {
+        ssize_t n = recv(s->fd, buf, room, 0);
+        if (n >= 0)
+            return n;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return STREAM_AGAIN;
+        if (errno != EINTR)
+            return STREAM_ERROR;
+    }
+}
+
+/* One sendmsg; 0 when the kernel takes nothing now, -1 when the connection is broken. */
+static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    for (;;) {
+        ssize_t sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        if (sent >= 0)
+            return sent;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return 0;
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
+/* Copies all bytes of the parts but the first skip behind what waits already. */
+static enum stream_result keep_rest(struct stream *s, const struct iovec *parts, int n, size_t skip)
+{
+    size_t total = 0, waiting = stream_pending(s);
+    for (int i = 0; i < n; i++)
+        total += parts[i].iov_len;
+    if (total - skip > UINT32_MAX - waiting) {
+        errno = ENOBUFS;
+        return STREAM_FAILED;
+    }
+    char *out = malloc(waiting + total - skip);
+    if (!out)
+        return STREAM_FAILED;
+    if (waiting)
+        memcpy(out, s->out + s->out_at, waiting);
+    size_t at = waiting;
+    for (int i = 0; i < n; i++) {
+        size_t cut = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+        skip -= cut;
+        if (parts[i].iov_len > cut)
+            memcpy(out + at, (const char *)parts[i].iov_base + cut, parts[i].iov_len - cut);
+        at += parts[i].iov_len - cut;
+    }
+    free(s->out);
+    s->out = out;
+    s->out_at = 0;
+    s->out_len = (uint32_t)at;
+    stream_write_on(s);
+    return STREAM_PENDING;
+}
+
+enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
+{
+    size_t total = 0;
+    CHECK(n <= STREAM_PARTS_MAX);
+    for (int i = 0; i < n; i++)
+        total += parts[i].iov_len;
+    if (s->out)
+        return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
+    if (total == 0)
+        return STREAM_OK;
+    ssize_t sent = send_parts(s, parts, n);
+    if (sent < 0)
+        return STREAM_FAILED;
+    if ((size_t)sent == total)
+        return STREAM_OK;
+    return keep_rest(s, parts, n, (size_t)sent);
+}
+
+enum stream_result stream_flush(struct stream *s)
+{
+    if (s->out) {
+        struct iovec rest = {s->out + s->out_at, stream_pending(s)};
+        ssize_t sent = send_parts(s, &rest, 1);
+        if (sent < 0)
+            return STREAM_FAILED;
+        s->out_at += (uint32_t)sent;
+        if (s->out_at < s->out_len)
+            return STREAM_PENDING;
+        free(s->out);
+        s->out = NULL;
+        s->out_at = s->out_len = 0;
+    }
+    write_off(s);
+    return STREAM_OK;
+}
+
+void stream_reset_on_close(struct stream *s)
+{
+    struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->fd < 0)
+        return;
+    /* also takes back a wake that has not run yet */
+    (void)event_del(&s->read);
+    (void)event_del(&s->write);
+    s->is_reading = s->is_writing = false;
+    (void)close(s->fd);
+    s->fd = -1;
+    free(s->out);
+    s->out = NULL;
+    s->out_at = s->out_len = 0;
+}
