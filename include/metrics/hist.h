@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 2^5 cells an octave: a cell is at most 3.2 % wide. Microseconds up to 2^32 (71 minutes); longer falls into the last. */
-#define HIST_SUB_BITS  5u
-#define HIST_MAX_BITS  32u
-#define HIST_CELLS     (((HIST_MAX_BITS - HIST_SUB_BITS) + 1u) << HIST_SUB_BITS)
+/* 2^5 cells an octave: a cell is at most 3.2 % wide. Microseconds up to 2^32 (71 minutes); longer
+ * falls into the last. */
+#define HIST_SUB_BITS 5u
+#define HIST_MAX_BITS 32u
+#define HIST_CELLS    (((HIST_MAX_BITS - HIST_SUB_BITS) + 1u) << HIST_SUB_BITS)
 
 struct hist {
     _Atomic uint64_t cells[HIST_CELLS];
@@ -35,14 +36,16 @@ static inline unsigned hist_cell(uint64_t us)
     return ((shift + 1) << HIST_SUB_BITS) + (unsigned)((us >> shift) - (1u << HIST_SUB_BITS));
 }
 
-/* The largest duration that falls into a cell, in microseconds. Pure. */
+/* The largest duration that falls into a cell, in microseconds; of the last cell 2^32 - 1, though
+ * longer ones fall into it too. cell < HIST_CELLS. Pure. */
 uint64_t hist_cell_top_us(unsigned cell);
 
 /* Counts one duration. Only the owner thread writes: two relaxed stores, no locked instruction. */
 static inline void hist_record(struct hist *h, uint64_t us)
 {
     _Atomic uint64_t *c = &h->cells[hist_cell(us)];
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     atomic_store_explicit(&h->sum_us, atomic_load_explicit(&h->sum_us, memory_order_relaxed) + us,
                           memory_order_relaxed);
 }
@@ -50,13 +53,18 @@ static inline void hist_record(struct hist *h, uint64_t us)
 /* Adds a live histogram to a sum. Any thread. */
 void hist_add(struct hist_sum *sum, const struct hist *h);
 
-/* later - earlier of the same histogram: what happened between two moments. Pure. */
+/* later - earlier of the same histogram: what happened between two moments. Where anything went
+ * down, the process began anew in between and all of later is new. Pure. */
 void hist_subtract(struct hist_sum *later, const struct hist_sum *earlier);
 
+/* Adds a copy to a copy. Pure. */
+void hist_merge(struct hist_sum *sum, const struct hist_sum *other);
+
+/* How many durations it holds. Pure. O(HIST_CELLS). */
 uint64_t hist_count(const struct hist_sum *s);
 
-/* The smallest cell bound with at least ceil(q * count) durations at or below, in microseconds; 0 when empty.
- * q in (0, 1]. Pure. */
+/* The smallest cell bound with at least ceil(q * count) durations at or below, in microseconds; 0
+ * when empty. q in (0, 1]. Pure. */
 uint64_t hist_quantile_us(const struct hist_sum *s, double q);
 
 #endif

@@ -1,4 +1,4 @@
-/* The cells that the data plane counts in: every cell has one writing thread, readers sum them (metrics/totals.h).
+/* The cells that the data plane counts in: one writing thread each, summed by readers (totals.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_METRICS_SHARD_H
 #define SERIN_METRICS_SHARD_H
@@ -10,7 +10,13 @@
 enum metric_role { ROLE_STABLE, ROLE_CANARY, ROLE_COUNT };
 
 /* Why a request went to its version. */
-enum metric_assigned { ASSIGNED_WEIGHT, ASSIGNED_STICKY, ASSIGNED_HEADER, ASSIGNED_COOKIE, ASSIGNED_COUNT };
+enum metric_assigned {
+    ASSIGNED_WEIGHT,
+    ASSIGNED_STICKY,
+    ASSIGNED_HEADER,
+    ASSIGNED_COOKIE,
+    ASSIGNED_COUNT
+};
 
 /* How an attempt on a version failed. REASON_5XX: it answered so by itself. */
 enum metric_reason {
@@ -29,13 +35,27 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head or body too slow */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT,       /* connection limit */
+    CLIENT_ERROR_LIMIT, /* connection limit */
     CLIENT_ERROR_COUNT
 };
 
-/* Known status codes have a cell each; the others share one per class. */
+/* Whether a further attempt brought a response that the client could have. */
+enum metric_retry_result { RETRY_OK, RETRY_FAILED, RETRY_RESULT_COUNT };
+
+/* The codes of the IANA registry have a cell each; the others share one per class. */
 #define CODE_CELLS 80
 extern const uint8_t code_cell_table[600];
+
+/* The code label of a cell: "200", for a shared one "2xx"; NULL for a cell that no code has. Cells
+ * rise with their codes. Pure. */
+const char *code_cell_text(unsigned cell);
+
+/* Label values, never NULL for values below the _COUNT. Pure. */
+const char *metric_role_text(enum metric_role role);
+const char *metric_assigned_text(enum metric_assigned assigned);
+const char *metric_reason_text(enum metric_reason reason);
+const char *metric_client_error_text(enum metric_client_error error);
+const char *metric_retry_result_text(enum metric_retry_result result);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
 static inline unsigned code_cell(unsigned status)
@@ -49,7 +69,8 @@ typedef _Atomic uint64_t metric_cell;
 struct variant_cells {
     metric_cell requests[ROLE_COUNT][ASSIGNED_COUNT][CODE_CELLS];
     metric_cell errors[ROLE_COUNT][REASON_COUNT];
-    /* What the judge reads: first attempts that were not forced by header or cookie (metrics/totals.h). */
+    /* What the judge reads: first attempts that were not forced by header or cookie
+     * (metrics/totals.h). */
     metric_cell judged[ROLE_COUNT], judged_failed[ROLE_COUNT], judged_client_errors[ROLE_COUNT];
     metric_cell inflight; /* gauge: up and down by the same worker */
     struct hist duration[ROLE_COUNT];
@@ -58,7 +79,8 @@ struct variant_cells {
 /* One route, one worker: what clients saw. */
 struct route_cells {
     metric_cell responses[CODE_CELLS];
-    metric_cell retries_ok, retries_failed;
+    metric_cell retries[ROLE_COUNT][ROLE_COUNT]
+                       [RETRY_RESULT_COUNT]; /* [role that failed][role asked instead] */
 };
 
 /* One listener, one worker. */
@@ -76,12 +98,14 @@ struct worker_cells {
 /* Adds to a cell that this thread alone writes. */
 static inline void cell_add(metric_cell *c, uint64_t n)
 {
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static inline void cell_sub(metric_cell *c, uint64_t n)
 {
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n, memory_order_relaxed);
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n,
+                          memory_order_relaxed);
 }
 
 static inline uint64_t cell_read(const metric_cell *c)

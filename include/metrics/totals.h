@@ -1,19 +1,27 @@
-/* Who counts where, and the sums over all workers: the registry of cells, owned by the control thread.
+/* Who counts where, and the sums over all workers: the control thread's registry of cells.
  * Cells live as long as the process, so that no counter ever goes back, whatever a reload does.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_METRICS_TOTALS_H
 #define SERIN_METRICS_TOTALS_H
 
-#include "base/err.h"
 #include "metrics/shard.h"
+#include <stddef.h>
 
 struct metrics;
 
-/* Handles: stable addresses; the arrays hold one pointer per worker and never change once published. */
+#define METRIC_WORKERS_MAX 1024u /* guards the cells' memory against an absurd worker count */
+#define METRIC_NAME_MAX    255u /* bytes of a route's, version's or listener's name: bounds the page \
+                                 */
+#define METRIC_ENTRIES_MAX                                                                         \
+    16384u /* of each kind: bounds the cells that reloads with ever new names leave behind */
+
+/* Handles: stable addresses; the arrays hold one pointer per worker and never change once
+ * published. */
 struct variant_metrics {
     const char *route, *version;
     unsigned workers;
     struct variant_cells **cells; /* [worker] */
+    unsigned roles; /* set of 1u << role that metrics_variant_use has named; control thread only */
 };
 
 struct route_metrics {
@@ -28,26 +36,50 @@ struct listener_metrics {
     struct listener_cells **cells;
 };
 
-/* NULL when memory is short. workers >= 1. Control thread, like all functions here unless they say otherwise. */
+/* NULL when memory is short. 1 <= workers <= METRIC_WORKERS_MAX. Control thread, like all functions
+ * here unless they say otherwise. */
 struct metrics *metrics_new(unsigned workers);
+
+/* No thread may use a cell any more. NULL is allowed. */
 void metrics_free(struct metrics *m);
 
-/* Finds or makes the cells of a name. Borrowed: owned by m. NULL when memory is short. */
+/* Finds or makes the cells of a name. Borrowed: owned by m. NULL when memory is short, a name is
+ * longer than METRIC_NAME_MAX or there are METRIC_ENTRIES_MAX of the kind. Expected O(1). */
 struct variant_metrics *metrics_variant(struct metrics *m, const char *route, const char *version);
 struct route_metrics *metrics_route(struct metrics *m, const char *route);
 struct listener_metrics *metrics_listener(struct metrics *m, const char *listener);
 struct worker_cells *metrics_worker(struct metrics *m, unsigned worker);
+
+/* Says that a version serves in a role from now on, so that its series are on the page at 0 before
+ * the first request: a rate needs the zero to start from. Without it a version that never counted
+ * is shown in both roles. */
+void metrics_variant_use(struct variant_metrics *v, enum metric_role role);
+
+unsigned metrics_workers(const struct metrics *m);
+
+/* Everything that is registered, oldest first: index below the count, else CHECK. Borrowed. */
+size_t metrics_variant_count(const struct metrics *m);
+size_t metrics_route_count(const struct metrics *m);
+size_t metrics_listener_count(const struct metrics *m);
+const struct variant_metrics *metrics_variant_at(const struct metrics *m, size_t i);
+const struct route_metrics *metrics_route_at(const struct metrics *m, size_t i);
+const struct listener_metrics *metrics_listener_at(const struct metrics *m, size_t i);
+const struct worker_cells *metrics_worker_at(const struct metrics *m, unsigned worker);
 
 /* What the judge reads of one side: cumulative since the process started. */
 struct judged_totals {
     uint64_t requests, failed, client_errors;
 };
 
-/* Sums the judged cells of one version in one role. Any thread. */
+/* Sums the judged cells of one version in one role. Neither failed nor client_errors is ever above
+ * requests, and no sum ever goes back; but a request that is counted at this very moment may show
+ * in requests now and in failed only the next time, so that the difference of two moments may have
+ * failed above requests by one per worker. Any thread. */
 struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role);
 
 /* Adds the durations of one version in one role over all workers to *sum. Any thread. */
-void metrics_durations(const struct variant_metrics *v, enum metric_role role, struct hist_sum *sum);
+void metrics_durations(const struct variant_metrics *v, enum metric_role role,
+                       struct hist_sum *sum);
 
 /* Requests now in flight on a version. Any thread. */
 uint64_t metrics_inflight(const struct variant_metrics *v);

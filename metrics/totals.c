@@ -1,0 +1,303 @@
+/* The registry of cells and the sums over all workers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "metrics/totals.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include <stdlib.h>
+
+/* Two cache lines, since processors fetch them in pairs: no block shares one with another worker's.
+ */
+#define CELLS_ALIGN 128u
+
+#define BUCKETS 1024u
+
+/* The three kinds differ in their cells only, so that one table serves them all. */
+struct entry {
+    struct entry *next; /* in the same bucket */
+    struct slice first, second;
+    union {
+        struct variant_metrics variant;
+        struct route_metrics route;
+        struct listener_metrics listener;
+    } of;
+    char names[]; /* first, NUL, second, NUL */
+};
+
+struct kind {
+    struct entry *buckets[BUCKETS];
+    struct entry **all; /* oldest first */
+    size_t n, room;
+};
+
+struct metrics {
+    unsigned workers;
+    struct kind variants, routes, listeners;
+    struct worker_cells **cells;
+};
+
+static void *block_new(size_t bytes)
+{
+    bytes = (bytes + CELLS_ALIGN - 1) & ~(size_t)(CELLS_ALIGN - 1);
+    void *block = aligned_alloc(CELLS_ALIGN, bytes);
+    if (block)
+        memset(block, 0, bytes);
+    return block;
+}
+
+/* One zeroed block per worker; NULL when memory is short. */
+#define BLOCKS(type)                                                                               \
+    static void type##_free(struct type **blocks, unsigned workers)                                \
+    {                                                                                              \
+        for (unsigned i = 0; blocks && i < workers; i++)                                           \
+            free(blocks[i]);                                                                       \
+        free(blocks);                                                                              \
+    }                                                                                              \
+    static struct type **type##_new(unsigned workers)                                              \
+    {                                                                                              \
+        struct type **blocks = calloc(workers, sizeof *blocks);                                    \
+        for (unsigned i = 0; blocks && i < workers; i++) {                                         \
+            blocks[i] = block_new(sizeof **blocks);                                                \
+            if (!blocks[i]) {                                                                      \
+                type##_free(blocks, i);                                                            \
+                return NULL;                                                                       \
+            }                                                                                      \
+        }                                                                                          \
+        return blocks;                                                                             \
+    }
+BLOCKS(variant_cells)
+BLOCKS(route_cells)
+BLOCKS(listener_cells)
+BLOCKS(worker_cells)
+
+static struct entry **bucket_of(struct kind *kind, struct slice first, struct slice second)
+{
+    /* The names come from the operator's file: no salt is needed against chosen collisions. */
+    uint64_t h = hash_bytes((struct hash_salt){0, 0}, first);
+    return &kind->buckets[hash_bytes((struct hash_salt){h, 1}, second) % BUCKETS];
+}
+
+static struct entry *entry_find(struct entry *e, struct slice first, struct slice second)
+{
+    while (e && !(slice_equal(e->first, first) && slice_equal(e->second, second)))
+        e = e->next;
+    return e;
+}
+
+static bool kind_has_room(struct kind *kind)
+{
+    if (kind->n == METRIC_ENTRIES_MAX)
+        return false;
+    if (kind->n < kind->room)
+        return true;
+    size_t room = kind->room ? kind->room * 2 : 16;
+    struct entry **all = realloc(kind->all, room * sizeof(struct entry *));
+    if (!all)
+        return false;
+    kind->all = all;
+    kind->room = room;
+    return true;
+}
+
+static struct entry *entry_new(struct slice first, struct slice second)
+{
+    if (first.len > METRIC_NAME_MAX || second.len > METRIC_NAME_MAX)
+        return NULL;
+    struct entry *e = calloc(1, sizeof *e + first.len + second.len + 2);
+    if (!e)
+        return NULL;
+    char *at = e->names + first.len + 1;
+    memcpy(e->names, first.at, first.len);
+    memcpy(at, second.at, second.len);
+    e->first = slice_of(e->names, first.len);
+    e->second = slice_of(at, second.len);
+    return e;
+}
+
+/* Finds an entry, or makes one without cells: *made says so, and the caller fills and adds it. */
+static struct entry *entry_get(struct kind *kind, const char *first, const char *second, bool *made)
+{
+    struct slice a = slice_str(first), b = slice_str(second);
+    struct entry *e = entry_find(*bucket_of(kind, a, b), a, b);
+    *made = !e;
+    if (e)
+        return e;
+    return kind_has_room(kind) ? entry_new(a, b) : NULL;
+}
+
+static void entry_add(struct kind *kind, struct entry *e)
+{
+    struct entry **bucket = bucket_of(kind, e->first, e->second);
+    e->next = *bucket;
+    *bucket = e;
+    kind->all[kind->n++] = e;
+}
+
+struct metrics *metrics_new(unsigned workers)
+{
+    CHECK(workers >= 1 && workers <= METRIC_WORKERS_MAX);
+    struct metrics *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->workers = workers;
+    m->cells = worker_cells_new(workers);
+    if (!m->cells) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void metrics_free(struct metrics *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->variants.n; i++)
+        variant_cells_free(m->variants.all[i]->of.variant.cells, m->workers);
+    for (size_t i = 0; i < m->routes.n; i++)
+        route_cells_free(m->routes.all[i]->of.route.cells, m->workers);
+    for (size_t i = 0; i < m->listeners.n; i++)
+        listener_cells_free(m->listeners.all[i]->of.listener.cells, m->workers);
+    struct kind *kinds[] = {&m->variants, &m->routes, &m->listeners};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (size_t i = 0; i < kinds[k]->n; i++)
+            free(kinds[k]->all[i]);
+        free(kinds[k]->all);
+    }
+    worker_cells_free(m->cells, m->workers);
+    free(m);
+}
+
+struct variant_metrics *metrics_variant(struct metrics *m, const char *route, const char *version)
+{
+    bool made;
+    struct entry *e = entry_get(&m->variants, route, version, &made);
+    if (!e || !made)
+        return e ? &e->of.variant : NULL;
+    e->of.variant = (struct variant_metrics){.route = e->first.at,
+                                             .version = e->second.at,
+                                             .workers = m->workers,
+                                             .cells = variant_cells_new(m->workers)};
+    if (!e->of.variant.cells) {
+        free(e);
+        return NULL;
+    }
+    entry_add(&m->variants, e);
+    return &e->of.variant;
+}
+
+struct route_metrics *metrics_route(struct metrics *m, const char *route)
+{
+    bool made;
+    struct entry *e = entry_get(&m->routes, route, "", &made);
+    if (!e || !made)
+        return e ? &e->of.route : NULL;
+    e->of.route = (struct route_metrics){e->first.at, m->workers, route_cells_new(m->workers)};
+    if (!e->of.route.cells) {
+        free(e);
+        return NULL;
+    }
+    entry_add(&m->routes, e);
+    return &e->of.route;
+}
+
+struct listener_metrics *metrics_listener(struct metrics *m, const char *listener)
+{
+    bool made;
+    struct entry *e = entry_get(&m->listeners, listener, "", &made);
+    if (!e || !made)
+        return e ? &e->of.listener : NULL;
+    e->of.listener =
+        (struct listener_metrics){e->first.at, m->workers, listener_cells_new(m->workers)};
+    if (!e->of.listener.cells) {
+        free(e);
+        return NULL;
+    }
+    entry_add(&m->listeners, e);
+    return &e->of.listener;
+}
+
+struct worker_cells *metrics_worker(struct metrics *m, unsigned worker)
+{
+    CHECK(worker < m->workers);
+    return m->cells[worker];
+}
+
+void metrics_variant_use(struct variant_metrics *v, enum metric_role role)
+{
+    CHECK((unsigned)role < ROLE_COUNT);
+    v->roles |= 1u << role;
+}
+
+unsigned metrics_workers(const struct metrics *m)
+{
+    return m->workers;
+}
+
+size_t metrics_variant_count(const struct metrics *m)
+{
+    return m->variants.n;
+}
+
+size_t metrics_route_count(const struct metrics *m)
+{
+    return m->routes.n;
+}
+
+size_t metrics_listener_count(const struct metrics *m)
+{
+    return m->listeners.n;
+}
+
+const struct variant_metrics *metrics_variant_at(const struct metrics *m, size_t i)
+{
+    CHECK(i < m->variants.n);
+    return &m->variants.all[i]->of.variant;
+}
+
+const struct route_metrics *metrics_route_at(const struct metrics *m, size_t i)
+{
+    CHECK(i < m->routes.n);
+    return &m->routes.all[i]->of.route;
+}
+
+const struct listener_metrics *metrics_listener_at(const struct metrics *m, size_t i)
+{
+    CHECK(i < m->listeners.n);
+    return &m->listeners.all[i]->of.listener;
+}
+
+const struct worker_cells *metrics_worker_at(const struct metrics *m, unsigned worker)
+{
+    CHECK(worker < m->workers);
+    return m->cells[worker];
+}
+
+struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role)
+{
+    struct judged_totals t = {0, 0, 0};
+    for (unsigned i = 0; i < v->workers; i++) {
+        const struct variant_cells *c = v->cells[i];
+        /* The parts before the whole, each no larger than the whole: no share ever passes 1. */
+        uint64_t failed = cell_read(&c->judged_failed[role]);
+        uint64_t client_errors = cell_read(&c->judged_client_errors[role]);
+        uint64_t requests = cell_read(&c->judged[role]);
+        t.requests += requests;
+        t.failed += failed < requests ? failed : requests;
+        t.client_errors += client_errors < requests ? client_errors : requests;
+    }
+    return t;
+}
+
+void metrics_durations(const struct variant_metrics *v, enum metric_role role, struct hist_sum *sum)
+{
+    for (unsigned i = 0; i < v->workers; i++)
+        hist_add(sum, &v->cells[i]->duration[role]);
+}
+
+uint64_t metrics_inflight(const struct variant_metrics *v)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->inflight);
+    return n;
+}
