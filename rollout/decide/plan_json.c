@@ -1,0 +1,126 @@
+/* A frozen plan as it stands in the record.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/decide/plan_json.h"
+
+#include "base/check.h"
+#include "rollout/decide/fields.h"
+#include <cjson/cJSON.h>
+
+static const char *low_evidence_name(int value)
+{
+    static const char *const names[] = {"advance", "hold", "pause", "abort"};
+    return names[value];
+}
+
+static const char *on_failure_name(int value)
+{
+    return value == ON_FAILURE_PAUSE ? "pause" : "abort";
+}
+
+static const char *on_new_version_name(int value)
+{
+    return value == ON_NEW_VERSION_REFUSE ? "refuse" : "restart";
+}
+
+#define TIME(key, member)  FIELD_ROW_NUMBER(key, FIELD_I64, struct plan, member, 0, FIELDS_WHOLE_MAX)
+#define SHARE(key, member) FIELD_ROW_NUMBER(key, FIELD_DOUBLE, struct plan, member, 0, 100)
+
+static const struct field plan_rows[] = {
+    FIELD_ROW_BOOL("start_auto", struct plan, start_auto),
+    TIME("hold_ms", hold_ms),
+    TIME("max_hold_ms", max_hold_ms),
+    TIME("min_requests", min_requests),
+    FIELD_ROW_ENUM("on_low_evidence", struct plan, on_low_evidence, 4, low_evidence_name),
+    TIME("bake_ms", bake_ms),
+    FIELD_ROW_NUMBER("bake_weight_bp", FIELD_INT, struct plan, bake_weight_bp, 0, 10000),
+    TIME("progress_deadline_ms", progress_deadline_ms),
+    TIME("max_pause_ms", max_pause_ms),
+    FIELD_ROW_ENUM("on_failure", struct plan, on_failure, 2, on_failure_name),
+    FIELD_ROW_ENUM("on_new_version", struct plan, on_new_version, 2, on_new_version_name),
+    SHARE("false_abort", false_abort),
+    SHARE("harm_budget", harm_budget),
+    SHARE("errors_margin", errors.margin),
+    SHARE("errors_margin_absolute", errors.margin_absolute),
+    SHARE("errors_ceiling", errors_ceiling),
+    SHARE("client_errors_margin", client_errors.margin),
+    SHARE("client_errors_margin_absolute", client_errors.margin_absolute),
+    SHARE("latency_margin", latency_margin),
+    TIME("latency_warmup_ms", latency_warmup_ms),
+};
+
+static const char *const plan_nested[] = {"steps", "quantiles"};
+static const struct field_set plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
+                                          ARRAY_LEN(plan_nested)};
+
+static const struct field step_rows[] = {
+    FIELD_ROW_NUMBER("weight_bp", FIELD_INT, struct plan_step, weight_bp, 0, 10000),
+    FIELD_ROW_NUMBER("hold_ms", FIELD_I64, struct plan_step, hold_ms, -1, FIELDS_WHOLE_MAX),
+    FIELD_ROW_NUMBER("min_requests", FIELD_I64, struct plan_step, min_requests, -1,
+                     FIELDS_WHOLE_MAX),
+    FIELD_ROW_BOOL("pause", struct plan_step, pause),
+};
+
+static const struct field_set step_set = {step_rows, ARRAY_LEN(step_rows), NULL, 0};
+
+enum err plan_to_json(const struct plan *p, cJSON *into)
+{
+    cJSON *steps = cJSON_AddArrayToObject(into, "steps");
+    cJSON *quantiles = cJSON_AddArrayToObject(into, "quantiles");
+    if (!steps || !quantiles)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        cJSON *step = cJSON_CreateObject();
+        if (!step || !cJSON_AddItemToArray(steps, step) ||
+            fields_write(step, &step_set, &p->steps[i]) != OK)
+            return ERR_MEMORY;
+    }
+    for (size_t i = 0; i < p->n_quantiles; i++) {
+        cJSON *q = cJSON_CreateNumber(p->quantiles[i]);
+        if (!q || !cJSON_AddItemToArray(quantiles, q))
+            return ERR_MEMORY;
+    }
+    return fields_write(into, &plan_set, p);
+}
+
+static enum err read_steps(struct plan *p, const cJSON *steps, struct why *why)
+{
+    int n = cJSON_GetArraySize(steps);
+    if (!cJSON_IsArray(steps) || n > PLAN_STEPS_MAX)
+        return why_set(why, ERR_INVALID, "plan.steps: not a list of at most %d", PLAN_STEPS_MAX);
+    const cJSON *step;
+    cJSON_ArrayForEach(step, steps)
+    {
+        if (fields_read(step, &step_set, &p->steps[p->n_steps], "plan.steps[].", why) != OK)
+            return ERR_INVALID;
+        p->n_steps++;
+    }
+    return OK;
+}
+
+static enum err read_quantiles(struct plan *p, const cJSON *quantiles, struct why *why)
+{
+    if (!cJSON_IsArray(quantiles) || cJSON_GetArraySize(quantiles) > PLAN_QUANTILES_MAX)
+        return why_set(why, ERR_INVALID, "plan.quantiles: not a list of at most %d",
+                       PLAN_QUANTILES_MAX);
+    const cJSON *q;
+    cJSON_ArrayForEach(q, quantiles)
+    {
+        if (!cJSON_IsNumber(q))
+            return why_set(why, ERR_INVALID, "plan.quantiles: not numbers");
+        p->quantiles[p->n_quantiles++] = q->valuedouble;
+    }
+    return OK;
+}
+
+enum err plan_from_json(struct plan *p, const cJSON *from, struct why *why)
+{
+    *p = (struct plan){0};
+    if (fields_read(from, &plan_set, p, "plan.", why) != OK ||
+        read_steps(p, cJSON_GetObjectItemCaseSensitive(from, "steps"), why) != OK ||
+        read_quantiles(p, cJSON_GetObjectItemCaseSensitive(from, "quantiles"), why) != OK)
+        return ERR_INVALID;
+    struct why reason;
+    if (plan_check(p, &reason) != OK)
+        return why_set(why, ERR_INVALID, "plan.%.400s", reason.text);
+    return OK;
+}
