@@ -1,0 +1,33 @@
+/* Addresses as the configuration writes them: 127.0.0.1:8080, [::1]:8080, unix:/run/serin.sock.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONF_ADDRESS_H
+#define SERIN_PROXY_CONF_ADDRESS_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum config_address_kind { CONFIG_ADDRESS_IPV4, CONFIG_ADDRESS_IPV6, CONFIG_ADDRESS_UNIX };
+
+struct config_address {
+    enum config_address_kind kind;
+    uint8_t ip[16];    /* network order; the first 4 bytes of IPv4, 0 behind them */
+    uint16_t port;     /* 0: any free one */
+    struct slice path; /* of a UNIX socket; borrowed from the text */
+};
+
+/* Parses one address; no name is looked up. ERR_UNSUPPORTED: fd:NAME and dns:NAME; ERR_INVALID:
+ * anything else that is none, with why a predicate to stand behind the text. Pure. */
+enum err config_address_parse(struct slice text, struct config_address *out,
+                              struct why *why) MUST_USE;
+
+/* Whether two addresses name the same socket: the same bytes however they were written. Pure. */
+bool config_address_equal(const struct config_address *a, const struct config_address *b);
+
+/* Only this machine can reach it: 127.0.0.0/8, ::1, UNIX. Pure. */
+bool config_address_is_local(const struct config_address *a);
+
+/* Parses "10.0.0.0/8" or "fd00::/8": an address, a slash, the length of the prefix; bits behind it
+ * must be 0. ERR_INVALID with a predicate as above. Pure. */
+enum err config_network_check(struct slice text, struct why *why) MUST_USE;
+
+#endif

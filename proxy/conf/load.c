@@ -1,0 +1,145 @@
+/* Reads the file and runs the passes over it: tree, schema, rules.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/conf/load.h"
+#include "proxy/conf/check.h"
+#include "proxy/conf/schema.h"
+#include <errno.h>
+#include <unistd.h>
+
+#define CONFIG_ARENA_BYTES_MAX (64u * 1024u * 1024u) /* ceiling of one configuration's memory */
+#define WORKERS_MAX            256
+
+static const char *const default_paths[] = {"/etc/serin/serin.yaml", "./serin.yaml"};
+
+static void refuse(struct config_errors *errors, enum err code, const char *path, const char *what)
+{
+    struct config_error e = {.line = 0};
+    (void)snprintf(e.path, sizeof e.path, "%s", path);
+    (void)snprintf(e.text, sizeof e.text, "%s", what);
+    config_errors_add(errors, code, &e);
+}
+
+/* All bytes of the file, in memory from malloc; one byte more than the limit is read at most. */
+static char *read_file(const char *path, size_t *len, struct config_errors *errors)
+{
+    size_t room = TREE_FILE_BYTES_MAX + 1;
+    FILE *file = fopen(path, "re");
+    char *bytes = file ? malloc(room) : NULL;
+    if (bytes) {
+        *len = fread(bytes, 1, room, file);
+        if (!ferror(file)) {
+            fclose(file);
+            return bytes;
+        }
+    }
+    if (file && !bytes)
+        refuse(errors, ERR_MEMORY, "", "out of memory");
+    else
+        refuse(errors, ERR_IO, "", strerror(errno));
+    if (file)
+        fclose(file);
+    free(bytes);
+    return NULL;
+}
+
+static uint32_t online_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (uint32_t)n;
+}
+
+/* What follows from keys rather than being one. */
+static void settle(struct config *config, const struct tree *tree)
+{
+    const struct node *routes = node_child(tree->root, "routes");
+    const struct node *node = routes ? routes->first : NULL;
+    for (size_t i = 0; i < config->n_routes; i++, node = node->next) {
+        struct config_route *r = &config->routes[i];
+        r->line = (int)node->line;
+        r->has_weight = node_child(node, "weight") != NULL;
+        r->has_rollout = r->canary && !r->has_weight;
+    }
+    if (config->workers == 0)
+        config->workers = online_cores();
+}
+
+/* Files that the configuration names must be there before anything starts. */
+static void check_files(const struct config *config, const struct tree *tree,
+                        struct config_errors *errors)
+{
+    struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
+    if (node && !node->bad && access(config->admin.token_file, R_OK) != 0)
+        node_complain(node, errors, "\"%.200s\" cannot be read: %s", config->admin.token_file,
+                      strerror(errno));
+}
+
+static struct config *config_new(const char *name)
+{
+    struct config *config = calloc(1, sizeof *config);
+    if (!config)
+        return NULL;
+    arena_init(&config->arena, NULL, 0, CONFIG_ARENA_BYTES_MAX);
+    config->file = arena_copy(&config->arena, slice_of(name, strlen(name) + 1)).at;
+    if (config->file)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+static void build(struct config *config, struct tree *tree, struct config_errors *errors)
+{
+    if (schema_apply(tree, config, errors)) {
+        refuse(errors, ERR_MEMORY, "", "out of memory");
+        return;
+    }
+    settle(config, tree);
+    config_check(config, tree, errors);
+    check_files(config, tree, errors);
+}
+
+struct config *config_load_text(const char *name, const char *bytes, size_t len,
+                                struct config_errors *errors)
+{
+    struct tree tree;
+    config_errors_init(errors, name);
+    struct config *config = config_new(name);
+    if (!config) {
+        refuse(errors, ERR_MEMORY, "", "out of memory");
+        return NULL;
+    }
+    if (!tree_read(&tree, bytes, len, errors))
+        build(config, &tree, errors);
+    tree_free(&tree);
+    if (errors->code == OK)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+struct config *config_load(const char *path, struct config_errors *errors)
+{
+    size_t len = 0;
+    config_errors_init(errors, path);
+    char *bytes = read_file(path, &len, errors);
+    if (!bytes)
+        return NULL;
+    struct config *config = config_load_text(path, bytes, len, errors);
+    free(bytes);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    arena_reset(&config->arena);
+    free(config);
+}
+
+const char *config_default_path(void)
+{
+    for (size_t i = 0; i < sizeof default_paths / sizeof default_paths[0]; i++)
+        if (access(default_paths[i], F_OK) == 0)
+            return default_paths[i];
+    return default_paths[0];
+}
