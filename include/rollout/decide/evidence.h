@@ -1,7 +1,7 @@
-/* Sequential evidence: betting increments of one block of requests, and a mixture of them that may
- * be looked at any number of times. P(it ever reaches N to 1 | null) <= 1/N (Ville).
- * Sources: Lindon and Malek (2022), Waudby-Smith and Ramdas (2023), Shin, Ramdas and Rinaldo
- * (2023). SPDX-License-Identifier: Apache-2.0 */
+/* Sequential evidence: betting increments of a block of requests, and a mixture of them over time.
+ * It may be looked at any number of times: P(it ever reaches N to 1 | null) <= 1/N (Ville).
+ * Sources: Lindon and Malek (2022), Waudby-Smith and Ramdas (2023), Shin et al. (2023).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_DECIDE_EVIDENCE_H
 #define SERIN_ROLLOUT_DECIDE_EVIDENCE_H
 

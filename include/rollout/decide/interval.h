@@ -1,5 +1,6 @@
-/* Always-valid intervals of a failure rate, of a difference and of a ratio: for show. They assume a
- * steady rate; no decision uses them. SPDX-License-Identifier: Apache-2.0 */
+/* Always-valid intervals of a failure rate, of a difference and of a ratio. For show only.
+ * They assume a steady rate; no decision uses them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_DECIDE_INTERVAL_H
 #define SERIN_ROLLOUT_DECIDE_INTERVAL_H
 

@@ -1,5 +1,6 @@
-/* The judge: counts of both versions in, one verdict and one sentence out, once a tick. Its state
- * is plain data: copy it, store it, replay it. SPDX-License-Identifier: Apache-2.0 */
+/* The judge: counts of both versions in; one verdict and one sentence out, once a tick.
+ * Its state is plain data: copy it, store it, replay it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_DECIDE_JUDGE_H
 #define SERIN_ROLLOUT_DECIDE_JUDGE_H
 
@@ -54,36 +55,48 @@ struct judge_decision {
     char why[JUDGE_WHY_MAX];            /* one plain sentence for a person */
 };
 
-/* Marked and unmarked counts of one version since a moment: for people, never for a decision. */
+/* Both versions' counts at one moment, or between two. */
 struct judge_seen {
     struct judge_side stable, canary;
 };
 
-/* Evidence of every check, and the sums that it is made of. */
+/* The e-processes. The ceiling's evidence is the smaller one of CEILING and RELATIVE, so that an
+ * outage of both versions cannot trip it. */
+enum judge_process {
+    JUDGE_PROCESS_ERRORS,
+    JUDGE_PROCESS_CLIENT_ERRORS,
+    JUDGE_PROCESS_CEILING,
+    JUDGE_PROCESS_RELATIVE, /* errors without any margin */
+    JUDGE_PROCESS_LATENCY,  /* and the next ones: one for each quantile */
+    JUDGE_PROCESS_COUNT = JUDGE_PROCESS_LATENCY + JUDGE_LATENCY_MAX
+};
+
+/* How often the stable version fails: decayed sums. */
+struct judge_rate {
+    double failed, requests;
+};
+
+/* The whole state. Read it only to show it; the functions below keep its parts together. */
 struct judge {
     struct judge_settings settings;
     bool sticky;     /* key_requests and key_failed stand for requests and failed */
     bool warm;       /* latency still warms up */
     bool ceiling_on; /* the stable version kept the ceiling before the rollout */
-    uint64_t epoch;
     unsigned stage;
-    uint64_t stage_requests;  /* canary requests in this stage */
-    int64_t t_ms, stage_t_ms; /* of the last tick */
+    uint64_t epoch; /* start times that have entered the mixture */
 
-    struct evidence errors, relative, ceiling, client_errors, latency[JUDGE_LATENCY_MAX];
-    struct evidence_block open_errors, open_relative, open_ceiling, open_client_errors;
-    struct evidence_block open_latency[JUDGE_LATENCY_MAX];
-    double log_uncapped[EVIDENCE_GRID_MAX]; /* the twin of errors without the cap: for the brake */
+    struct evidence evidence[JUDGE_PROCESS_COUNT];
+    struct evidence_block
+        open[JUDGE_PROCESS_COUNT];          /* waiting for a request of the other version */
+    double log_uncapped[EVIDENCE_GRID_MAX]; /* errors again without the cap: for the brake */
     double log_safe[EVIDENCE_GRID_MAX];     /* since the stage began */
     struct evidence_block open_safe;
-    double brake_left_s;
-    double slow_stable[JUDGE_LATENCY_MAX], seen_stable; /* decayed sums behind theta */
-    double incident_fast_failed, incident_fast_requests;
-    double incident_slow_failed, incident_slow_requests;
+    double brake_left_s;                                    /* 0 = no brake */
+    double slow_stable[JUDGE_LATENCY_MAX], requests_stable; /* decayed sums behind theta */
+    struct judge_rate fast, slow;                           /* of the stable version */
 
-    struct judge_seen last;     /* counters of the tick before */
-    struct judge_seen in_stage; /* summed differences */
-    struct judge_seen in_rollout;
+    struct judge_seen last;                 /* the counters of the tick before */
+    struct judge_seen in_stage, in_rollout; /* summed differences */
 };
 
 /* The stable version's counts over the ten minutes before the rollout; zeros when not known. */

@@ -1,5 +1,5 @@
-/* What the judge is told before a rollout: stages, error bounds, checks, and the constants of its
- * mixtures. SPDX-License-Identifier: Apache-2.0 */
+/* What the judge is told before a rollout: stages, error bounds, checks and their constants.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_DECIDE_JUDGE_SETTINGS_H
 #define SERIN_ROLLOUT_DECIDE_JUDGE_SETTINGS_H
 
@@ -93,6 +93,10 @@ static inline unsigned judge_settings_bake(const struct judge_settings *settings
 {
     return settings->n_stages < 2 ? 0 : (unsigned)settings->n_stages - 2;
 }
+
+/* What an excess failure rate must stay under so that a stage may be left for the next one: the
+ * budget as a share of the next weight, at most 1. stage + 1 must be below n_stages. Pure. */
+double judge_settings_excess(const struct judge_settings *settings, unsigned stage);
 
 /* What the arithmetic needs so that no logarithm leaves its domain: every number finite and in its
  * range. ERR_INVALID names the field. Pure. */
