@@ -1,0 +1,71 @@
+/* The admin port: metrics, health, the API and its page, over HTTP on the control thread's event
+ * base. It knows the rest of the program only by the callbacks of its host, so that it can be
+ * tested alone. SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_ADMIN_H
+#define SERIN_PROXY_CONTROL_ADMIN_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct admin;
+struct cJSON;
+struct evbuffer;
+struct event_base;
+
+struct admin_setup {
+    const char *bind;     /* "127.0.0.1:9900", "[::1]:0", "unix:/path"; port 0 = any free one */
+    const char *token;    /* content of the token file, read and trimmed; NULL = none. Copied. */
+    uint32_t deadline_ms; /* from accept or a request to the end of the next; 0 = default, 30 s */
+};
+
+/* What the port asks of its host; each is called on the thread of the event base and must not
+ * block: while one runs, no tick does. host outlives the admin port. */
+struct admin_host {
+    void *host;
+
+    /* {"routes":[...]}; the caller frees it. NULL when memory is short. */
+    struct cJSON *(*routes)(void *host);
+
+    /* One route, as `serin status` prints it; the caller frees it. NULL = no such route. */
+    struct cJSON *(*route)(void *host, const char *name);
+
+    /* Past rollouts of a route, the newest first; the caller frees it. NULL = no such route. */
+    struct cJSON *(*history)(void *host, const char *name);
+
+    /* A person's verb: start pause resume promote abort retry undo reset; full: promote to the end.
+     * who: NULL = unknown. OK: done, *why may say what ("" = nothing to say). ERR_NOT_FOUND: no
+     * such route; ERR_CONFLICT: not in this state, *why names the verb that is possible. */
+    enum err (*verb)(void *host, const char *route, const char *verb, bool full, const char *who,
+                     struct why *why);
+
+    /* Reads the configuration anew. OK: *why says what changed. */
+    enum err (*reload)(void *host, struct why *why);
+
+    /* Appends the page of /metrics. */
+    void (*metrics)(void *host, bool openmetrics, struct evbuffer *out);
+
+    /* Listening and configured. */
+    bool (*is_ready)(void *host);
+};
+
+/* Binds and serves. setup and admin_host are copied. NULL with the reason: a bind that is none, an
+ * address in use, a UNIX socket on which another process listens, an address that others can reach
+ * without a token, memory. Calls no callback before the event loop runs. SIGPIPE must be ignored by
+ * the process. */
+struct admin *admin_start(struct event_base *base, const struct admin_setup *setup,
+                          const struct admin_host *host, struct why *why);
+
+/* The bound address, with the port that the system chose: "127.0.0.1:41234", "[::1]:9900",
+ * "unix:/path". Owned by a. Never NULL. */
+const char *admin_address(const struct admin *a);
+
+/* Sends one event to everyone who follows GET /api/v1/events. name: without line breaks. json:
+ * text. A client that does not keep up is dropped. Never blocks. O(clients). */
+void admin_publish(struct admin *a, const char *name, const char *json);
+
+/* Closes the port and every connection, removes its UNIX socket. NULL is allowed. Not from within a
+ * callback of the host. */
+void admin_stop(struct admin *a);
+
+#endif

@@ -1,0 +1,332 @@
+/* The resources of the admin port: which path takes which method, under which rule, with what
+ * answer. SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/control/admin_api.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "proxy/control/admin_change.h"
+#include "proxy/control/admin_reply.h"
+
+#include <cjson/cJSON.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* Longest route in a path; longer ones are not looked up. */
+#define ROUTE_MAX 256u
+
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_CHANGE };
+
+struct request {
+    struct admin_api *api;
+    struct evhttp_request *req;
+    char route[ROUTE_MAX + 1]; /* "" where the path names none */
+    const char *action;        /* behind the route: "history" or a verb; NULL = none */
+};
+
+typedef void answer_fn(struct request *r);
+
+/* What a path is; answer NULL = nothing. */
+struct resource {
+    const char *path;
+    enum access access;
+    answer_fn *answer;
+};
+
+static const char page[] =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta "
+    "charset=\"utf-8\"><title>serin</title></head>\n"
+    "<body>\n<h1>serin</h1>\n<ul>\n"
+    "<li><a href=\"/api/v1/routes\">/api/v1/routes</a>: every route, its versions and its "
+    "rollout</li>\n"
+    "<li>/api/v1/routes/{route}, /api/v1/routes/{route}/history: one route, its past "
+    "rollouts</li>\n"
+    "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what happens, as server-sent events</li>\n"
+    "<li>POST /api/v1/routes/{route}/{start|pause|resume|promote|abort|retry|undo|reset}</li>\n"
+    "<li>POST /api/v1/reload</li>\n"
+    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n"
+    "<li><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a>: alive, ready</li>\n"
+    "</ul>\n</body>\n</html>\n";
+
+static void answer_text(struct request *r, int status, const char *content_type, const char *text)
+{
+    struct evbuffer *body = evbuffer_new();
+    if (!body || evbuffer_add(body, text, strlen(text)))
+        evhttp_send_error(r->req, HTTP_INTERNAL, NULL);
+    else
+        admin_reply_text(r->req, status, content_type, body);
+    if (body)
+        evbuffer_free(body);
+}
+
+static void answer_page(struct request *r)
+{
+    answer_text(r, 200, "text/html; charset=utf-8", page);
+}
+
+static void answer_health(struct request *r)
+{
+    answer_text(r, 200, "text/plain; charset=utf-8", "ok\n");
+}
+
+static void answer_ready(struct request *r)
+{
+    const struct admin_host *host = &r->api->host;
+    bool is_ready = host->is_ready(host->host);
+    answer_text(r, is_ready ? 200 : 503, "text/plain; charset=utf-8",
+                is_ready ? "ready\n" : "not ready\n");
+}
+
+static const char *input_field(struct request *r, const char *name)
+{
+    return evhttp_find_header(evhttp_request_get_input_headers(r->req), name);
+}
+
+/* Prometheus asks for OpenMetrics first where it takes it; a quality of 0 means never (RFC
+ * 9110, 12.4.2). */
+static bool accepts_openmetrics(const char *accept)
+{
+    struct slice item, rest = slice_str(accept ? accept : "");
+    bool is_more = true;
+    while (is_more) {
+        struct slice type, parameters;
+        is_more = slice_cut(rest, ',', &item, &rest);
+        slice_cut(item, ';', &type, &parameters);
+        if (!slice_equal_nocase(slice_trim(type), SLICE("application/openmetrics-text")))
+            continue;
+        struct slice parameter;
+        double quality = 1;
+        while (parameters.len) {
+            slice_cut(parameters, ';', &parameter, &parameters);
+            parameter = slice_trim(parameter);
+            if (slice_starts(parameter, SLICE("q=")))
+                quality = strtod(parameter.at + 2, NULL);
+        }
+        return quality > 0;
+    }
+    return false;
+}
+
+static void answer_metrics(struct request *r)
+{
+    const struct admin_host *host = &r->api->host;
+    bool is_open = accepts_openmetrics(input_field(r, "Accept"));
+    struct evbuffer *body = evbuffer_new();
+    if (!body) {
+        evhttp_send_error(r->req, HTTP_INTERNAL, NULL);
+        return;
+    }
+    host->metrics(host->host, is_open, body);
+    admin_reply_text(r->req, 200,
+                     is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                             : "text/plain; version=0.0.4; charset=utf-8",
+                     body);
+    evbuffer_free(body);
+}
+
+static void answer_routes(struct request *r)
+{
+    const struct admin_host *host = &r->api->host;
+    admin_reply_json(r->req, 200, host->routes(host->host));
+}
+
+static void answer_unknown_route(struct request *r)
+{
+    admin_reply_error(r->req, 404, "unknown_route",
+                      "no such route (GET /api/v1/routes lists them)");
+}
+
+static void answer_route(struct request *r)
+{
+    const struct admin_host *host = &r->api->host;
+    cJSON *json = host->route(host->host, r->route);
+    if (json)
+        admin_reply_json(r->req, 200, json);
+    else
+        answer_unknown_route(r);
+}
+
+static void answer_history(struct request *r)
+{
+    const struct admin_host *host = &r->api->host;
+    cJSON *json = host->history(host->host, r->route);
+    if (json)
+        admin_reply_json(r->req, 200, json);
+    else
+        answer_unknown_route(r);
+}
+
+static void note_request(struct request *r, bool streams)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(r->req);
+    admin_connections_note(&r->api->connections, evhttp_connection_get_bufferevent(connection),
+                           streams);
+}
+
+static void answer_events(struct request *r)
+{
+    if (evhttp_request_get_command(r->req) == EVHTTP_REQ_HEAD) {
+        answer_text(r, 200, "text/event-stream", "");
+        return;
+    }
+    if (admin_events_follow(&r->api->events, r->req) == OK)
+        note_request(r, true);
+    else
+        admin_reply_error(r->req, 503, "too_many_followers",
+                          "too many clients follow the events already");
+}
+
+static void answer_verb(struct request *r)
+{
+    admin_change_route(&r->api->host, r->req, r->route, r->action);
+}
+
+static void answer_reload(struct request *r)
+{
+    admin_change_reload(&r->api->host, r->req);
+}
+
+static const struct resource fixed[] = {
+    {"/", ACCESS_OPEN, answer_page},
+    {"/healthz", ACCESS_OPEN, answer_health}, /* a kubelet has no token */
+    {"/readyz", ACCESS_OPEN, answer_ready},
+    {"/metrics", ACCESS_READ, answer_metrics},
+    {"/api/v1/routes", ACCESS_READ, answer_routes},
+    {"/api/v1/events", ACCESS_READ, answer_events},
+    {"/api/v1/reload", ACCESS_CHANGE, answer_reload},
+};
+
+static const struct resource nothing = {NULL, ACCESS_OPEN, NULL};
+
+/* Decodes the route in a path. False: too long, empty, or with a NUL. */
+static bool decode_route(struct request *r, struct slice encoded)
+{
+    char text[3 * ROUTE_MAX + 1];
+    if (encoded.len == 0 || encoded.len >= sizeof text)
+        return false;
+    memcpy(text, encoded.at, encoded.len);
+    text[encoded.len] = '\0';
+    size_t len = 0;
+    char *decoded = evhttp_uridecode(text, 0, &len);
+    bool is_usable = decoded && len > 0 && len <= ROUTE_MAX && strlen(decoded) == len;
+    if (is_usable)
+        memcpy(r->route, decoded, len + 1);
+    free(decoded);
+    return is_usable;
+}
+
+/* Finds what a path is: fixed, or /api/v1/routes/{route}[/history|/verb]. */
+static struct resource find_resource(struct request *r, const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        if (strcmp(path, fixed[i].path) == 0)
+            return fixed[i];
+    struct slice rest = slice_str(path), route, action;
+    if (!slice_starts(rest, SLICE("/api/v1/routes/")))
+        return nothing;
+    rest = slice_of(rest.at + strlen("/api/v1/routes/"), rest.len - strlen("/api/v1/routes/"));
+    bool has_action = slice_cut(rest, '/', &route, &action);
+    if (!decode_route(r, route))
+        return nothing;
+    if (!has_action)
+        return (struct resource){path, ACCESS_READ, answer_route};
+    r->action = action.at; /* the path's end is the action's */
+    if (strcmp(r->action, "history") == 0)
+        return (struct resource){path, ACCESS_READ, answer_history};
+    if (admin_change_is_verb(r->action))
+        return (struct resource){path, ACCESS_CHANGE, answer_verb};
+    return nothing;
+}
+
+static bool takes_method(const struct resource *resource, enum evhttp_cmd_type method)
+{
+    if (resource->access == ACCESS_CHANGE)
+        return method == EVHTTP_REQ_POST;
+    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
+}
+
+static struct admin_claims claims_of(struct request *r)
+{
+    struct admin_claims claims = {
+        .host = input_field(r, "Host"),
+        .origin = input_field(r, "Origin"),
+        .authorization = input_field(r, "Authorization"),
+        .content_type = input_field(r, "Content-Type"),
+    };
+    const struct evkeyval *field;
+    const struct evkeyvalq *fields = evhttp_request_get_input_headers(r->req);
+    for (field = fields->tqh_first; field; field = field->next.tqe_next)
+        claims.hosts += strcasecmp(field->key, "Host") == 0;
+    return claims;
+}
+
+static void answer_refusal(struct request *r, enum admin_verdict verdict)
+{
+    switch (verdict) {
+    case ADMIN_ALLOWED:
+        break;
+    case ADMIN_NO_TOKEN:
+        (void)evhttp_add_header(evhttp_request_get_output_headers(r->req), "WWW-Authenticate",
+                                "Bearer realm=\"serin\"");
+        admin_reply_error(r->req, 401, "unauthorized",
+                          "this needs the admin token: Authorization: Bearer TOKEN");
+        break;
+    case ADMIN_WRONG_HOST:
+        admin_reply_error(r->req, 403, "wrong_host",
+                          "the Host field names none of this port's addresses");
+        break;
+    case ADMIN_FOREIGN_ORIGIN:
+        admin_reply_error(r->req, 403, "foreign_origin",
+                          "the request comes from a page of another site");
+        break;
+    case ADMIN_NOT_JSON:
+        admin_reply_error(r->req, 400, "not_json", "the Content-Type is not application/json");
+        break;
+    }
+}
+
+static void dispatch(struct request *r, const char *path)
+{
+    struct resource resource = find_resource(r, path);
+    enum admin_verdict verdict = ADMIN_ALLOWED;
+    if (!resource.answer) {
+        admin_reply_error(r->req, 404, "not_found", "nothing is here (GET / names what there is)");
+        return;
+    }
+    if (!takes_method(&resource, evhttp_request_get_command(r->req))) {
+        const char *allowed = resource.access == ACCESS_CHANGE ? "POST" : "GET, HEAD";
+        (void)evhttp_add_header(evhttp_request_get_output_headers(r->req), "Allow", allowed);
+        admin_reply_error(r->req, 405, "method_not_allowed", "this takes %s", allowed);
+        return;
+    }
+    struct admin_claims claims = claims_of(r);
+    if (resource.access == ACCESS_READ)
+        verdict = admin_may_read(&r->api->guard, &claims);
+    if (resource.access == ACCESS_CHANGE)
+        verdict = admin_may_change(&r->api->guard, &claims);
+    if (verdict == ADMIN_ALLOWED) {
+        resource.answer(r);
+        return;
+    }
+    if (resource.access == ACCESS_CHANGE)
+        log_warn("admin_refused", "verb=%s reason=%s", r->action ? r->action : "reload",
+                 verdict == ADMIN_NO_TOKEN         ? "token"
+                 : verdict == ADMIN_WRONG_HOST     ? "host"
+                 : verdict == ADMIN_FOREIGN_ORIGIN ? "origin"
+                                                   : "content_type");
+    answer_refusal(r, verdict);
+}
+
+void admin_api_on_request(struct evhttp_request *req, void *arg)
+{
+    struct admin_api *api = arg;
+    struct request r = {.api = api, .req = req};
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+    note_request(&r, false);
+    if (path)
+        dispatch(&r, path);
+    else
+        admin_reply_error(req, 400, "bad_request", "the request target has no path");
+}

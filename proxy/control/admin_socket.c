@@ -1,0 +1,124 @@
+/* The socket on which the admin port listens: TCP, or a UNIX socket with its file.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/control/admin_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Connections that wait to be accepted: a burst of scrapes, not a flood. */
+#define ADMIN_BACKLOG 64
+
+static const char *unix_path(const struct wire_addr *a)
+{
+    return ((const struct sockaddr_un *)(const void *)a->bytes)->sun_path;
+}
+
+static int new_socket(const struct wire_addr *a)
+{
+    return socket(wire_addr_family(a), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* A file that a dead process left behind would keep us from binding; a living one's must stay. */
+static enum err clear_stale_file(const struct wire_addr *a, struct why *why)
+{
+    struct stat st;
+    const char *path = unix_path(a);
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? OK : why_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return why_set(why, ERR_CONFLICT, "%s exists and is not a socket", path);
+
+    int fd = new_socket(a);
+    if (fd < 0)
+        return why_set(why, ERR_IO, "no socket for %s: %s", path, strerror(errno));
+    int connected = connect(fd, (const struct sockaddr *)(const void *)a->bytes, a->len);
+    int error = errno;
+    close(fd);
+    if (connected == 0 || error == EAGAIN) /* EAGAIN: somebody listens, with a full backlog */
+        return why_set(why, ERR_CONFLICT, "another process listens on %s", path);
+    if (error != ECONNREFUSED)
+        return why_set(why, ERR_IO, "%s: %s", path, strerror(error));
+    if (unlink(path) != 0 && errno != ENOENT)
+        return why_set(why, ERR_IO, "cannot remove the stale socket %s: %s", path, strerror(errno));
+    return OK;
+}
+
+static enum err bind_tcp(int fd, const struct wire_addr *a, const char *bind_text, struct why *why)
+{
+    int one = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (wire_addr_family(a) == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (const struct sockaddr *)(const void *)a->bytes, a->len) != 0)
+        return why_set(why, errno == EADDRINUSE ? ERR_CONFLICT : ERR_IO, "cannot bind %s: %s",
+                       bind_text, strerror(errno));
+    return OK;
+}
+
+/* The mode is set before listen(): until then nobody gets in, so that no moment is too open. */
+static enum err bind_unix(int fd, const struct wire_addr *a, struct admin_socket *s,
+                          struct why *why)
+{
+    struct stat st;
+    const char *path = unix_path(a);
+    enum err e = clear_stale_file(a, why);
+    if (e)
+        return e;
+    if (bind(fd, (const struct sockaddr *)(const void *)a->bytes, a->len) != 0)
+        return why_set(why, errno == EADDRINUSE ? ERR_CONFLICT : ERR_IO, "cannot bind %s: %s", path,
+                       strerror(errno));
+    if (chmod(path, 0660) != 0 || lstat(path, &st) != 0) {
+        e = why_set(why, ERR_IO, "%s: %s", path, strerror(errno));
+        unlink(path);
+        return e;
+    }
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    return OK;
+}
+
+enum err admin_socket_open(const char *bind_text, struct admin_socket *s, struct why *why)
+{
+    struct wire_addr a;
+    *s = (struct admin_socket){.fd = -1};
+    struct why detail = {""};
+    if (wire_addr_parse(&a, bind_text, &detail))
+        return why_set(why, ERR_INVALID, "admin.bind %s: %s", bind_text, detail.text);
+    s->is_unix = wire_addr_family(&a) == AF_UNIX;
+    s->is_local = wire_addr_is_local(&a);
+
+    int fd = new_socket(&a);
+    if (fd < 0)
+        return why_set(why, ERR_IO, "no socket for %s: %s", bind_text, strerror(errno));
+    enum err e = s->is_unix ? bind_unix(fd, &a, s, why) : bind_tcp(fd, &a, bind_text, why);
+    if (e) {
+        close(fd);
+        return e;
+    }
+    if (listen(fd, ADMIN_BACKLOG) != 0) {
+        e = why_set(why, errno == EADDRINUSE ? ERR_CONFLICT : ERR_IO, "cannot listen on %s: %s",
+                    bind_text, strerror(errno));
+        admin_socket_remove(s);
+        close(fd);
+        return e;
+    }
+    wire_addr_local(&a, fd);
+    wire_addr_text(&a, s->address);
+    s->fd = fd;
+    return OK;
+}
+
+void admin_socket_remove(const struct admin_socket *s)
+{
+    struct stat st;
+    if (!s->is_unix || s->inode == 0)
+        return;
+    const char *path = s->address + strlen("unix:");
+    if (lstat(path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
+        unlink(path);
+}
