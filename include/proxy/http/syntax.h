@@ -1,0 +1,70 @@
+/* Which bytes may stand where in an HTTP/1 message: character classes, tokens, field values,
+ * targets, authorities. SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_HTTP_SYNTAX_H
+#define SERIN_PROXY_HTTP_SYNTAX_H
+
+#include "base/slice.h"
+
+/* Bits of syntax_class. */
+#define SYNTAX_TOKEN 0x01 /* tchar (RFC 9110 section 5.6.2) */
+#define SYNTAX_VALUE 0x02 /* field-vchar, obs-text, SP and HTAB (section 5.5) */
+#define SYNTAX_PATH  0x04 /* a byte of a path, but not '%' */
+#define SYNTAX_QUERY 0x08 /* a byte of a query, but not '%' */
+#define SYNTAX_HOST  0x10 /* a byte of a host name */
+#define SYNTAX_HEX   0x20
+#define SYNTAX_DIGIT 0x40
+
+/* The longest authority that is accepted: a DNS name of 253 bytes, its last dot, ":65535". Guards
+ * logs and upstreams. */
+#define SYNTAX_AUTHORITY_BYTES_MAX 260
+
+/* The classes of each byte. Constant. */
+extern const uint8_t syntax_class[256];
+
+static inline bool syntax_is(char c, uint8_t classes)
+{
+    return (syntax_class[(unsigned char)c] & classes) != 0;
+}
+
+/* How many bytes at the front of s are token bytes. Pure. O(result). */
+static inline size_t syntax_token_bytes(struct slice s)
+{
+    size_t n = 0;
+    while (n < s.len && syntax_is(s.at[n], SYNTAX_TOKEN))
+        n++;
+    return n;
+}
+
+/* True where every byte may stand in a field value or a reason phrase: no control byte but HTAB.
+ * Pure. O(n), eight bytes a step. */
+bool syntax_is_value(struct slice s);
+
+/* True for a path with query that may be passed on: "%" is followed by two hexadecimal digits, no
+ * "#". Bytes that RFC 3986 forbids but that clients do send raw (for example | ^ [ ] in a path, and
+ * any visible byte but # in a query) are let through; controls, spaces and 8-bit bytes are not.
+ * Pure. */
+bool syntax_is_target(struct slice s);
+
+/* True for host [":" port] (RFC 9110 section 7.2) that is not empty: a name of letters, digits and
+ * "-._~", an IPv4 address, or an IPv6 address in brackets; a port up to 65535 or empty. No user
+ * information. Percent-encoding and sub-delims, which the grammar allows and no name or address
+ * has, are refused. Pure. */
+bool syntax_is_authority(struct slice s);
+
+/* Compares a token with a name in lower case. Exact for tokens only: bytes outside of
+ * syntax_class's TOKEN may be taken for others. Pure. */
+static inline bool syntax_token_is(struct slice token, const char *lower, size_t len)
+{
+    if (token.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((token.at[i] | 0x20) != lower[i])
+            return false;
+    return true;
+}
+
+/* Takes the next element of a comma-separated list (RFC 9110 section 5.6.1), trimmed; empty ones
+ * are passed over. False at the end of the list. Does not know quoted strings. Pure. */
+bool syntax_list_next(struct slice *list, struct slice *element);
+
+#endif

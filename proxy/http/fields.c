@@ -1,0 +1,284 @@
+/* Field lines of a head: each checked and classified as it comes, all of them together at the end.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/fields.h"
+#include "base/check.h"
+#include "proxy/http/syntax.h"
+
+/* name is a token whose first letter and length the caller knows already. */
+#define IS(name, lit) syntax_token_is(name, "" lit, sizeof(lit) - 1)
+
+/* One function for its table: length and first letter leave one name to compare with, seldom two.
+ */
+enum field_id field_classify(struct slice name)
+{
+    char first = (char)(name.len ? name.at[0] | 0x20 : 0);
+    switch (name.len) {
+    case 2:
+        return first == 't' && IS(name, "te") ? FIELD_TE : FIELD_OTHER;
+    case 3:
+        return first == 'v' && IS(name, "via") ? FIELD_VIA : FIELD_OTHER;
+    case 4:
+        if (first == 'h' && IS(name, "host"))
+            return FIELD_HOST;
+        return first == 'd' && IS(name, "date") ? FIELD_DATE : FIELD_OTHER;
+    case 5:
+        return first == 'p' && IS(name, "proxy") ? FIELD_PROXY : FIELD_OTHER;
+    case 6:
+        if (first == 'c' && IS(name, "cookie"))
+            return FIELD_COOKIE;
+        if (first == 'e' && IS(name, "expect"))
+            return FIELD_EXPECT;
+        return first == 's' && IS(name, "server") ? FIELD_SERVER : FIELD_OTHER;
+    case 7:
+        if (first == 'u' && IS(name, "upgrade"))
+            return FIELD_UPGRADE;
+        return first == 't' && IS(name, "trailer") ? FIELD_TRAILER : FIELD_OTHER;
+    case 9:
+        return first == 'f' && IS(name, "forwarded") ? FIELD_FORWARDED : FIELD_OTHER;
+    case 10:
+        if (first == 'c' && IS(name, "connection"))
+            return FIELD_CONNECTION;
+        return first == 'k' && IS(name, "keep-alive") ? FIELD_KEEP_ALIVE : FIELD_OTHER;
+    case 12:
+        if (first == 'x' && IS(name, "x-request-id"))
+            return FIELD_X_REQUEST_ID;
+        return first == 'm' && IS(name, "max-forwards") ? FIELD_MAX_FORWARDS : FIELD_OTHER;
+    case 14:
+        if (first == 'c' && IS(name, "content-length"))
+            return FIELD_CONTENT_LENGTH;
+        return first == 'h' && IS(name, "http2-settings") ? FIELD_HTTP2_SETTINGS : FIELD_OTHER;
+    case 15:
+        return first == 'x' && IS(name, "x-forwarded-for") ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;
+    case 16:
+        if (first == 'x' && IS(name, "x-forwarded-host"))
+            return FIELD_X_FORWARDED_HOST;
+        return first == 'p' && IS(name, "proxy-connection") ? FIELD_PROXY_CONNECTION : FIELD_OTHER;
+    case 17:
+        if (first == 't' && IS(name, "transfer-encoding"))
+            return FIELD_TRANSFER_ENCODING;
+        return first == 'x' && IS(name, "x-forwarded-proto") ? FIELD_X_FORWARDED_PROTO
+                                                             : FIELD_OTHER;
+    case 18:
+        return first == 'p' && IS(name, "proxy-authenticate") ? FIELD_PROXY_AUTHENTICATE
+                                                              : FIELD_OTHER;
+    case 19:
+        return first == 'p' && IS(name, "proxy-authorization") ? FIELD_PROXY_AUTHORIZATION
+                                                               : FIELD_OTHER;
+    default:
+        return FIELD_OTHER;
+    }
+}
+
+static int take_host(struct head *h, struct slice value, struct span at)
+{
+    if (h->is_response)
+        return 0;
+    if (h->has_host)
+        return head_refuse(h, 400, "several Host fields");
+    if (!syntax_is_authority(value))
+        return head_refuse(h, 400, "malformed Host");
+    h->has_host = true;
+    if (!h->is_absolute)
+        h->authority = at;
+    return 0;
+}
+
+/* Digits only, once, and a length that a signed 64-bit number holds. A list of equal numbers is
+ * refused as well. */
+static int take_content_length(struct head *h, struct slice value)
+{
+    if (h->has_length)
+        return head_refuse(h, 400, "several Content-Length fields");
+    if (!slice_parse_u64(value, &h->content_length) || h->content_length > INT64_MAX)
+        return head_refuse(h, 400, "malformed Content-Length");
+    h->has_length = true;
+    return 0;
+}
+
+/* Only told apart here: body_plan refuses, for it knows the rest of the framing. */
+static void take_transfer_encoding(struct head *h, struct slice value)
+{
+    struct slice list = value, element, second;
+    if (h->coding != CODING_NONE || !syntax_list_next(&list, &element))
+        h->coding = CODING_MALFORMED;
+    else if (slice_equal_nocase(value, SLICE("chunked")))
+        h->coding = CODING_CHUNKED;
+    else if (slice_equal_nocase(element, SLICE("chunked")) && syntax_list_next(&list, &second))
+        h->coding = CODING_MALFORMED;
+    else
+        h->coding = CODING_UNKNOWN;
+    h->chunked = h->coding == CODING_CHUNKED;
+}
+
+static int take_expect(struct head *h, struct slice value)
+{
+    if (h->is_response || h->minor == 0)
+        return 0;
+    if (!slice_equal_nocase(value, SLICE("100-continue")))
+        return head_refuse(h, 417, "unknown expectation");
+    h->expect_continue = true;
+    return 0;
+}
+
+static int take_max_forwards(struct head *h, struct slice value)
+{
+    uint64_t hops = 0;
+    if (h->is_response || h->method != METHOD_OPTIONS)
+        return 0;
+    if (!slice_parse_u64(value, &hops))
+        return head_refuse(h, 400, "malformed Max-Forwards");
+    if (hops == 0)
+        return head_refuse(h, 405, "OPTIONS with Max-Forwards: 0 ends here");
+    return 0;
+}
+
+/* What a field means to the proxy itself. 0, or the negated status. */
+static int take_meaning(struct head *h, const char *buf, struct field *f)
+{
+    struct slice value = span_in(f->value, buf);
+    switch (f->id) {
+    case FIELD_HOST:
+        return take_host(h, value, f->value);
+    case FIELD_CONTENT_LENGTH:
+        return take_content_length(h, value);
+    case FIELD_TRANSFER_ENCODING:
+        f->hop = 1;
+        take_transfer_encoding(h, value);
+        return 0;
+    case FIELD_EXPECT:
+        return take_expect(h, value);
+    case FIELD_MAX_FORWARDS:
+        return take_max_forwards(h, value);
+    case FIELD_CONNECTION:
+        f->hop = 1;
+        h->has_connection = true;
+        return 0;
+    /* Hop-by-hop (RFC 9110 section 7.6.1), and what only harms behind a proxy: Proxy (httpoxy),
+     * h2c's settings. */
+    case FIELD_HTTP2_SETTINGS:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_PROXY:
+    case FIELD_PROXY_AUTHENTICATE:
+    case FIELD_PROXY_AUTHORIZATION:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+    case FIELD_UPGRADE:
+        f->hop = 1;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static const char *name_fault(struct slice line, size_t n)
+{
+    if (n == 0)
+        return line.at[0] == ' ' || line.at[0] == '\t' ? "folded line" : "field without a name";
+    if (n == line.len)
+        return "field without a colon";
+    return line.at[n] == ' ' || line.at[n] == '\t' ? "space before the colon of a field"
+                                                   : "forbidden byte in the name of a field";
+}
+
+int fields_add(struct head *h, const char *buf, struct span line)
+{
+    CHECK(h->n_fields < HEAD_FIELDS_MAX);
+    struct slice text = span_in(line, buf);
+    size_t n = syntax_token_bytes(text);
+    if (n == 0 || n == text.len || text.at[n] != ':')
+        return head_refuse(h, 400, name_fault(text, n));
+    struct slice value = slice_trim(slice_of(text.at + n + 1, text.len - n - 1));
+    if (!syntax_is_value(value))
+        return head_refuse(h, 400, "control byte in the value of a field");
+    struct field *f = &h->fields[h->n_fields++];
+    f->name = (struct span){line.at, (uint32_t)n};
+    f->value = span_of(buf, value);
+    f->id = (uint8_t)field_classify(slice_of(text.at, n));
+    f->hop = 0;
+    return f->id == FIELD_OTHER ? 0 : take_meaning(h, buf, f);
+}
+
+/* What Connection says for the connection itself. */
+struct persistence {
+    bool close, keep_alive, upgrade;
+};
+
+/* End-to-end fields that Connection must not take away from the upstream (RFC 9110 section 7.6.1: a
+ * sender must not name them): a client could drop what a proxy before this one, or the
+ * application's login, relies on. */
+static bool is_end_to_end(const struct field *f, struct slice name)
+{
+    static const struct slice names[] = {
+        SLICE("authorization"),    SLICE("cache-control"), SLICE("content-encoding"),
+        SLICE("content-language"), SLICE("content-range"), SLICE("content-type"),
+        SLICE("origin"),           SLICE("range"),         SLICE("set-cookie"),
+        SLICE("x-real-ip"),
+    };
+    if (f->id != FIELD_OTHER)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_equal_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static void mark_named(struct head *h, const char *buf, struct slice option)
+{
+    for (uint16_t i = 0; i < h->n_fields; i++) {
+        struct field *f = &h->fields[i];
+        struct slice name = span_in(f->name, buf);
+        if (name.len == option.len && slice_equal_nocase(name, option) && !is_end_to_end(f, name))
+            f->hop = 1;
+    }
+}
+
+static void take_option(struct head *h, const char *buf, struct slice option, struct persistence *p)
+{
+    if (slice_equal_nocase(option, SLICE("close")))
+        p->close = true;
+    else if (slice_equal_nocase(option, SLICE("keep-alive")))
+        p->keep_alive = true;
+    else if (slice_equal_nocase(option, SLICE("upgrade")))
+        p->upgrade = true;
+    else
+        mark_named(h, buf, option);
+}
+
+static int take_connection(struct head *h, const char *buf, struct persistence *p)
+{
+    unsigned options = 0;
+    for (uint16_t i = 0; i < h->n_fields; i++) {
+        if (h->fields[i].id != FIELD_CONNECTION)
+            continue;
+        struct slice list = span_in(h->fields[i].value, buf), option;
+        while (syntax_list_next(&list, &option)) {
+            if (++options > CONNECTION_OPTIONS_MAX)
+                return head_refuse(h, 400, "too many connection options");
+            take_option(h, buf, option, p);
+        }
+    }
+    return 0;
+}
+
+static bool asks_for_websocket(const struct head *h, const char *buf)
+{
+    struct slice value;
+    return head_find(h, buf, FIELD_UPGRADE, &value) &&
+           slice_equal_nocase(value, SLICE("websocket"));
+}
+
+int fields_end(struct head *h, const char *buf)
+{
+    struct persistence p = {0};
+    if (!h->is_response && h->minor == 1 && !h->has_host)
+        return head_refuse(h, 400, "no Host field");
+    if (h->has_connection) {
+        int status = take_connection(h, buf, &p);
+        if (status < 0)
+            return status;
+    }
+    h->keep_alive = !p.close && (h->minor == 1 || p.keep_alive);
+    h->upgrade_websocket = h->minor == 1 && p.upgrade && asks_for_websocket(h, buf);
+    return 0;
+}

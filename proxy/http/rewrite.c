@@ -1,0 +1,294 @@
+/* Writes the head that goes on: always anew from its parsed form, never a copied line.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/rewrite.h"
+#include "proxy/http/syntax.h"
+
+#define DECIMAL_BYTES_MAX    20 /* 2^64 - 1 */
+#define REQUEST_ID_BYTES_MIN 8
+
+/* Bounded output; full is sticky. */
+struct out {
+    char *at, *end;
+    bool full;
+};
+
+static inline void put(struct out *o, const char *bytes, size_t n)
+{
+    if (__builtin_expect((size_t)(o->end - o->at) < n, 0)) {
+        o->full = true;
+        o->end = o->at;
+        return;
+    }
+    memcpy(o->at, bytes, n);
+    o->at += n;
+}
+
+#define PUT(o, lit) put(o, "" lit, sizeof(lit) - 1)
+
+static void put_slice(struct out *o, struct slice s)
+{
+    if (s.len)
+        put(o, s.at, s.len);
+}
+
+static void put_number(struct out *o, uint64_t n)
+{
+    char digits[DECIMAL_BYTES_MAX];
+    size_t i = sizeof digits;
+    do
+        digits[--i] = (char)('0' + n % 10);
+    while (n /= 10);
+    put(o, digits + i, sizeof digits - i);
+}
+
+static ssize_t written(const struct out *o, const char *start)
+{
+    return o->full ? -1 : (ssize_t)(o->at - start);
+}
+
+/* Sets of field ids. */
+#define SET(id) (UINT32_C(1) << (id))
+_Static_assert(FIELD_X_REQUEST_ID < 32, "field ids fit into one word");
+
+/* Copies the fields that are neither hop-by-hop nor in left_out. Returns the set of all ids that
+ * the head has. */
+static uint32_t put_fields(struct out *o, const struct head *h, const char *buf, uint32_t left_out)
+{
+    uint32_t seen = 0;
+    for (const struct field *f = h->fields, *end = f + h->n_fields; f < end; f++) {
+        seen |= SET(f->id);
+        if (f->hop || (left_out & SET(f->id)))
+            continue;
+        put(o, buf + f->name.at, f->name.len);
+        PUT(o, ": ");
+        put(o, buf + f->value.at, f->value.len);
+        PUT(o, "\r\n");
+    }
+    return seen;
+}
+
+/* Writes all values of one field as the front of a list that goes on. */
+static void put_list(struct out *o, const struct head *h, const char *buf, enum field_id id)
+{
+    for (uint16_t i = 0; i < h->n_fields; i++) {
+        if (h->fields[i].id != id || h->fields[i].value.len == 0)
+            continue;
+        put_slice(o, span_in(h->fields[i].value, buf));
+        PUT(o, ", ");
+    }
+}
+
+static void put_via(struct out *o, uint8_t minor)
+{
+    if (minor == 0)
+        PUT(o, "Via: 1.0 serin\r\n");
+    else
+        PUT(o, "Via: 1.1 serin\r\n");
+}
+
+static void put_request_id(struct out *o, struct slice id)
+{
+    if (id.len == 0)
+        return;
+    PUT(o, "X-Request-ID: ");
+    put_slice(o, id);
+    PUT(o, "\r\n");
+}
+
+static void put_length(struct out *o, uint64_t length)
+{
+    PUT(o, "Content-Length: ");
+    put_number(o, length);
+    PUT(o, "\r\n");
+}
+
+struct slice request_id_received(const struct head *h, const char *buf)
+{
+    struct slice id, none = slice_of(buf, 0);
+    if (!head_find(h, buf, FIELD_X_REQUEST_ID, &id) || id.len < REQUEST_ID_BYTES_MIN ||
+        id.len > REQUEST_ID_MAX)
+        return none;
+    for (size_t i = 0; i < id.len; i++)
+        if (!syntax_is(id.at[i], SYNTAX_HOST) && !memchr("+/=:@", id.at[i], 5))
+            return none;
+    return id;
+}
+
+static void put_request_line(struct out *o, const struct head *h, const char *buf)
+{
+    put(o, buf + h->method_text.at, h->method_text.len);
+    PUT(o, " ");
+    if (h->path.len == 0)
+        put_slice(o, head_path(h, buf));
+    else if (buf[h->path.at] == '?')
+        PUT(o, "/");
+    put(o, buf + h->path.at, h->path.len);
+    PUT(o, " HTTP/1.1\r\n");
+}
+
+static void put_x_forwarded(struct out *o, const struct rewrite_request *r, uint32_t seen)
+{
+    PUT(o, "X-Forwarded-For: ");
+    if (seen & SET(FIELD_X_FORWARDED_FOR))
+        put_list(o, r->head, r->buf, FIELD_X_FORWARDED_FOR);
+    put_slice(o, r->client);
+    if (r->is_tls)
+        PUT(o, "\r\nX-Forwarded-Proto: https\r\n");
+    else
+        PUT(o, "\r\nX-Forwarded-Proto: http\r\n");
+    if (r->head->authority.len == 0)
+        return;
+    PUT(o, "X-Forwarded-Host: ");
+    put_slice(o, span_in(r->head->authority, r->buf));
+    PUT(o, "\r\n");
+}
+
+/* RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
+static void put_forwarded(struct out *o, const struct rewrite_request *r, uint32_t seen)
+{
+    bool is_ipv6 = r->client.len && memchr(r->client.at, ':', r->client.len);
+    PUT(o, "Forwarded: ");
+    if (seen & SET(FIELD_FORWARDED))
+        put_list(o, r->head, r->buf, FIELD_FORWARDED);
+    PUT(o, "for=");
+    if (is_ipv6)
+        PUT(o, "\"[");
+    put_slice(o, r->client);
+    if (is_ipv6)
+        PUT(o, "]\"");
+    if (r->is_tls)
+        PUT(o, ";proto=https");
+    else
+        PUT(o, ";proto=http");
+    if (r->head->authority.len) {
+        PUT(o, ";host=\"");
+        put_slice(o, span_in(r->head->authority, r->buf));
+        PUT(o, "\"");
+    }
+    PUT(o, "\r\n");
+}
+
+/* fields_end has refused what is malformed or 0. */
+static void put_max_forwards(struct out *o, const struct head *h, const char *buf)
+{
+    struct slice value;
+    uint64_t hops = 0;
+    if (!head_find(h, buf, FIELD_MAX_FORWARDS, &value) || !slice_parse_u64(value, &hops) || !hops)
+        return;
+    PUT(o, "Max-Forwards: ");
+    put_number(o, hops - 1);
+    PUT(o, "\r\n");
+}
+
+static void put_request_framing(struct out *o, const struct rewrite_request *r)
+{
+    if (r->body->kind == BODY_CHUNKED)
+        PUT(o, "Transfer-Encoding: chunked\r\n");
+    else if (r->body->kind == BODY_LENGTH)
+        put_length(o, r->head->content_length);
+    if (r->head->expect_continue && r->body->kind != BODY_NONE)
+        PUT(o, "Expect: 100-continue\r\n");
+}
+
+#define FORWARDING_FIELDS                                                                          \
+    (SET(FIELD_FORWARDED) | SET(FIELD_X_FORWARDED_FOR) | SET(FIELD_X_FORWARDED_HOST) |             \
+     SET(FIELD_X_FORWARDED_PROTO))
+
+static uint32_t request_left_out(const struct rewrite_request *r)
+{
+    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT);
+    if (r->forwarded != FORWARDED_OFF)
+        left_out |= FORWARDING_FIELDS;
+    if (r->request_id.len)
+        left_out |= SET(FIELD_X_REQUEST_ID);
+    if (r->head->method == METHOD_OPTIONS)
+        left_out |= SET(FIELD_MAX_FORWARDS);
+    return left_out;
+}
+
+ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
+{
+    const struct head *h = r->head;
+    struct out o = {.at = out, .end = out + room};
+    put_request_line(&o, h, r->buf);
+    PUT(&o, "Host: ");
+    put_slice(&o, h->authority.len ? span_in(h->authority, r->buf) : r->fallback_host);
+    PUT(&o, "\r\n");
+    uint32_t seen = put_fields(&o, h, r->buf, request_left_out(r));
+    put_request_framing(&o, r);
+    if (h->method == METHOD_OPTIONS && (seen & SET(FIELD_MAX_FORWARDS)))
+        put_max_forwards(&o, h, r->buf);
+    if (r->forwarded == FORWARDED_X || r->forwarded == FORWARDED_BOTH)
+        put_x_forwarded(&o, r, seen);
+    if (r->forwarded == FORWARDED_RFC7239 || r->forwarded == FORWARDED_BOTH)
+        put_forwarded(&o, r, seen);
+    put_request_id(&o, r->request_id);
+    put_via(&o, h->minor);
+    PUT(&o, "\r\n");
+    return written(&o, out);
+}
+
+bool rewrite_is_chunked(const struct rewrite_response *r)
+{
+    if (r->client_minor == 0)
+        return false;
+    return r->body->kind == BODY_CHUNKED || (r->body->kind == BODY_UNTIL_CLOSE && r->keep_alive);
+}
+
+static void put_status_line(struct out *o, const struct head *h, const char *buf)
+{
+    PUT(o, "HTTP/1.1 ");
+    put_number(o, h->status);
+    PUT(o, " ");
+    put_slice(o, span_in(h->reason, buf));
+    PUT(o, "\r\n");
+}
+
+/* A response without a body that says how long it would be: 304, or the answer to HEAD. */
+static void put_announcement(struct out *o, const struct rewrite_response *r)
+{
+    if (r->head->status == 204)
+        return;
+    if (r->head->has_length)
+        put_length(o, r->head->content_length);
+    else if (r->head->chunked && r->head->status != 304 && r->client_minor == 1)
+        PUT(o, "Transfer-Encoding: chunked\r\n");
+}
+
+static void put_response_framing(struct out *o, const struct rewrite_response *r)
+{
+    bool is_chunked = rewrite_is_chunked(r);
+    bool keep_alive = r->keep_alive;
+    if (r->body->kind == BODY_NONE)
+        put_announcement(o, r);
+    else if (r->body->kind == BODY_LENGTH)
+        put_length(o, r->head->content_length);
+    else if (is_chunked)
+        PUT(o, "Transfer-Encoding: chunked\r\n");
+    else
+        keep_alive = false;
+    if (!keep_alive)
+        PUT(o, "Connection: close\r\n");
+    else if (r->client_minor == 0)
+        PUT(o, "Connection: keep-alive\r\n");
+}
+
+ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t room)
+{
+    const struct head *h = r->head;
+    struct out o = {.at = out, .end = out + room};
+    put_status_line(&o, h, r->buf);
+    (void)put_fields(&o, h, r->buf,
+                     SET(FIELD_CONTENT_LENGTH) | (r->request_id.len ? SET(FIELD_X_REQUEST_ID) : 0));
+    if (h->status >= 200)
+        put_response_framing(&o, r);
+    if (r->set_cookie.len) {
+        PUT(&o, "Set-Cookie: ");
+        put_slice(&o, r->set_cookie);
+        PUT(&o, "\r\n");
+    }
+    put_request_id(&o, r->request_id);
+    put_via(&o, h->minor);
+    PUT(&o, "\r\n");
+    return written(&o, out);
+}
