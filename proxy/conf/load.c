@@ -11,11 +11,12 @@
 
 static const char *const default_paths[] = {"/etc/serin/serin.yaml", "./serin.yaml"};
 
-static void refuse(struct config_errors *errors, enum err code, const char *path, const char *what)
+/* About the file as a whole. before: a beginning of the sentence, or "". */
+static void refuse(struct config_errors *errors, enum err code, const char *before,
+                   const char *what)
 {
     struct config_error e = {.line = 0};
-    (void)snprintf(e.path, sizeof e.path, "%s", path);
-    (void)snprintf(e.text, sizeof e.text, "%s", what);
+    (void)snprintf(e.text, sizeof e.text, "%s%s", before, what);
     config_errors_add(errors, code, &e);
 }
 
@@ -35,7 +36,7 @@ static char *read_file(const char *path, size_t *len, struct config_errors *erro
     if (file && !bytes)
         refuse(errors, ERR_MEMORY, "", "out of memory");
     else
-        refuse(errors, ERR_IO, "", strerror(errno));
+        refuse(errors, ERR_IO, "cannot be read: ", strerror(errno));
     if (file)
         fclose(file);
     free(bytes);

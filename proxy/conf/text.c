@@ -1,7 +1,6 @@
 /* Checks the form of the configuration's texts.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/text.h"
-#include "base/check.h"
 #include "proxy/conf/address.h"
 
 #define HOST_MAX  253 /* bytes of a host name, RFC 1035 section 3.1 without the final dot */
@@ -219,8 +218,7 @@ enum err text_check(enum text_form form, struct slice text, struct why *why)
     case TEXT_WORKLOAD:
         return check_workload(text, why);
     }
-    CHECK(!"a form without a check");
-    return ERR_INVALID;
+    return why_set(why, ERR_INVALID, "has no known form");
 }
 
 const char *text_expectation(enum text_form form)

@@ -110,6 +110,8 @@ void node_path(const struct node *node, char *out, size_t room)
 }
 
 static void complain(struct node *node, const char *key, struct config_errors *errors,
+                     const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
+static void complain(struct node *node, const char *key, struct config_errors *errors,
                      const char *fmt, va_list ap)
 {
     struct config_error e = {.line = node->line, .column = node->column};

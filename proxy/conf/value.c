@@ -47,12 +47,9 @@ static enum err parse_number(enum config_type type, struct slice text, int64_t *
         return units_parse_duration(text, out, why);
     case TYPE_SIZE:
         return units_parse_size(text, out, why);
-    case TYPE_SHARE:
-    case TYPE_SHARES:
-        return units_parse_share(text, out, why);
     default:
-        CHECK(!"not a number");
-        return ERR_INVALID;
+        CHECK(type == TYPE_SHARE || type == TYPE_SHARES);
+        return units_parse_share(text, out, why);
     }
 }
 

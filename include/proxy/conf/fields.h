@@ -98,4 +98,8 @@ const char *config_field_suggest(const char *prefix, struct slice key);
  * Pure. */
 const char *config_field_elsewhere(struct slice key);
 
+/* Whether this key, or a group around it, belongs to a feature that is not in this release.
+ * O(keys). Pure. */
+bool config_field_is_later(const struct config_field *f);
+
 #endif

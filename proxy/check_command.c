@@ -1,0 +1,316 @@
+/* serin check: all errors of a configuration at once, or what its rollouts will do; and the list of
+ * all keys. SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/check_command.h"
+#include <cjson/cJSON.h>
+#include <getopt.h>
+#include <sysexits.h>
+#include "base/check.h"
+#include "proxy/conf/describe.h"
+#include "proxy/conf/load.h"
+#include "proxy/conf/units.h"
+
+#define EXIT_NOT_WRITTEN 1
+#define EXIT_WRONG_USAGE 2
+#define COLUMNS          7
+#define RANGE_MAX                                                                                  \
+    40 /* characters of a column; a longer text runs on and shifts its line's rest                 \
+        */
+
+static const char help[] =
+    "Usage: serin check [-c FILE] [--json]\n"
+    "       serin check --defaults [--json]\n"
+    "\n"
+    "Reads the configuration and prints every error in it, or what each rollout will do.\n"
+    "\n"
+    "  -c, --config FILE  the file (default: /etc/serin/serin.yaml, else ./serin.yaml)\n"
+    "      --defaults     print every key: type, range, default, unit, whether a reload applies "
+    "it\n"
+    "      --json         print one JSON document\n"
+    "  -h, --help         print this\n"
+    "\n"
+    "Example:\n"
+    "  serin check -c serin.yaml && serin reload\n"
+    "\n"
+    "Exit codes: 0 right, 2 wrong usage, 70 out of memory, 78 wrong configuration.\n";
+
+struct check_options {
+    const char *path;
+    bool defaults, json, help;
+};
+
+/* --- the plan of a rollout --- */
+
+/* Earliest end of a rollout: every step and the bake at their shortest; pauses not counted. */
+static int64_t earliest_ms(const struct plan *plan)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i <= plan_judged_steps(plan); i++)
+        total += plan_stage_hold_ms(plan, i);
+    return total;
+}
+
+/* "25m", and "1h 5m" where one unit does not say it. */
+static const char *format_time(int64_t ms, char out[2 * UNITS_TEXT_MAX])
+{
+    static const int64_t units_ms[] = {60 * 60 * 1000, 60 * 1000, 1000, 1};
+    char part[UNITS_TEXT_MAX];
+    size_t at = (size_t)snprintf(out, 2 * UNITS_TEXT_MAX, "%s", ms ? "" : "0s");
+    for (size_t i = 0; i < ARRAY_LEN(units_ms); i++) {
+        int64_t whole = ms - ms % units_ms[i];
+        if (!whole || at + UNITS_TEXT_MAX > 2 * UNITS_TEXT_MAX)
+            continue;
+        /* 60m would print as 1h; whole hours are gone by then, so each part keeps its unit */
+        at += (size_t)snprintf(out + at, 2 * UNITS_TEXT_MAX - at, "%s%s", at ? " " : "",
+                               units_format_duration(whole, part));
+        ms -= whole;
+    }
+    return out;
+}
+
+static void print_plan(const struct config_route *r)
+{
+    char weight[UNITS_TEXT_MAX], time[2 * UNITS_TEXT_MAX];
+    const struct plan *plan = &r->plan;
+    size_t n = plan_judged_steps(plan);
+    printf("route %s: %s → %s, %s\n", r->name, r->stable, r->canary,
+           plan->start_auto ? "starts by itself" : "waits for `serin start`");
+    for (size_t i = 0; i <= n; i++)
+        printf("  %6s  %s%s%s\n", units_format_share(plan_stage_weight_bp(plan, i), weight),
+               format_time(plan_stage_hold_ms(plan, i), time), i == n ? ", bake" : "",
+               i < n && plan->steps[i].pause ? ", then waits for `serin promote`" : "");
+    printf("    100%%  after %s at the earliest\n", format_time(earliest_ms(plan), time));
+}
+
+/* Checks that a rollout's file may name while this release does not judge by them: a sentence, or
+ * NULL. */
+static const char *note_of(const struct config *config)
+{
+    static const char latency[] = "routes[].rollout.checks.latency.";
+    const struct config_field *later = config_field_find(latency, SLICE("margin"));
+    bool has_rollout = false;
+    for (size_t i = 0; i < config->n_routes; i++)
+        has_rollout = has_rollout || config->routes[i].has_rollout;
+    if (!has_rollout || !later || !config_field_is_later(later))
+        return NULL;
+    return "checks.client_errors and checks.latency are not judged in this release";
+}
+
+static void print_routes(const struct config *config)
+{
+    char weight[UNITS_TEXT_MAX];
+    printf("%s: ok\n", config->file);
+    for (size_t i = 0; i < config->n_routes; i++) {
+        const struct config_route *r = &config->routes[i];
+        if (r->has_rollout)
+            print_plan(r);
+        else if (r->has_weight)
+            printf("route %s: %s of requests to %s, without a controller\n", r->name,
+                   units_format_share(r->weight_bp, weight), r->canary);
+    }
+    if (note_of(config))
+        printf("note: %s\n", note_of(config));
+}
+
+/* --- JSON --- */
+
+static int write_json(cJSON *document)
+{
+    char *text = document ? cJSON_Print(document) : NULL;
+    cJSON_Delete(document);
+    if (!text) {
+        fputs("serin check: out of memory\n", stderr);
+        return EX_SOFTWARE;
+    }
+    puts(text);
+    cJSON_free(text);
+    return 0;
+}
+
+static cJSON *json_of_plan(const struct config_route *r)
+{
+    const struct plan *plan = &r->plan;
+    cJSON *route = cJSON_CreateObject();
+    cJSON_AddStringToObject(route, "name", r->name);
+    cJSON_AddStringToObject(route, "stable", r->stable);
+    cJSON_AddStringToObject(route, "canary", r->canary);
+    cJSON_AddStringToObject(route, "start", plan->start_auto ? "auto" : "manual");
+    cJSON *stages = cJSON_AddArrayToObject(route, "stages");
+    size_t n = plan_judged_steps(plan);
+    for (size_t i = 0; i <= n; i++) {
+        cJSON *stage = cJSON_CreateObject();
+        cJSON_AddNumberToObject(stage, "weight_bp", plan_stage_weight_bp(plan, i));
+        cJSON_AddNumberToObject(stage, "hold_ms", (double)plan_stage_hold_ms(plan, i));
+        cJSON_AddNumberToObject(stage, "min_requests", (double)plan_stage_min_requests(plan, i));
+        cJSON_AddBoolToObject(stage, "pause", i < n && plan->steps[i].pause);
+        cJSON_AddBoolToObject(stage, "bake", i == n);
+        cJSON_AddItemToArray(stages, stage);
+    }
+    cJSON_AddNumberToObject(route, "earliest_finish_ms", (double)earliest_ms(plan));
+    return route;
+}
+
+static int write_config_json(const struct config *config)
+{
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "file", config->file);
+    cJSON_AddBoolToObject(document, "ok", true);
+    cJSON *rollouts = cJSON_AddArrayToObject(document, "rollouts");
+    for (size_t i = 0; i < config->n_routes; i++)
+        if (config->routes[i].has_rollout)
+            cJSON_AddItemToArray(rollouts, json_of_plan(&config->routes[i]));
+    cJSON *notes = cJSON_AddArrayToObject(document, "notes");
+    if (note_of(config))
+        cJSON_AddItemToArray(notes, cJSON_CreateString(note_of(config)));
+    return write_json(document);
+}
+
+static int write_errors_json(const struct config_errors *errors)
+{
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "file", errors->file);
+    cJSON_AddBoolToObject(document, "ok", false);
+    cJSON *list = cJSON_AddArrayToObject(document, "errors");
+    for (size_t i = 0; i < errors->n; i++) {
+        const struct config_error *e = &errors->items[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "line", e->line);
+        cJSON_AddNumberToObject(item, "column", e->column);
+        cJSON_AddStringToObject(item, "key", e->path);
+        cJSON_AddStringToObject(item, "message", e->text);
+        cJSON_AddItemToArray(list, item);
+    }
+    cJSON_AddNumberToObject(document, "more_errors", (double)errors->dropped);
+    return write_json(document);
+}
+
+/* --- the list of keys --- */
+
+static void key_columns(const struct config_field *f, const char *columns[COLUMNS],
+                        char range[DESCRIBE_MAX])
+{
+    columns[0] = f->path;
+    columns[1] = describe_type(f);
+    columns[2] = describe_range(f, range);
+    columns[3] = describe_standard(f);
+    columns[4] = describe_unit(f);
+    columns[5] = describe_reload(f);
+    columns[6] = f->help;
+}
+
+static void print_keys(void)
+{
+    static const char *const heads[COLUMNS] = {"KEY",  "TYPE",   "RANGE",     "DEFAULT",
+                                               "UNIT", "RELOAD", "WHAT IT IS"};
+    const char *columns[COLUMNS];
+    char range[DESCRIBE_MAX];
+    int widths[COLUMNS];
+    for (size_t k = 0; k < COLUMNS; k++)
+        widths[k] = (int)strlen(heads[k]);
+    for (size_t i = 0; i < config_fields_n; i++) {
+        key_columns(&config_fields[i], columns, range);
+        for (size_t k = 0; k + 1 < COLUMNS; k++) {
+            int width = (int)strlen(columns[k]);
+            if (width > widths[k] && (k == 0 || width <= RANGE_MAX))
+                widths[k] = width;
+        }
+    }
+    for (size_t k = 0; k < COLUMNS; k++)
+        printf("%-*s%s", k + 1 < COLUMNS ? widths[k] : 0, heads[k], k + 1 < COLUMNS ? "  " : "\n");
+    for (size_t i = 0; i < config_fields_n; i++) {
+        key_columns(&config_fields[i], columns, range);
+        for (size_t k = 0; k + 1 < COLUMNS; k++)
+            printf("%-*s  ", widths[k], columns[k]);
+        printf("%s%s\n", columns[COLUMNS - 1],
+               config_field_is_later(&config_fields[i]) ? " (not yet supported)" : "");
+    }
+}
+
+static int write_keys_json(void)
+{
+    static const char *const names[COLUMNS] = {"key",  "type",   "range", "default",
+                                               "unit", "reload", "help"};
+    const char *columns[COLUMNS];
+    char range[DESCRIBE_MAX];
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < config_fields_n; i++) {
+        cJSON *item = cJSON_CreateObject();
+        key_columns(&config_fields[i], columns, range);
+        for (size_t k = 0; k < COLUMNS; k++)
+            cJSON_AddStringToObject(item, names[k], columns[k]);
+        cJSON_AddBoolToObject(item, "required", config_fields[i].flags & FIELD_REQUIRED);
+        cJSON_AddBoolToObject(item, "supported", !config_field_is_later(&config_fields[i]));
+        cJSON_AddItemToArray(list, item);
+    }
+    return write_json(list);
+}
+
+/* --- the command --- */
+
+static bool parse_options(int argc, char **argv, struct check_options *o)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"defaults", no_argument, NULL, 'd'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    static char name[] = "serin check"; /* for getopt's own messages */
+    int option;
+    argv[0] = name;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'c')
+            o->path = optarg;
+        else if (option == 'd')
+            o->defaults = true;
+        else if (option == 'j')
+            o->json = true;
+        else if (option == 'h')
+            o->help = true;
+        else
+            return false;
+    }
+    if (optind < argc)
+        fprintf(stderr, "serin check: unexpected argument \"%s\" (the file is named by -c)\n",
+                argv[optind]);
+    return optind == argc;
+}
+
+static int check_file(const struct check_options *o)
+{
+    struct config_errors errors;
+    int code = 0;
+    struct config *config = config_load(o->path ? o->path : config_default_path(), &errors);
+    if (config && o->json)
+        code = write_config_json(config);
+    else if (config)
+        print_routes(config);
+    else if (o->json)
+        code = write_errors_json(&errors);
+    else
+        config_errors_print(&errors, stderr);
+    if (!config && code == 0)
+        code = errors.code == ERR_MEMORY ? EX_SOFTWARE : EX_CONFIG;
+    config_free(config);
+    return code;
+}
+
+int check_command(int argc, char **argv)
+{
+    struct check_options o = {.path = NULL};
+    int code = 0;
+    if (!parse_options(argc, argv, &o)) {
+        fputs("Try `serin check --help`.\n", stderr);
+        return EXIT_WRONG_USAGE;
+    }
+    if (o.help)
+        fputs(help, stdout);
+    else if (o.defaults && o.json)
+        code = write_keys_json();
+    else if (o.defaults)
+        print_keys();
+    else
+        code = check_file(&o);
+    if (fflush(stdout) != 0 && code == 0)
+        return EXIT_NOT_WRITTEN;
+    return code;
+}
