@@ -161,7 +161,7 @@ static enum err check_stages(const struct judge_settings *settings, struct why *
         const struct range ranges[] = {
             {"stage weight (basis points)", stage->weight_bp, i ? 1 : 0, WEIGHT_FULL_BP},
             {"hold (s)", stage->hold_s, 0, SECONDS_MAX},
-            {"max_hold (s)", stage->max_hold_s, stage->hold_s, SECONDS_MAX},
+            {"max_hold (s)", stage->max_hold_s, 0, SECONDS_MAX},
         };
         enum err e = check_ranges(ranges, ARRAY_LEN(ranges), why);
         if (e)

@@ -16,7 +16,7 @@
 struct judge_stage {
     uint32_t weight_bp;    /* basis points */
     double hold_s;         /* shortest time before it may be left for the next */
-    double max_hold_s;     /* after it the low-evidence rule answers */
+    double max_hold_s;     /* after it (and hold_s) the low-evidence rule answers */
     uint64_t min_requests; /* canary requests before it may be left on evidence */
 };
 

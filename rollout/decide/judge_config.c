@@ -1,0 +1,194 @@
+/* A table of the protocol's keys and where their numbers go.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/decide/judge_config.h"
+#include "base/check.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Weights are whole basis points; a percentage within this of one is meant to be it. */
+#define BP_SLACK 1e-6
+
+/* What all stages share here; a plan has them per step. */
+struct shared {
+    double hold_s, max_hold_s, min_requests;
+    double lat_margin; /* known, but the caller has already applied it to the thresholds */
+};
+
+/* What a key leads to. */
+enum kind { NUMBER, MARGIN, NUMBERS, SHARED, TIMEOUT };
+
+struct key {
+    const char *path;
+    enum kind kind;
+    size_t at;    /* offset in judge_settings, or in struct shared */
+    size_t count; /* NUMBERS: offset of their size_t */
+    size_t most;
+};
+
+#define SETTING(member) offsetof(struct judge_settings, member)
+#define GRID(member)                                                                               \
+    NUMBERS, SETTING(member) + offsetof(struct evidence_grid, at),                                 \
+        SETTING(member) + offsetof(struct evidence_grid, n), EVIDENCE_GRID_MAX
+#define PER_QUANTILE(member) NUMBERS, SETTING(latency.member), SETTING(latency.n), JUDGE_LATENCY_MAX
+
+static const struct key keys[] = {
+    {"alpha", NUMBER, SETTING(alpha), 0, 0},
+    {"beta", NUMBER, SETTING(beta), 0, 0},
+    {"hold_e", NUMBER, SETTING(hold_evidence), 0, 0},
+    {"cap", NUMBER, SETTING(cap), 0, 0},
+    {"brake_s", NUMBER, SETTING(brake_s), 0, 0},
+    {"budget", NUMBER, SETTING(harm_budget), 0, 0},
+    {"min_stage_s", SHARED, offsetof(struct shared, hold_s), 0, 0},
+    {"max_stage_s", SHARED, offsetof(struct shared, max_hold_s), 0, 0},
+    {"min_req", SHARED, offsetof(struct shared, min_requests), 0, 0},
+    {"on_timeout", TIMEOUT, SETTING(on_low_evidence), 0, 0},
+    {"epoch_s", NUMBER, SETTING(epoch_s), 0, 0},
+    {"mass0", NUMBER, SETTING(mass0), 0, 0},
+    {"grid_r", GRID(ratio_grid)},
+    {"grid_psi", GRID(odds_grid)},
+    {"grid_abs", GRID(ceiling_grid)},
+    {"grid_b", GRID(safe_grid)},
+    {"fail.w", NUMBER, SETTING(errors.weight), 0, 0},
+    {"fail.rho", MARGIN, SETTING(errors.margin), 0, 0},
+    {"fail.delta", NUMBER, SETTING(errors.margin_absolute), 0, 0},
+    {"c4.w", NUMBER, SETTING(client_errors.weight), 0, 0},
+    {"c4.rho", MARGIN, SETTING(client_errors.margin), 0, 0},
+    {"c4.delta", NUMBER, SETTING(client_errors.margin_absolute), 0, 0},
+    {"ceil.w", NUMBER, SETTING(ceiling.weight), 0, 0},
+    {"ceil.c", NUMBER, SETTING(ceiling.ceiling), 0, 0},
+    {"lat.w", PER_QUANTILE(weight)},
+    {"lat.q", PER_QUANTILE(quantile)},
+    {"lat.margin", SHARED, offsetof(struct shared, lat_margin), 0, 0},
+    {"lat.prior_n", NUMBER, SETTING(latency.prior_requests), 0, 0},
+    {"lat.half_s", NUMBER, SETTING(latency.half_life_s), 0, 0},
+    {"lat.warmup_s", NUMBER, SETTING(latency.warmup_s), 0, 0},
+    {"incident.fast_s", NUMBER, SETTING(incident.fast_s), 0, 0},
+    {"incident.slow_s", NUMBER, SETTING(incident.slow_s), 0, 0},
+    {"incident.ratio", NUMBER, SETTING(incident.ratio), 0, 0},
+    {"incident.prior_n", NUMBER, SETTING(incident.prior_requests), 0, 0},
+};
+
+static const struct key *key_find(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (strcmp(keys[i].path, path) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static enum err read_numbers(char *base, const struct key *key, const cJSON *item, struct why *why)
+{
+    int n = cJSON_GetArraySize(item);
+    if (!cJSON_IsArray(item) || n < 1 || (size_t)n > key->most)
+        return why_set(why, ERR_INVALID, "config.%s: expected an array of 1 to %zu numbers",
+                       key->path, key->most);
+    double *at = (double *)(void *)(base + key->at);
+    const cJSON *element;
+    cJSON_ArrayForEach(element, item)
+    {
+        if (!cJSON_IsNumber(element))
+            return why_set(why, ERR_INVALID, "config.%s: expected numbers only", key->path);
+        *at++ = element->valuedouble;
+    }
+    *(size_t *)(void *)(base + key->count) = (size_t)n;
+    return OK;
+}
+
+/* pause and abort are the machine's to carry out: the protocol prints hold. */
+static enum err read_timeout(enum plan_low_evidence *at, const cJSON *item, struct why *why)
+{
+    static const char *const names[] = {"advance", "hold", "pause", "abort"};
+    for (unsigned i = 0; cJSON_IsString(item) && i < ARRAY_LEN(names); i++) {
+        if (strcmp(item->valuestring, names[i]) == 0) {
+            *at = (enum plan_low_evidence)i;
+            return OK;
+        }
+    }
+    return why_set(why, ERR_INVALID, "config.on_timeout: expected advance, hold, pause or abort");
+}
+
+static enum err read_key(struct judge_settings *settings, struct shared *shared, const char *path,
+                         const cJSON *item, struct why *why)
+{
+    const struct key *key = key_find(path);
+    if (!key)
+        return why_set(why, ERR_INVALID, "config.%s: no such key", path);
+    char *base = (char *)settings;
+    if (key->kind == NUMBERS)
+        return read_numbers(base, key, item, why);
+    if (key->kind == TIMEOUT)
+        return read_timeout(&settings->on_low_evidence, item, why);
+    if (!cJSON_IsNumber(item))
+        return why_set(why, ERR_INVALID, "config.%s: expected a number", path);
+    if (key->kind == SHARED)
+        base = (char *)shared;
+    *(double *)(void *)(base + key->at) = item->valuedouble - (key->kind == MARGIN ? 1 : 0);
+    return OK;
+}
+
+static enum err read_config(struct judge_settings *settings, struct shared *shared,
+                            const cJSON *config, struct why *why)
+{
+    const cJSON *item, *member;
+    enum err e = OK;
+    cJSON_ArrayForEach(item, config)
+    {
+        if (!cJSON_IsObject(item)) {
+            e = read_key(settings, shared, item->string, item, why);
+            if (e)
+                return e;
+            continue;
+        }
+        cJSON_ArrayForEach(member, item)
+        {
+            char path[64]; /* longer ones are no key */
+            (void)snprintf(path, sizeof path, "%s.%s", item->string, member->string);
+            e = read_key(settings, shared, path, member, why);
+            if (e)
+                return e;
+        }
+    }
+    return e;
+}
+
+static enum err read_stages(struct judge_settings *settings, const struct shared *shared,
+                            const cJSON *stages, struct why *why)
+{
+    if (!(shared->min_requests >= 0 && shared->min_requests <= (double)(UINT64_C(1) << 53)))
+        return why_set(why, ERR_INVALID, "config.min_req: %g is not a count", shared->min_requests);
+    int n = cJSON_GetArraySize(stages);
+    if (!cJSON_IsArray(stages) || n < 1 || n > JUDGE_STAGES_MAX)
+        return why_set(why, ERR_INVALID, "stages: expected an array of 1 to %d weights in percent",
+                       JUDGE_STAGES_MAX);
+    settings->n_stages = 0;
+    const cJSON *stage;
+    cJSON_ArrayForEach(stage, stages)
+    {
+        double bp = cJSON_IsNumber(stage) ? stage->valuedouble * 100 : -1;
+        if (!(bp >= 0 && bp <= 10000) || fabs(bp - round(bp)) > BP_SLACK)
+            return why_set(why, ERR_INVALID,
+                           "stages[%zu]: expected 0 to 100 in whole hundredths of a percent",
+                           settings->n_stages);
+        settings->stages[settings->n_stages++] =
+            (struct judge_stage){(uint32_t)lround(bp), shared->hold_s, shared->max_hold_s,
+                                 (uint64_t)shared->min_requests};
+    }
+    return OK;
+}
+
+enum err judge_config_read(struct judge_settings *settings, const cJSON *stages,
+                           const cJSON *config, struct why *why)
+{
+    judge_settings_default(settings);
+    struct shared shared = {settings->stages[0].hold_s, settings->stages[0].max_hold_s,
+                            (double)settings->stages[0].min_requests, 0};
+    if (config && !cJSON_IsNull(config) && !cJSON_IsObject(config))
+        return why_set(why, ERR_INVALID, "config: expected an object");
+    enum err e = read_config(settings, &shared, config, why);
+    if (!e)
+        e = read_stages(settings, &shared, stages, why);
+    return e ? e : judge_settings_check(settings, why);
+}
