@@ -22,6 +22,10 @@ struct expo {
  * labels, any bytes (what is not UTF-8 becomes U+FFFD); NULL where the family has none. */
 void expo_sample(struct expo *e, enum metric_id id, const char *const *labels, double value);
 
+/* Writes the buckets, sum and count of one histogram sample. Labels as above. */
+void expo_histogram(struct expo *e, enum metric_id id, const char *const *labels,
+                    const struct hist_sum *sum);
+
 /* The host writes the samples of a gauge or counter that it alone knows (endpoints, rollouts,
  * reloads
  * ...): called once per family that has no cells of its own, in catalog order, after its HELP and

@@ -8,11 +8,6 @@
 #include "base/log.h"
 #include <stdbool.h>
 
-/* Longest line with its line feed, also the largest write that a pipe takes as one piece
- * (PIPE_BUF), so that the lines of two threads never mix. A longer message is cut and ends with
- * cut=true. */
-#define LOG_LINE_BYTES 4096
-
 /* Lines a second from one call site: keeps a flood from filling the disk or stopping a worker. */
 #define LOG_RATE_DEFAULT 50u
 

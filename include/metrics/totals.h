@@ -10,8 +10,9 @@
 struct metrics;
 
 #define METRIC_WORKERS_MAX 1024u /* guards the cells' memory against an absurd worker count */
-#define METRIC_NAME_MAX    255u /* bytes of a route's, version's or listener's name: bounds the page \
-                                 */
+#define METRIC_NAME_MAX                                                                            \
+    255u /* bytes of a route's, version's or listener's name: bounds the page                      \
+          */
 #define METRIC_ENTRIES_MAX                                                                         \
     16384u /* of each kind: bounds the cells that reloads with ever new names leave behind */
 
@@ -50,9 +51,9 @@ struct route_metrics *metrics_route(struct metrics *m, const char *route);
 struct listener_metrics *metrics_listener(struct metrics *m, const char *listener);
 struct worker_cells *metrics_worker(struct metrics *m, unsigned worker);
 
-/* Says that a version serves in a role from now on, so that its series are on the page at 0 before
- * the first request: a rate needs the zero to start from. Without it a version that never counted
- * is shown in both roles. */
+/* Says that a version serves in a role from now on: its series in this role are on the page from
+ * then on, at 0 before the first request (a rate needs the zero to start from). A version of which
+ * nothing was said has them in both roles. */
 void metrics_variant_use(struct variant_metrics *v, enum metric_role role);
 
 unsigned metrics_workers(const struct metrics *m);

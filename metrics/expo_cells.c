@@ -1,0 +1,212 @@
+/* The families that shards count: which series a page has, and their sums over all workers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "metrics/expo_cells.h"
+#include "base/check.h"
+
+/* Codes that are there from the start, so that the rates of success and of the usual failures have
+ * their zero. */
+static bool is_usual(unsigned cell)
+{
+    static const unsigned codes[] = {200, 404, 500, 502, 503, 504};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (cell == code_cell(codes[i]))
+            return true;
+    return false;
+}
+
+static uint64_t requests(const struct variant_metrics *v, enum metric_role role,
+                         enum metric_assigned assigned, unsigned code)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->requests[role][assigned][code]);
+    return n;
+}
+
+static uint64_t errors(const struct variant_metrics *v, enum metric_role role,
+                       enum metric_reason reason)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->errors[role][reason]);
+    return n;
+}
+
+static bool has_counted(const struct variant_metrics *v, enum metric_role role)
+{
+    for (unsigned a = 0; a < ASSIGNED_COUNT; a++)
+        for (unsigned code = 0; code < CODE_CELLS; code++)
+            if (requests(v, role, a, code))
+                return true;
+    for (unsigned r = 0; r < REASON_COUNT; r++)
+        if (errors(v, role, r))
+            return true;
+    return false;
+}
+
+static bool is_shown(const struct variant_metrics *v, enum metric_role role)
+{
+    return v->roles == 0 || (v->roles & 1u << role) != 0 || has_counted(v, role);
+}
+
+static void write_requests(struct expo *e, const struct variant_metrics *v, enum metric_role role)
+{
+    for (unsigned a = 0; a < ASSIGNED_COUNT; a++) {
+        uint64_t n[CODE_CELLS], all = 0;
+        for (unsigned code = 0; code < CODE_CELLS; code++)
+            all += n[code] = requests(v, role, a, code);
+        for (unsigned code = 0; code < CODE_CELLS; code++) {
+            const char *labels[] = {v->route, v->version, metric_role_text(role),
+                                    code_cell_text(code), metric_assigned_text(a)};
+            if (n[code] || (is_usual(code) && (a == ASSIGNED_WEIGHT || all)))
+                expo_sample(e, METRIC_REQUESTS_TOTAL, labels, (double)n[code]);
+        }
+    }
+}
+
+static void write_durations(struct expo *e, const struct variant_metrics *v, enum metric_role role)
+{
+    const char *labels[] = {v->route, v->version, metric_role_text(role)};
+    struct hist_sum sum = {.sum_us = 0};
+    metrics_durations(v, role, &sum);
+    expo_histogram(e, METRIC_REQUEST_DURATION_SECONDS, labels, &sum);
+}
+
+static void write_errors(struct expo *e, const struct variant_metrics *v, enum metric_role role)
+{
+    for (unsigned r = 0; r < REASON_COUNT; r++) {
+        const char *labels[] = {v->route, v->version, metric_role_text(role),
+                                metric_reason_text(r)};
+        expo_sample(e, METRIC_REQUEST_ERRORS_TOTAL, labels, (double)errors(v, role, r));
+    }
+}
+
+/* One of the three families that a version has per role. */
+static void write_roles(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        for (unsigned role = 0; role < ROLE_COUNT; role++) {
+            if (!is_shown(v, role))
+                continue;
+            if (id == METRIC_REQUESTS_TOTAL)
+                write_requests(e, v, role);
+            else if (id == METRIC_REQUEST_DURATION_SECONDS)
+                write_durations(e, v, role);
+            else
+                write_errors(e, v, role);
+        }
+    }
+}
+
+static void write_inflight(struct expo *e, const struct metrics *m)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        const char *labels[] = {v->route, v->version};
+        expo_sample(e, METRIC_INFLIGHT_REQUESTS, labels, (double)metrics_inflight(v));
+    }
+}
+
+/* The directions of a retry that have happened, with both results. */
+static void write_retries(struct expo *e, const struct route_metrics *r)
+{
+    for (unsigned way = 0; way < ROLE_COUNT * ROLE_COUNT; way++) {
+        unsigned from = way / ROLE_COUNT, to = way % ROLE_COUNT;
+        uint64_t n[RETRY_RESULT_COUNT] = {0}, all = 0;
+        for (unsigned result = 0; result < RETRY_RESULT_COUNT; result++) {
+            for (unsigned i = 0; i < r->workers; i++)
+                n[result] += cell_read(&r->cells[i]->retries[from][to][result]);
+            all += n[result];
+        }
+        for (unsigned result = 0; all && result < RETRY_RESULT_COUNT; result++) {
+            const char *labels[] = {r->route, metric_role_text(from), metric_role_text(to),
+                                    metric_retry_result_text(result)};
+            expo_sample(e, METRIC_RETRIES_TOTAL, labels, (double)n[result]);
+        }
+    }
+}
+
+static void write_responses(struct expo *e, const struct route_metrics *r)
+{
+    for (unsigned code = 0; code < CODE_CELLS; code++) {
+        const char *labels[] = {r->route, code_cell_text(code)};
+        uint64_t n = 0;
+        for (unsigned i = 0; i < r->workers; i++)
+            n += cell_read(&r->cells[i]->responses[code]);
+        if (n || is_usual(code))
+            expo_sample(e, METRIC_RESPONSES_TOTAL, labels, (double)n);
+    }
+}
+
+static void write_routes(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    for (size_t i = 0; i < metrics_route_count(m); i++) {
+        if (id == METRIC_RETRIES_TOTAL)
+            write_retries(e, metrics_route_at(m, i));
+        else
+            write_responses(e, metrics_route_at(m, i));
+    }
+}
+
+static void write_listeners(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    for (size_t i = 0; i < metrics_listener_count(m); i++) {
+        const struct listener_metrics *l = metrics_listener_at(m, i);
+        const char *labels[] = {l->listener};
+        uint64_t n = 0;
+        for (unsigned w = 0; w < l->workers; w++)
+            n += cell_read(id == METRIC_CLIENT_CONNECTIONS ? &l->cells[w]->open
+                                                           : &l->cells[w]->connections);
+        expo_sample(e, id, labels, (double)n);
+    }
+}
+
+static void write_client_errors(struct expo *e, const struct metrics *m)
+{
+    for (unsigned reason = 0; reason < CLIENT_ERROR_COUNT; reason++) {
+        const char *labels[] = {metric_client_error_text(reason)};
+        uint64_t n = 0;
+        for (unsigned i = 0; i < metrics_workers(m); i++)
+            n += cell_read(&metrics_worker_at(m, i)->client_errors[reason]);
+        expo_sample(e, METRIC_CLIENT_ERRORS_TOTAL, labels, (double)n);
+    }
+}
+
+static void write_accept_pauses(struct expo *e, const struct metrics *m)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < metrics_workers(m); i++)
+        n += cell_read(&metrics_worker_at(m, i)->accept_pauses);
+    expo_sample(e, METRIC_ACCEPT_PAUSES_TOTAL, NULL, (double)n);
+}
+
+void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    switch ((int)id) {
+    case METRIC_REQUESTS_TOTAL:
+    case METRIC_REQUEST_DURATION_SECONDS:
+    case METRIC_REQUEST_ERRORS_TOTAL:
+        write_roles(e, m, id);
+        return;
+    case METRIC_RETRIES_TOTAL:
+    case METRIC_RESPONSES_TOTAL:
+        write_routes(e, m, id);
+        return;
+    case METRIC_INFLIGHT_REQUESTS:
+        write_inflight(e, m);
+        return;
+    case METRIC_CLIENT_CONNECTIONS:
+    case METRIC_CONNECTIONS_TOTAL:
+        write_listeners(e, m, id);
+        return;
+    case METRIC_CLIENT_ERRORS_TOTAL:
+        write_client_errors(e, m);
+        return;
+    case METRIC_ACCEPT_PAUSES_TOTAL:
+        write_accept_pauses(e, m);
+        return;
+    default:
+        CHECK(metric_get(id)->source != METRIC_FROM_CELLS); /* a row of the catalog without code */
+    }
+}
