@@ -90,6 +90,14 @@ void admin_connections_note(struct admin_connections *c, const struct buffereven
     }
 }
 
+void admin_connection_cut(struct bufferevent *bev)
+{
+    evutil_socket_t fd = bufferevent_getfd(bev);
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    (void)shutdown(fd, SHUT_RDWR);
+}
+
 static bool is_let_go(struct admin_connection *connection)
 {
     void *owner = NULL;
@@ -113,8 +121,8 @@ void admin_connections_sweep(struct admin_connections *c)
         next = node->next;
         if (is_let_go(connection))
             forget(c, connection);
-        else if (now >= connection->deadline_ms) /* evhttp sees the end of the stream and frees */
-            (void)shutdown(bufferevent_getfd(connection->bev), SHUT_RDWR);
+        else if (now >= connection->deadline_ms)
+            admin_connection_cut(connection->bev);
     }
     update_listener(c);
 }

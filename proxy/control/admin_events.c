@@ -3,13 +3,13 @@
 #include "proxy/control/admin_events.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "proxy/control/admin_connections.h"
 #include "proxy/control/admin_reply.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* Each follower holds a connection for as long as it likes; the others need some too. */
 #define FOLLOWERS_MAX 16u
@@ -36,11 +36,14 @@ void admin_events_init(struct admin_events *e)
     list_init(&e->followers);
 }
 
-/* evhttp frees connection and request after this. */
+/* evhttp frees the connection after this. The request goes with it at the end of the server; after
+ * a failed read or write evhttp has parted it from the connection, and it is ours to free. */
 static void on_follower_closed(struct evhttp_connection *connection, void *arg)
 {
     struct admin_follower *f = arg;
     (void)connection;
+    if (!evhttp_request_get_connection(f->req))
+        evhttp_request_free(f->req);
     list_remove(&f->link);
     f->events->count--;
     free(f);
@@ -78,7 +81,7 @@ enum err admin_events_follow(struct admin_events *e, struct evhttp_request *req)
 static void drop(struct admin_follower *f, struct bufferevent *bev)
 {
     f->is_dropped = true;
-    (void)shutdown(bufferevent_getfd(bev), SHUT_RDWR);
+    admin_connection_cut(bev);
     log_info("admin_follower_dropped", "why=\"more than %u bytes unsent\"", UNSENT_MAX_BYTES);
 }
 

@@ -28,6 +28,10 @@ void admin_connections_init(struct admin_connections *c, struct evhttp *http,
 void admin_connections_note(struct admin_connections *c, const struct bufferevent *bev,
                             bool streams);
 
+/* Ends a connection whose peer does not keep up, unsent bytes and all: evhttp sees the end of the
+ * stream in a later turn and frees it, the kernel then resets it. Safe within any callback. */
+void admin_connection_cut(struct bufferevent *bev);
+
 /* Closes those whose deadline has passed and forgets those that are closed. Call it a few times a
  * second. O(count). */
 void admin_connections_sweep(struct admin_connections *c);
