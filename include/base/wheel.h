@@ -10,6 +10,7 @@
 
 #define WHEEL_SLOTS   512u
 #define WHEEL_TICK_MS 50 /* resolution; 512 slots reach 25.6 s, a later deadline goes round again */
+#define WHEEL_NEVER   (INT64_MAX / 2) /* a deadline that is never due: cheaper than cancelling one that comes back */
 
 struct wheel_entry {
     struct list link;    /* unlinked = no deadline */

@@ -140,7 +140,7 @@ struct upstream_conn *pool_take(struct pool *p, void *owner)
     p->n_idle--;
     p->upstream->n_idle--;
     /* the idle deadline stays in the wheel and is moved on by the next pool_put; until then it must not fire */
-    c->timer.deadline_ms = INT64_MAX;
+    c->timer.deadline_ms = WHEEL_NEVER;
     c->is_reused = true;
     become_busy(c, owner);
     return c;

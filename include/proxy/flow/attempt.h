@@ -1,0 +1,37 @@
+/* One attempt of an exchange on one version: endpoint, connection, retry, and the one place where it is counted.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_FLOW_ATTEMPT_H
+#define SERIN_PROXY_FLOW_ATTEMPT_H
+
+#include "proxy/flow/exchange.h"
+
+#define REASON_NONE REASON_COUNT /* the attempt did not fail */
+
+/* Chooses an endpoint of x->attempt.variant and gets a connection; the request goes out now or when it is there.
+ * x may be gone on return. */
+void attempt_start(struct exchange *x);
+
+/* The connection closed before anything of a response came. True where it had idled in the pool and the request may
+ * go again on a fresh one (RFC 9112 section 9.3.1): not counted, the version is not to blame. */
+bool attempt_replace_stale(struct exchange *x);
+
+/* The attempt has failed before anything of a response went down: counts it, then tries once more where the policy
+ * allows, else answers 502, 503 or 504 by its reason. cause: what `retry.on` calls it, an enum retry_on, or
+ * RETRY_NEVER. x may be gone on return. */
+#define RETRY_NEVER 0u
+void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned cause);
+
+/* The upstream answered 502, 503 or 504: counts the attempt and starts another where `retry.on` names that status
+ * and the policy allows; false: not retried and not counted, the response goes down. */
+bool attempt_retry_status(struct exchange *x, unsigned status);
+
+/* Counts the attempt with its status and reason, once. is_void: neither success nor failure (the client left). */
+void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void);
+
+/* Gives the connection back to its pool, or closes it. */
+void attempt_release(struct exchange *x, bool may_reuse);
+
+/* The connection that was dialled is there, or not. Callback of upstream_events. */
+void attempt_on_connected(void *owner, bool ok);
+
+#endif

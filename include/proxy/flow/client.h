@@ -1,0 +1,68 @@
+/* One HTTP/1 client connection: awaits heads, hands each request to an exchange, and closes without losing a reply.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_FLOW_CLIENT_H
+#define SERIN_PROXY_FLOW_CLIENT_H
+
+#include "proxy/flow/ctx.h"
+#include "proxy/flow/held.h"
+
+#define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
+
+enum client_state {
+    CLIENT_READY,  /* awaits a head, or holds a part of one */
+    CLIENT_BUSY,   /* an exchange runs */
+    CLIENT_FLUSH,  /* the last bytes of a response wait for the kernel */
+    CLIENT_LINGER, /* nothing more is sent; input is thrown away until the peer closes, so that no reset eats the reply */
+    CLIENT_DEAD,
+};
+
+/* What follows a response. */
+enum client_next {
+    CLIENT_NEXT_REQUEST, /* the connection stays open */
+    CLIENT_NEXT_CLOSE,   /* the client asked for it and has sent all that it will */
+    CLIENT_NEXT_LINGER,  /* closed by our choice, or with input unread: see CLIENT_LINGER */
+};
+
+struct client {
+    struct stream stream;
+    struct flow *flow;
+    struct exchange *exchange; /* while busy */
+    struct listener_cells *listener;
+    struct list link;          /* flow->clients */
+    struct wheel_entry timer;
+    struct grave grave;
+    struct held held;
+    uint32_t n_requests;
+    uint32_t discarded_bytes;  /* while lingering */
+    uint8_t state;             /* enum client_state */
+    uint8_t next;  /* enum client_next, once a response is handed over */
+    bool has_partial_head;     /* the header deadline runs, not the idle one */
+    uint8_t peer_len;
+    char peer[CLIENT_PEER_MAX]; /* the peer's address without port */
+};
+
+/* Takes an accepted nonblocking socket and begins to read. peer: its address. The listener's cells are counted by
+ * the client from here on. False when memory is short: the fd stays with the caller. */
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, struct listener_cells *listener);
+
+static inline struct slice client_peer(const struct client *c)
+{
+    return slice_of(c->peer, c->peer_len);
+}
+
+/* The exchange has handed over its whole response and is gone. */
+void client_response_done(struct client *c, enum client_next next);
+
+/* False: this response is the last one on the connection (draining, limits.requests_per_connection). */
+bool client_may_continue(const struct client *c);
+
+/* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
+void client_abort(struct client *c, bool is_broken);
+
+/* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
+void client_read_ahead(struct client *c, const char *bytes, size_t len);
+
+/* Begins to drain: closed now if idle, after its response if busy. */
+void client_drain(struct client *c);
+
+#endif

@@ -1,0 +1,73 @@
+/* Everything that one worker's request path shares: buffers, time, timers, pools, the adopted snapshot. One thread.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_FLOW_CTX_H
+#define SERIN_PROXY_FLOW_CTX_H
+
+#include "base/wheel.h"
+#include "metrics/totals.h"
+#include "proxy/flow/world.h"
+#include "proxy/http/head.h"
+#include "proxy/upstream/pool.h"
+
+/* One receive buffer per worker: a kept-over partial head stands before the bytes of one recv. */
+#define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
+#define FLOW_HELD_MAX            (64u << 10) /* a partial head: request (limits.header_bytes) or response */
+#define FLOW_IN_BYTES            (FLOW_HELD_MAX + FLOW_RECV_BYTES)
+#define FLOW_OUT_BYTES           (FLOW_HELD_MAX + 4096u) /* a rewritten response head */
+#define FLOW_SPARE_EXCHANGES_MAX 256u /* finished exchanges kept for the next request */
+
+/* What the whole process counts together; relaxed atomics. */
+struct flow_shared {
+    _Atomic uint32_t connections; /* open client connections: limits.connections */
+    _Atomic uint32_t retries;     /* retries now in flight: the budget */
+};
+
+struct flow {
+    struct event_base *base;
+    unsigned worker, workers;
+    int64_t now_us;               /* refreshed as each callback begins */
+    struct wheel wheel;
+    struct event tick;            /* turns the wheel while it has entries */
+    struct graveyard graves;
+    struct upstream upstream;
+    struct world *world;          /* adopted last; requests hold the one that they started with */
+    const struct split_order *order;
+    struct flow_shared *shared;
+    struct worker_cells *cells;
+    struct list clients;          /* all client connections of this worker */
+    uint32_t n_clients, n_exchanges;
+    bool is_draining;             /* no new connection, every response says close */
+    uint64_t random;              /* state of flow_random */
+    struct exchange *spare;       /* finished exchanges, for reuse */
+    uint32_t n_spare;
+    char *in, *out;               /* FLOW_IN_BYTES, FLOW_OUT_BYTES */
+    struct head head;             /* the head being parsed */
+};
+
+/* Makes the context on a base of its own thread. order, shared and cells outlive it. ERR_MEMORY. */
+enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, unsigned workers) MUST_USE;
+
+/* Ends every connection and lets go of the world. */
+void flow_fini(struct flow *f);
+
+/* Takes a snapshot over, with its reference. New requests see it from here on. ERR_MEMORY: the old one stays. */
+enum err flow_adopt(struct flow *f, struct snapshot *snapshot) MUST_USE;
+
+/* Begins to drain: idle connections close now, busy ones after their response. */
+void flow_drain(struct flow *f);
+
+/* Reads the clock; called where a callback begins. */
+void flow_refresh_now(struct flow *f);
+
+static inline int64_t flow_now_ms(const struct flow *f)
+{
+    return f->now_us / 1000;
+}
+
+/* 64 random bits, not for secrets. */
+uint64_t flow_random(struct flow *f);
+
+/* Sets a deadline so many milliseconds from now; 0 = none. */
+void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms);
+
+#endif

@@ -1,0 +1,19 @@
+/* Bytes across: the request up, the response down, with back-pressure both ways.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_FLOW_PUMP_H
+#define SERIN_PROXY_FLOW_PUMP_H
+
+#include "proxy/flow/exchange.h"
+
+/* Sends head and kept body on the connection that is now there. */
+void pump_request_begin(struct exchange *x);
+
+/* Takes decoded bytes of the request body: keeps them for a retry and sends them where a connection is there.
+ * False: they could not be kept (memory). */
+bool pump_request_body(struct exchange *x, struct slice data);
+
+/* Callbacks of upstream_events. */
+void pump_on_upstream_readable(void *owner);
+void pump_on_upstream_writable(void *owner);
+
+#endif

@@ -1,0 +1,93 @@
+/* What a request brings along that decides its version: override, sticky key. Then the guards of the canary.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/flow/assign.h"
+
+#define STICKY_ID_CHARS   32       /* 128 random bits in hex */
+#define STICKY_AGE_S      31536000 /* a year: longer than any rollout */
+#define STICKY_COOKIE_MAX 256      /* attributes and name of an issued cookie */
+
+static void read_override(const struct exchange *x, const char *buf, struct split_request *request)
+{
+    const struct config_override *conf = &x->route->conf->override;
+    const struct head *head = &x->flow->head;
+    struct slice value;
+    if (conf->header && head_find_name(head, buf, slice_str(conf->header), &value))
+        request->header = split_override_parse(value);
+    if (conf->cookie && head_find_cookie(head, buf, slice_str(conf->cookie), &value))
+        request->cookie = split_override_parse(value);
+}
+
+/* A new user: draws an id that the response will set as a cookie. */
+static void issue_key(struct exchange *x, struct split_request *request)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *cookie = arena_alloc(&x->arena, STICKY_COOKIE_MAX);
+    if (!cookie)
+        return;
+    char id[STICKY_ID_CHARS];
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < STICKY_ID_CHARS; i++) {
+        if (i % 16 == 0)
+            bits = flow_random(x->flow);
+        id[i] = hex[bits & 15];
+        bits >>= 4;
+    }
+    int len = snprintf(cookie, STICKY_COOKIE_MAX, "%.64s=%.*s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax",
+                       x->route->conf->sticky.name, STICKY_ID_CHARS, id, STICKY_AGE_S);
+    x->set_cookie = slice_of(cookie, (size_t)len);
+    request->has_key = true;
+    request->key = slice_of(memchr(cookie, '=', (size_t)len) + 1, STICKY_ID_CHARS);
+}
+
+static void read_key(struct exchange *x, const char *buf, struct split_request *request)
+{
+    const struct config_sticky *conf = &x->route->conf->sticky;
+    const struct head *head = &x->flow->head;
+    switch (conf->by) {
+    case STICKY_NONE:
+        break;
+    case STICKY_COOKIE:
+        request->has_key = head_find_cookie(head, buf, slice_str(conf->name), &request->key) && request->key.len;
+        if (!request->has_key && conf->issue)
+            issue_key(x, request);
+        break;
+    case STICKY_HEADER:
+        request->has_key = head_find_name(head, buf, slice_str(conf->name), &request->key) && request->key.len;
+        break;
+    case STICKY_CLIENT_IP:
+        request->key = client_peer(x->client);
+        request->has_key = true;
+        break;
+    }
+}
+
+/* The fast guard: holds with the controller stopped as well as running. */
+static bool canary_may_serve(struct exchange *x)
+{
+    const struct route *r = x->route;
+    if (!variant_may_serve(&r->canary))
+        return false;
+    enum breaker_pass pass = breaker_ask(r->live->breaker, &r->conf->breaker, x->flow->now_us);
+    if (pass == BREAKER_TRIAL && x->assigned != ASSIGNED_WEIGHT) {
+        breaker_trial_end(r->live->breaker, &r->conf->breaker, TRIAL_VOID, x->flow->now_us);
+        return false;
+    }
+    x->attempt.is_trial = pass == BREAKER_TRIAL;
+    return pass != BREAKER_REFUSE;
+}
+
+void assign_version(struct exchange *x, const char *buf)
+{
+    const struct route *r = x->route;
+    struct split_pick pick = {false, ASSIGNED_WEIGHT};
+    if (r->split.is_active) {
+        struct split_request request = {.header = OVERRIDE_NONE, .cookie = OVERRIDE_NONE};
+        read_override(x, buf, &request);
+        if (request.header == OVERRIDE_NONE && request.cookie == OVERRIDE_NONE)
+            read_key(x, buf, &request);
+        pick = split_pick(&r->split, x->flow->order, &request, &x->place->cursor);
+    }
+    x->assigned = (uint8_t)pick.assigned;
+    x->attempt.is_canary = pick.canary && canary_may_serve(x);
+    x->attempt.variant = x->attempt.is_canary ? &r->canary : &r->stable;
+}

@@ -1,0 +1,254 @@
+/* One attempt of an exchange on one version: endpoint, connection, retry, and the one place where it is counted.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/flow/attempt.h"
+
+#include "base/log.h"
+#include "proxy/flow/pump.h"
+#include "proxy/upstream/pick.h"
+#include "proxy/upstream/retry.h"
+#include <errno.h>
+
+static const struct config *conf_of(const struct exchange *x)
+{
+    return x->world->snapshot->config;
+}
+
+static struct pool *pool_of(const struct exchange *x, uint32_t endpoint)
+{
+    return x->world->pools[x->attempt.variant->first_endpoint + endpoint];
+}
+
+static uint32_t choose_endpoint(const struct exchange *x, const struct route_variant *v, uint32_t avoid)
+{
+    struct pick p = {.endpoints = v->endpoints,
+                     .n = v->n_endpoints,
+                     .loads = x->world->loads + v->first_endpoint,
+                     .balance = x->route->conf->balance,
+                     .take_down = v == &x->route->stable,
+                     .avoid = avoid,
+                     .random = v->n_endpoints > 1 ? flow_random(x->flow) : 0,
+                     .turn = &x->place->turn[v == &x->route->canary]};
+    return pick_endpoint(&p);
+}
+
+/* Our own want of descriptors, ports or memory is not the endpoint's fault. */
+static bool is_own_fault(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
+}
+
+static void dial(struct exchange *x, struct pool *p)
+{
+    if (p->n_connecting >= conf_of(x)->limits.pending_per_endpoint) {
+        attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
+        return;
+    }
+    x->up = pool_dial(p, x);
+    if (!x->up) {
+        bool own = is_own_fault(errno);
+        if (!own)
+            endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
+        attempt_failed(x, own ? REASON_REFUSED : REASON_CONNECT, RETRY_CONNECT);
+        return;
+    }
+    exchange_goto(x, EXCHANGE_CONNECT);
+    if (exchange_wants_body(x))
+        stream_read_off(&x->client->stream);
+    exchange_deadline(x, conf_of(x)->timeouts.connect_ms);
+}
+
+void attempt_start(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+    a->cells = a->variant->metrics->cells[x->flow->worker];
+    a->is_open = true;
+    a->got_bytes = false;
+    cell_add(&a->cells->inflight, 1);
+    a->endpoint = choose_endpoint(x, a->variant, x->tries ? a->avoid : PICK_NONE);
+    if (a->endpoint == PICK_NONE) {
+        attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
+        return;
+    }
+    struct pool *p = pool_of(x, a->endpoint);
+    x->up = pool_take(p, x);
+    if (!x->up) {
+        dial(x, p);
+        return;
+    }
+    exchange_goto(x, EXCHANGE_SEND);
+    pump_request_begin(x);
+}
+
+void attempt_on_connected(void *owner, bool ok)
+{
+    struct exchange *x = owner;
+    flow_refresh_now(x->flow);
+    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ok ? ENDPOINT_UP : ENDPOINT_DOWN);
+    if (!ok) {
+        attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
+        return;
+    }
+    exchange_goto(x, EXCHANGE_SEND);
+    pump_request_begin(x);
+}
+
+void attempt_release(struct exchange *x, bool may_reuse)
+{
+    if (!x->up)
+        return;
+    if (may_reuse && stream_pending(&x->up->stream) == 0)
+        pool_put(x->up, flow_now_ms(x->flow));
+    else
+        pool_close(x->up);
+    x->up = NULL;
+}
+
+static bool is_idempotent(uint8_t method)
+{
+    return method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS || method == METHOD_PUT ||
+           method == METHOD_DELETE;
+}
+
+bool attempt_replace_stale(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+    if (!x->up->is_reused || a->got_bytes || a->was_stale || !x->is_replayable || !is_idempotent(x->method))
+        return false;
+    a->was_stale = true;
+    attempt_release(x, false);
+    x->send_failed = false;
+    exchange_goto(x, EXCHANGE_ROUTE);
+    dial(x, pool_of(x, a->endpoint));
+    return true;
+}
+
+/* Prepares another attempt where one is allowed and there is somewhere to go: a canary's failure goes to stable, a
+ * stable one's to another stable endpoint. */
+static bool may_try_again(struct exchange *x, unsigned cause, bool nothing_sent)
+{
+    struct attempt *a = &x->attempt;
+    const struct config_retry *policy = &x->route->conf->retry;
+    struct retry_facts facts = {
+        .cause = (enum retry_on)cause,
+        .method = x->method,
+        .nothing_sent = nothing_sent,
+        .is_replayable = x->is_replayable,
+        .tries = x->tries,
+        .active = x->flow->n_exchanges * x->flow->workers,
+        .active_retries = atomic_load_explicit(&x->flow->shared->retries, memory_order_relaxed)};
+    if (cause == RETRY_NEVER || !retry_may(policy, &facts))
+        return false;
+    if (a->is_canary && policy->to_stable) {
+        a->variant = &x->route->stable;
+        a->is_canary = a->is_trial = false;
+        a->avoid = PICK_NONE;
+        return true;
+    }
+    a->avoid = a->endpoint;
+    return a->endpoint != PICK_NONE && choose_endpoint(x, a->variant, a->avoid) != PICK_NONE;
+}
+
+static void try_again(struct exchange *x, enum metric_role from)
+{
+    x->tries++;
+    x->attempt.failed_role = (uint8_t)from;
+    if (!x->is_retrying)
+        atomic_fetch_add_explicit(&x->flow->shared->retries, 1, memory_order_relaxed);
+    x->is_retrying = true;
+    x->send_failed = false;
+    x->attempt.was_stale = false;
+    held_drop(&x->held);
+    if (x->state != EXCHANGE_ROUTE)
+        exchange_goto(x, EXCHANGE_ROUTE);
+    attempt_start(x);
+}
+
+void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned cause)
+{
+    unsigned status = reason == REASON_TIMEOUT ? 504 : reason == REASON_REFUSED ? 503 : 502;
+    bool nothing_sent = x->state == EXCHANGE_ROUTE || x->state == EXCHANGE_CONNECT;
+    enum metric_role role = x->attempt.variant->role;
+    attempt_settle(x, status, reason, false);
+    attempt_release(x, false);
+    if (may_try_again(x, cause, nothing_sent))
+        try_again(x, role);
+    else
+        exchange_reply(x, status);
+}
+
+bool attempt_retry_status(struct exchange *x, unsigned status)
+{
+    unsigned cause = status == 502 ? RETRY_502 : status == 503 ? RETRY_503 : status == 504 ? RETRY_504 : RETRY_NEVER;
+    struct attempt failed = x->attempt;
+    if (cause == RETRY_NEVER || !may_try_again(x, cause, false))
+        return false;
+    struct attempt next = x->attempt;
+    x->attempt = failed;
+    attempt_settle(x, status, REASON_NONE, false);
+    attempt_release(x, false);
+    next.is_open = false;
+    x->attempt = next;
+    try_again(x, failed.variant->role);
+    return true;
+}
+
+static void note_breaker(struct exchange *x, bool failed)
+{
+    struct route_live *live = x->route->live;
+    const struct config_breaker *conf = &x->route->conf->breaker;
+    if (breaker_note(live->breaker, conf, x->flow->worker, failed, x->flow->now_us))
+        log_warn("breaker_open", "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u",
+                 x->route->conf->name, x->attempt.variant->name, conf->error_rate_bp / 100,
+                 conf->error_rate_bp % 100, conf->window_ms, conf->retry_after_ms);
+}
+
+/* What the judge and the breaker see: forced requests are not comparable with the rest and stay out. */
+static void judge(struct exchange *x, unsigned status, bool failed)
+{
+    struct attempt *a = &x->attempt;
+    enum metric_role role = a->variant->role;
+    if (x->assigned != ASSIGNED_WEIGHT && x->assigned != ASSIGNED_STICKY)
+        return;
+    cell_add(&a->cells->judged[role], 1);
+    if (failed)
+        cell_add(&a->cells->judged_failed[role], 1);
+    else if (status >= 400)
+        cell_add(&a->cells->judged_client_errors[role], 1);
+    if (a->is_canary && !a->is_trial)
+        note_breaker(x, failed);
+}
+
+static void settle_trial(struct exchange *x, bool failed, bool is_void)
+{
+    enum breaker_trial outcome = is_void ? TRIAL_VOID : failed ? TRIAL_FAILED : TRIAL_OK;
+    breaker_trial_end(x->route->live->breaker, &x->route->conf->breaker, outcome, x->flow->now_us);
+    if (!is_void)
+        log_info("breaker_trial", "route=%s canary=%s result=%s", x->route->conf->name, x->attempt.variant->name,
+                 failed ? "failed" : "ok");
+}
+
+void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
+{
+    struct attempt *a = &x->attempt;
+    bool failed = reason != REASON_NONE || status >= 500;
+    if (a->is_open) {
+        enum metric_role role = a->variant->role;
+        a->is_open = false;
+        cell_sub(&a->cells->inflight, 1);
+        if (x->tries) {
+            struct route_cells *cells = x->route->metrics->cells[x->flow->worker];
+            cell_add(&cells->retries[a->failed_role][role][failed ? RETRY_FAILED : RETRY_OK], 1);
+        } else {
+            cell_add(&a->cells->requests[role][x->assigned][code_cell(status)], 1);
+            hist_record(&a->cells->duration[role], (uint64_t)(x->flow->now_us - x->start_us));
+            if (failed)
+                cell_add(&a->cells->errors[role][reason == REASON_NONE ? REASON_5XX : reason], 1);
+            if (!is_void)
+                judge(x, status, failed);
+        }
+    }
+    if (a->is_trial) {
+        settle_trial(x, failed, is_void);
+        a->is_trial = false;
+    }
+}

@@ -1,0 +1,320 @@
+/* One HTTP/1 client connection: awaits heads, hands each request to an exchange, and closes without losing a reply.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/flow/client.h"
+
+#include "proxy/flow/exchange.h"
+#include "proxy/flow/reply.h"
+#include "proxy/http/parse.h"
+#include "base/log.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#define LINGER_MS    2000        /* how long a peer that goes on sending may hold a closing connection */
+#define LINGER_BYTES (1u << 20)  /* and how much it may send meanwhile */
+
+static void on_read(evutil_socket_t fd, short what, void *arg);
+static void on_write(evutil_socket_t fd, short what, void *arg);
+
+static const struct config *conf_of(const struct client *c)
+{
+    return c->flow->world->snapshot->config;
+}
+
+static void free_client(struct grave *g)
+{
+    free(CONTAINER_OF(g, struct client, grave));
+}
+
+static void close_client(struct client *c)
+{
+    struct flow *f = c->flow;
+    if (c->state == CLIENT_DEAD)
+        return;
+    c->state = CLIENT_DEAD;
+    wheel_cancel(&f->wheel, &c->timer);
+    stream_close(&c->stream);
+    held_drop(&c->held);
+    list_remove(&c->link);
+    f->n_clients--;
+    cell_sub(&c->listener->open, 1);
+    atomic_fetch_sub_explicit(&f->shared->connections, 1, memory_order_relaxed);
+    grave_bury(&f->graves, &c->grave, free_client);
+}
+
+void client_abort(struct client *c, bool is_broken)
+{
+    if (c->exchange) {
+        exchange_on_client_gone(c->exchange, false);
+        return;
+    }
+    if (is_broken && c->state != CLIENT_DEAD)
+        stream_reset_on_close(&c->stream);
+    close_client(c);
+}
+
+/* The reply is out. Input that is still on its way would make the kernel answer with a reset, which can overtake
+ * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
+static void linger(struct client *c)
+{
+    if (shutdown(c->stream.fd, SHUT_WR) < 0) {
+        close_client(c);
+        return;
+    }
+    c->state = CLIENT_LINGER;
+    held_drop(&c->held);
+    stream_read_on(&c->stream);
+    flow_deadline(c->flow, &c->timer, LINGER_MS);
+}
+
+static void await_head(struct client *c)
+{
+    c->state = CLIENT_READY;
+    c->has_partial_head = false;
+    if (c->flow->is_draining) {
+        close_client(c);
+        return;
+    }
+    flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_idle_ms);
+    stream_read_on(&c->stream);
+    if (c->held.len)
+        stream_wake(&c->stream);
+}
+
+static void after_flush(struct client *c)
+{
+    switch ((enum client_next)c->next) {
+    case CLIENT_NEXT_REQUEST:
+        await_head(c);
+        break;
+    case CLIENT_NEXT_CLOSE:
+        close_client(c);
+        break;
+    case CLIENT_NEXT_LINGER:
+        linger(c);
+        break;
+    }
+}
+
+void client_response_done(struct client *c, enum client_next next)
+{
+    c->exchange = NULL;
+    c->next = next;
+    if (stream_pending(&c->stream) == 0) {
+        after_flush(c);
+        return;
+    }
+    c->state = CLIENT_FLUSH;
+    stream_read_off(&c->stream);
+    flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_body_ms);
+}
+
+static void count_error(struct client *c, enum metric_client_error e)
+{
+    cell_add(&c->flow->cells->client_errors[e], 1);
+}
+
+/* Answers what is not even a request, and closes. */
+static void refuse(struct client *c, unsigned status)
+{
+    count_error(c, status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST);
+    struct reply reply = {.status = status, .minor = 1};
+    if (reply_send(c, &reply) == STREAM_FAILED)
+        close_client(c);
+    else
+        client_response_done(c, CLIENT_NEXT_LINGER);
+}
+
+void client_read_ahead(struct client *c, const char *bytes, size_t len)
+{
+    if (held_keep(&c->held, bytes, len, NULL) != OK)
+        client_abort(c, false);
+    else
+        stream_read_off(&c->stream);
+}
+
+static void keep_partial(struct client *c, const char *bytes, size_t len)
+{
+    if (held_keep(&c->held, bytes, len, &c->flow->head) != OK) {
+        refuse(c, 503);
+        return;
+    }
+    if (!c->has_partial_head)
+        flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_header_ms);
+    c->has_partial_head = true;
+}
+
+/* Serves the heads in buf; f->head holds the progress over the first one. Stops when an exchange needs time: what
+ * then remains is kept for later. */
+static void feed(struct client *c, char *buf, size_t len)
+{
+    const struct config_limits *conf = &conf_of(c)->limits;
+    struct head_limits limits = {conf->header_bytes, conf->uri_bytes, (uint16_t)conf->headers};
+    size_t at = 0;
+    while (c->state == CLIENT_READY && at < len) {
+        ssize_t n = head_feed(&c->flow->head, buf + at, len - at, &limits);
+        if (n < 0) {
+            log_debug("bad_request", "client=%.*s status=%zd why=\"%s\"", SLICE_ARG(client_peer(c)), -n,
+                      c->flow->head.fault ? c->flow->head.fault : "");
+            refuse(c, (unsigned)-n);
+            return;
+        }
+        if (n == 0) {
+            keep_partial(c, buf + at, len - at);
+            return;
+        }
+        c->state = CLIENT_BUSY;
+        c->has_partial_head = false;
+        c->n_requests++;
+        at += exchange_start(c, buf + at, (size_t)n, len - at);
+        head_init(&c->flow->head, false);
+    }
+    if (at < len && (c->state == CLIENT_BUSY || (c->state == CLIENT_FLUSH && c->next == CLIENT_NEXT_REQUEST)))
+        client_read_ahead(c, buf + at, len - at);
+}
+
+static void read_head(struct client *c)
+{
+    struct flow *f = c->flow;
+    bool is_fresh = c->held.len && !c->held.head; /* read ahead: not looked at yet */
+    stream_read_on(&c->stream);
+    size_t len = held_restore(&c->held, f->in, &f->head, false);
+    ssize_t n = stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
+    if (n <= 0 && !is_fresh) {
+        if (n == STREAM_AGAIN && len) {
+            keep_partial(c, f->in, len);
+        } else if (n != STREAM_AGAIN) {
+            if (len)
+                count_error(c, CLIENT_ERROR_ABORTED);
+            close_client(c);
+        }
+        return;
+    }
+    feed(c, f->in, len + (n > 0 ? (size_t)n : 0));
+}
+
+/* While an exchange runs: its body, or what comes too early, or the end of the client. */
+static void read_busy(struct client *c)
+{
+    char *in = c->flow->in;
+    ssize_t n = stream_recv(&c->stream, in, FLOW_RECV_BYTES);
+    if (n == STREAM_AGAIN)
+        return;
+    if (n <= 0) {
+        exchange_on_client_gone(c->exchange, false);
+        return;
+    }
+    size_t used = 0;
+    if (exchange_wants_body(c->exchange))
+        used = exchange_on_body(c->exchange, in, (size_t)n);
+    if (used < (size_t)n && c->state != CLIENT_DEAD && c->state != CLIENT_LINGER)
+        client_read_ahead(c, in + used, (size_t)n - used);
+    if (c->state == CLIENT_READY && c->held.len)
+        stream_wake(&c->stream);
+}
+
+static void discard(struct client *c)
+{
+    ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
+    if (n == STREAM_AGAIN)
+        return;
+    if (n > 0) {
+        c->discarded_bytes += (uint32_t)n;
+        if (c->discarded_bytes < LINGER_BYTES)
+            return;
+    }
+    close_client(c);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *c = arg;
+    (void)fd;
+    (void)what;
+    flow_refresh_now(c->flow);
+    switch ((enum client_state)c->state) {
+    case CLIENT_READY:
+        read_head(c);
+        break;
+    case CLIENT_BUSY:
+        read_busy(c);
+        break;
+    case CLIENT_LINGER:
+        discard(c);
+        break;
+    case CLIENT_FLUSH:
+    case CLIENT_DEAD:
+        break;
+    }
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *c = arg;
+    (void)fd;
+    (void)what;
+    flow_refresh_now(c->flow);
+    enum stream_result r = stream_flush(&c->stream);
+    if (r == STREAM_FAILED) {
+        count_error(c, CLIENT_ERROR_ABORTED);
+        client_abort(c, false);
+    } else if (r == STREAM_PENDING) {
+        flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_body_ms);
+    } else if (c->state == CLIENT_FLUSH) {
+        after_flush(c);
+    } else if (c->exchange) {
+        exchange_on_client_drained(c->exchange);
+    }
+}
+
+static void on_due(struct wheel_entry *e)
+{
+    struct client *c = CONTAINER_OF(e, struct client, timer);
+    if (c->state == CLIENT_READY && c->has_partial_head) {
+        held_drop(&c->held);
+        refuse(c, 408);
+    } else if (c->state == CLIENT_BUSY) {
+        exchange_on_client_gone(c->exchange, true);
+    } else {
+        if (c->state == CLIENT_FLUSH)
+            count_error(c, CLIENT_ERROR_TIMEOUT);
+        close_client(c);
+    }
+}
+
+bool client_may_continue(const struct client *c)
+{
+    uint32_t most = conf_of(c)->limits.requests_per_connection;
+    return !c->flow->is_draining && (most == 0 || c->n_requests < most);
+}
+
+void client_drain(struct client *c)
+{
+    if (c->state == CLIENT_READY && !c->has_partial_head)
+        close_client(c);
+}
+
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, struct listener_cells *listener)
+{
+    char host[WIRE_TEXT_MAX];
+    int on = 1;
+    struct client *c = malloc(sizeof *c);
+    if (!c)
+        return false;
+    *c = (struct client){.flow = f, .listener = listener, .state = CLIENT_READY};
+    size_t len = wire_addr_host(peer, host);
+    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
+    memcpy(c->peer, host, c->peer_len);
+    if (wire_addr_family(peer) != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    wheel_entry_init(&c->timer);
+    c->timer.on_due = on_due;
+    stream_init(&c->stream, f->base, fd, on_read, on_write, c);
+    list_push_back(&f->clients, &c->link);
+    f->n_clients++;
+    cell_add(&listener->connections, 1);
+    cell_add(&listener->open, 1);
+    flow_deadline(f, &c->timer, conf_of(c)->timeouts.client_idle_ms);
+    read_head(c); /* a request is often there already: one turn of the loop is saved */
+    return true;
+}

@@ -1,0 +1,121 @@
+/* Everything that one worker's request path shares: made, adopted, drained, ended.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/flow/ctx.h"
+
+#include "proxy/flow/client.h"
+#include "proxy/flow/exchange.h"
+#include "proxy/wire/time.h"
+#include <sys/random.h>
+
+void flow_refresh_now(struct flow *f)
+{
+    f->now_us = time_monotonic_us();
+}
+
+/* xorshift64* (Vigna, 2016) */
+uint64_t flow_random(struct flow *f)
+{
+    uint64_t x = f->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    f->random = x;
+    return x * 0x2545f4914f6cdd1du;
+}
+
+static void start_tick(struct flow *f)
+{
+    if (event_pending(&f->tick, EV_TIMEOUT, NULL))
+        return;
+    struct timeval interval = {0, WHEEL_TICK_MS * 1000};
+    f->wheel.now_ms = flow_now_ms(f) - flow_now_ms(f) % WHEEL_TICK_MS;
+    (void)event_add(&f->tick, &interval);
+}
+
+/* The wheel turns only while something is in it: an idle process sleeps. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct flow *f = arg;
+    struct list due;
+    struct wheel_entry *e;
+    (void)fd;
+    (void)what;
+    flow_refresh_now(f);
+    list_init(&due);
+    wheel_advance(&f->wheel, flow_now_ms(f), &due);
+    while ((e = wheel_pop_due(&f->wheel, &due, flow_now_ms(f))))
+        e->on_due(e);
+    if (f->wheel.count == 0)
+        (void)event_del(&f->tick);
+}
+
+void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms)
+{
+    if (in_ms && f->wheel.count == 0)
+        start_tick(f);
+    if (in_ms)
+        wheel_set(&f->wheel, e, flow_now_ms(f) + in_ms);
+    else if (!list_empty(&e->link))
+        e->deadline_ms = WHEEL_NEVER;
+}
+
+enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, unsigned workers)
+{
+    *f = (struct flow){.base = base, .worker = worker, .workers = workers};
+    flow_refresh_now(f);
+    if (getrandom(&f->random, sizeof f->random, 0) != (ssize_t)sizeof f->random || f->random == 0)
+        f->random = (uint64_t)f->now_us | 1u; /* early boot without entropy: ids stay unique enough for a log */
+    f->in = malloc(FLOW_IN_BYTES);
+    f->out = malloc(FLOW_OUT_BYTES);
+    if (!f->in || !f->out) {
+        free(f->in);
+        free(f->out);
+        return ERR_MEMORY;
+    }
+    wheel_init(&f->wheel, flow_now_ms(f));
+    CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
+    graveyard_init(&f->graves, base);
+    list_init(&f->clients);
+    upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
+    return OK;
+}
+
+void flow_fini(struct flow *f)
+{
+    while (!list_empty(&f->clients))
+        client_abort(CONTAINER_OF(f->clients.next, struct client, link), false);
+    world_unref(f->world);
+    upstream_fini(&f->upstream);
+    (void)event_del(&f->tick);
+    graveyard_fini(&f->graves);
+    while (f->spare) {
+        struct exchange *x = f->spare;
+        f->spare = x->next_spare;
+        free(x);
+    }
+    free(f->in);
+    free(f->out);
+}
+
+enum err flow_adopt(struct flow *f, struct snapshot *snapshot)
+{
+    uint32_t first = (uint32_t)((uint64_t)SPLIT_BUCKETS * f->worker / f->workers);
+    struct world *w = world_new(&f->upstream, snapshot, f->world, first);
+    if (!w)
+        return ERR_MEMORY;
+    world_unref(f->world);
+    f->world = w;
+    f->upstream.idle_ms = snapshot->config->timeouts.upstream_idle_ms;
+    return OK;
+}
+
+void flow_drain(struct flow *f)
+{
+    f->is_draining = true;
+    flow_refresh_now(f);
+    struct list *next;
+    for (struct list *l = f->clients.next; l != &f->clients; l = next) {
+        next = l->next;
+        client_drain(CONTAINER_OF(l, struct client, link));
+    }
+}

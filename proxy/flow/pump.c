@@ -1,0 +1,343 @@
+/* Bytes across: the request up, the response down, with back-pressure both ways.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/flow/pump.h"
+
+#include "base/log.h"
+#include "proxy/flow/attempt.h"
+#include "proxy/http/parse.h"
+#include "proxy/http/rewrite.h"
+
+#define INTERIM_MAX    16u                   /* 1xx responses passed on: a loop of them must end */
+#define REPLAY_FRAMING 64u                   /* chunk lines around the first bytes of a body */
+#define REPLAY_FIRST   4096u
+#define CHUNK_LAST     "0\r\n\r\n"
+#define CHUNK_END_LAST "\r\n0\r\n\r\n"
+
+static const struct config_timeouts *timeouts_of(const struct exchange *x)
+{
+    return &x->world->snapshot->config->timeouts;
+}
+
+static struct iovec part(const char *at, size_t len)
+{
+    return (struct iovec){(char *)(uintptr_t)at, len};
+}
+
+/* Frames decoded bytes for the next hop: as they are, or as one chunk, with the last chunk where is_last. */
+static int frame(struct iovec parts[3], char head[BODY_CHUNK_HEAD_MAX], struct slice data, bool chunked, bool is_last)
+{
+    if (!chunked) {
+        parts[0] = part(data.at, data.len);
+        return data.len ? 1 : 0;
+    }
+    if (data.len == 0) {
+        parts[0] = part(CHUNK_LAST, sizeof CHUNK_LAST - 1);
+        return is_last ? 1 : 0;
+    }
+    parts[0] = part(head, body_chunk_head(head, data.len));
+    parts[1] = part(data.at, data.len);
+    parts[2] = part(CHUNK_END_LAST, is_last ? sizeof CHUNK_END_LAST - 1 : 2);
+    return 3;
+}
+
+/* ---- up: the request ---- */
+
+/* The upstream takes no more. Its answer may already be on the way: it is read in a turn of its own, since the
+ * receive buffer may hold the client's bytes now. */
+static void stop_sending(struct exchange *x)
+{
+    x->send_failed = true;
+    if (exchange_wants_body(x))
+        stream_read_off(&x->client->stream);
+    stream_wake(&x->up->stream);
+}
+
+static void after_send(struct exchange *x, enum stream_result r)
+{
+    if (r == STREAM_FAILED) {
+        stop_sending(x);
+        return;
+    }
+    bool is_whole = x->request_body.done;
+    if (r == STREAM_PENDING) {
+        if (!is_whole) {
+            stream_read_off(&x->client->stream);
+            flow_deadline(x->flow, &x->client->timer, 0);
+        }
+    } else if (!is_whole) {
+        stream_read_on(&x->client->stream);
+        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+    } else if (x->state == EXCHANGE_SEND) {
+        exchange_goto(x, EXCHANGE_WAIT);
+        flow_deadline(x->flow, &x->client->timer, 0);
+    }
+    if (x->state != EXCHANGE_REPLY)
+        exchange_deadline(x, r == STREAM_PENDING || is_whole ? timeouts_of(x)->response_header_ms : 0);
+}
+
+void pump_request_begin(struct exchange *x)
+{
+    struct iovec parts[] = {part(x->head_out.at, x->head_out.len), part(x->replay, x->replay_len)};
+    stream_read_on(&x->up->stream);
+    after_send(x, stream_send(&x->up->stream, parts, x->replay_len ? 2 : 1));
+}
+
+/* Keeps framed bytes for another attempt. False: no room or no memory, and nothing is kept any more. */
+static bool keep_for_replay(struct exchange *x, const struct iovec *parts, int n)
+{
+    size_t more = 0;
+    for (int i = 0; i < n; i++)
+        more += parts[i].iov_len;
+    size_t want = x->replay_len + more;
+    if (want > x->replay_room && want <= EXCHANGE_REPLAY_MAX + REPLAY_FRAMING) {
+        size_t room = x->replay_room ? x->replay_room : REPLAY_FIRST;
+        while (room < want)
+            room *= 2;
+        char *grown = realloc(x->replay, room);
+        if (grown) {
+            x->replay = grown;
+            x->replay_room = (uint32_t)room;
+        }
+    }
+    if (want > x->replay_room)
+        return false;
+    for (int i = 0; i < n; i++) {
+        memcpy(x->replay + x->replay_len, parts[i].iov_base, parts[i].iov_len);
+        x->replay_len += (uint32_t)parts[i].iov_len;
+    }
+    return true;
+}
+
+static void forget_replay(struct exchange *x)
+{
+    x->is_replayable = false;
+    free(x->replay);
+    x->replay = NULL;
+    x->replay_len = x->replay_room = 0;
+}
+
+bool pump_request_body(struct exchange *x, struct slice data)
+{
+    struct iovec parts[3];
+    char chunk[BODY_CHUNK_HEAD_MAX];
+    bool is_open = x->up && !x->up->is_connecting;
+    int n = frame(parts, chunk, data, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
+    if (n && x->is_replayable && !keep_for_replay(x, parts, n)) {
+        if (!is_open)
+            return false; /* it stands nowhere else */
+        forget_replay(x);
+    }
+    if (is_open && !x->send_failed)
+        after_send(x, stream_send(&x->up->stream, parts, n));
+    return true;
+}
+
+void pump_on_upstream_writable(void *owner)
+{
+    struct exchange *x = owner;
+    flow_refresh_now(x->flow);
+    after_send(x, stream_flush(&x->up->stream));
+}
+
+/* ---- down: the response ---- */
+
+static void malformed(struct exchange *x, const char *fault)
+{
+    log_debug("bad_response", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
+              x->attempt.variant->name, x->attempt.variant->endpoints[x->attempt.endpoint].text, fault ? fault : "");
+    attempt_failed(x, REASON_MALFORMED, RETRY_NEVER);
+}
+
+static void client_broke(struct exchange *x)
+{
+    exchange_on_client_gone(x, false);
+}
+
+/* After bytes went down: ends a whole response, else waits for whoever is slower. */
+static void after_reply(struct exchange *x, enum stream_result r)
+{
+    if (r == STREAM_FAILED) {
+        client_broke(x);
+    } else if (x->response_body.done) {
+        attempt_settle(x, x->status, REASON_NONE, false);
+        exchange_end(x, END_DONE);
+    } else if (r == STREAM_PENDING) {
+        stream_read_off(&x->up->stream);
+        exchange_deadline(x, 0);
+        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+    } else {
+        exchange_deadline(x, timeouts_of(x)->response_idle_ms);
+    }
+}
+
+/* The response broke after its head had gone down: the client must not take it for a whole one. */
+static void cut(struct exchange *x, enum metric_reason reason)
+{
+    attempt_settle(x, x->status, reason, false);
+    exchange_end(x, END_UPSTREAM_CUT);
+}
+
+static void upstream_gone(struct exchange *x, bool is_eof)
+{
+    if (x->state == EXCHANGE_REPLY) {
+        if (is_eof && x->response_body.kind == BODY_UNTIL_CLOSE) {
+            struct iovec last = part(CHUNK_LAST, sizeof CHUNK_LAST - 1);
+            x->response_body.done = true;
+            after_reply(x, stream_send(&x->client->stream, &last, x->down_chunked ? 1 : 0));
+        } else {
+            cut(x, REASON_RESET);
+        }
+    } else if (!attempt_replace_stale(x)) {
+        attempt_failed(x, REASON_RESET, x->attempt.got_bytes ? RETRY_NEVER : RETRY_RESET);
+    }
+}
+
+static bool stays_open(const struct exchange *x)
+{
+    bool has_end = x->response_body.kind == BODY_NONE || x->response_body.kind == BODY_LENGTH || x->minor == 1;
+    return has_end && x->keep_alive && x->request_body.done && client_may_continue(x->client);
+}
+
+/* Writes the response head in f->head over buf for the client into f->out. Returns its length, or -1. */
+static ssize_t write_head(struct exchange *x, const char *buf, const struct body *body)
+{
+    struct rewrite_response r = {.head = &x->flow->head,
+                                 .buf = buf,
+                                 .body = body,
+                                 .client_minor = x->minor,
+                                 .keep_alive = x->down_keep_alive,
+                                 .set_cookie = x->set_cookie};
+    x->down_chunked = rewrite_is_chunked(&r);
+    return rewrite_response(&r, x->flow->out, FLOW_OUT_BYTES);
+}
+
+/* Passes one 1xx on. False where x has ended. */
+static bool relay_interim(struct exchange *x, const char *buf)
+{
+    const struct body none = {.kind = BODY_NONE, .done = true};
+    if (x->flow->head.status == 101 || x->n_interim >= INTERIM_MAX) {
+        malformed(x, "unexpected 1xx response");
+        return false;
+    }
+    x->n_interim++;
+    exchange_deadline(x, timeouts_of(x)->response_header_ms);
+    if (x->minor == 0)
+        return true; /* HTTP/1.0 clients know none (RFC 9110 section 15.2) */
+    struct slice cookie = x->set_cookie;
+    x->set_cookie = slice_of(NULL, 0);
+    ssize_t len = write_head(x, buf, &none);
+    x->set_cookie = cookie;
+    struct iovec head = part(x->flow->out, len > 0 ? (size_t)len : 0);
+    if (len > 0 && stream_send(&x->client->stream, &head, 1) == STREAM_FAILED) {
+        client_broke(x);
+        return false;
+    }
+    return true;
+}
+
+/* A final response head is whole: what came with it of the body goes down in the same send. */
+static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t len)
+{
+    struct iovec parts[4];
+    char chunk[BODY_CHUNK_HEAD_MAX];
+    struct slice data = slice_of(buf, 0);
+    const struct head *head = &x->flow->head;
+    x->status = head->status;
+    if (body_plan_response(&x->response_body, head, x->method == METHOD_HEAD) < 0) {
+        malformed(x, x->response_body.fault);
+        return;
+    }
+    if (x->status >= 502 && x->status <= 504 && x->n_interim == 0 && attempt_retry_status(x, x->status))
+        return;
+    ssize_t used = body_feed(&x->response_body, buf + head_len, len - head_len, &data);
+    x->down_keep_alive = stays_open(x);
+    x->up_keep_alive = head->keep_alive && x->response_body.kind != BODY_UNTIL_CLOSE;
+    ssize_t out_len = used < 0 ? -1 : write_head(x, buf, &x->response_body);
+    if (out_len < 0) {
+        malformed(x, used < 0 ? x->response_body.fault : "response head too large");
+        return;
+    }
+    if ((size_t)used < len - head_len)
+        x->up_keep_alive = false; /* more than one response: never to be trusted again */
+    exchange_goto(x, EXCHANGE_REPLY);
+    x->head_down = true;
+    cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(x->status)], 1);
+    parts[0] = part(x->flow->out, (size_t)out_len);
+    int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
+    after_reply(x, stream_send(&x->client->stream, parts, n + 1));
+}
+
+static void read_response_head(struct exchange *x)
+{
+    static const struct head_limits limits = {FLOW_HELD_MAX, FLOW_HELD_MAX, HEAD_FIELDS_MAX};
+    struct flow *f = x->flow;
+    size_t len = held_restore(&x->held, f->in, &f->head, true);
+    ssize_t got = stream_recv(&x->up->stream, f->in + len, FLOW_RECV_BYTES);
+    if (got == STREAM_AGAIN) {
+        if (len && held_keep(&x->held, f->in, len, &f->head) != OK)
+            malformed(x, "out of memory");
+        return;
+    }
+    if (got <= 0) {
+        upstream_gone(x, got == STREAM_EOF);
+        return;
+    }
+    x->attempt.got_bytes = true;
+    len += (size_t)got;
+    char *at = f->in;
+    for (;;) {
+        ssize_t n = head_feed(&f->head, at, len, &limits);
+        if (n < 0) {
+            malformed(x, f->head.fault);
+            return;
+        }
+        if (n == 0) {
+            if (len && held_keep(&x->held, at, len, &f->head) != OK)
+                malformed(x, "response head too large");
+            return;
+        }
+        if (f->head.status >= 200) {
+            begin_reply(x, at, (size_t)n, len);
+            return;
+        }
+        if (!relay_interim(x, at))
+            return;
+        at += n;
+        len -= (size_t)n;
+        head_init(&f->head, true);
+    }
+}
+
+static void read_response_body(struct exchange *x)
+{
+    struct iovec parts[3];
+    char chunk[BODY_CHUNK_HEAD_MAX];
+    struct slice data;
+    char *in = x->flow->in;
+    ssize_t got = stream_recv(&x->up->stream, in, FLOW_RECV_BYTES);
+    if (got == STREAM_AGAIN)
+        return;
+    if (got <= 0) {
+        upstream_gone(x, got == STREAM_EOF);
+        return;
+    }
+    ssize_t used = body_feed(&x->response_body, in, (size_t)got, &data);
+    if (used < 0) {
+        cut(x, REASON_MALFORMED);
+        return;
+    }
+    if (used < got)
+        x->up_keep_alive = false;
+    int n = frame(parts, chunk, data, x->down_chunked, x->response_body.done);
+    after_reply(x, stream_send(&x->client->stream, parts, n));
+}
+
+void pump_on_upstream_readable(void *owner)
+{
+    struct exchange *x = owner;
+    flow_refresh_now(x->flow);
+    if (x->state == EXCHANGE_REPLY)
+        read_response_body(x);
+    else
+        read_response_head(x);
+}
