@@ -63,11 +63,12 @@ static void *block_new(size_t bytes)
             }                                                                                      \
         }                                                                                          \
         return blocks;                                                                             \
-    }
-BLOCKS(variant_cells)
-BLOCKS(route_cells)
-BLOCKS(listener_cells)
-BLOCKS(worker_cells)
+    }                                                                                              \
+    struct type
+BLOCKS(variant_cells);
+BLOCKS(route_cells);
+BLOCKS(listener_cells);
+BLOCKS(worker_cells);
 
 static struct entry **bucket_of(struct kind *kind, struct slice first, struct slice second)
 {
