@@ -9,58 +9,31 @@
 
 _Static_assert(sizeof(struct sockaddr_storage) <= WIRE_ADDR_BYTES, "an address of any family fits");
 
-static enum err parse_unix(struct wire_addr *a, const char *path, struct why *why)
+void wire_addr_inet(struct wire_addr *a, bool is_v6, const uint8_t ip[16], uint16_t port)
 {
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-    if (path[0] != '/' || len >= sizeof un.sun_path)
-        return why_set(why, ERR_INVALID, "\"unix:%s\" is not an absolute path of at most %zu bytes", path,
-                       sizeof un.sun_path - 1);
-    memcpy(un.sun_path, path, len + 1);
-    memcpy(a->bytes, &un, sizeof un);
-    a->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-    return OK;
-}
-
-static enum err parse_inet(struct wire_addr *a, struct slice host, uint16_t port, bool is_v6)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (host.len == 0 || host.len >= sizeof text)
-        return ERR_INVALID;
-    memcpy(text, host.at, host.len);
-    text[host.len] = '\0';
+    *a = (struct wire_addr){.len = 0};
     if (is_v6) {
         struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-        if (inet_pton(AF_INET6, text, &in6.sin6_addr) != 1)
-            return ERR_INVALID;
+        memcpy(&in6.sin6_addr, ip, sizeof in6.sin6_addr);
         memcpy(a->bytes, &in6, sizeof in6);
         a->len = sizeof in6;
-        return OK;
+    } else {
+        struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&in4.sin_addr, ip, sizeof in4.sin_addr);
+        memcpy(a->bytes, &in4, sizeof in4);
+        a->len = sizeof in4;
     }
-    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, text, &in4.sin_addr) != 1)
-        return ERR_INVALID;
-    memcpy(a->bytes, &in4, sizeof in4);
-    a->len = sizeof in4;
-    return OK;
 }
 
-enum err wire_addr_parse(struct wire_addr *a, const char *text, struct why *why)
+enum err wire_addr_unix(struct wire_addr *a, struct slice path)
 {
-    static const char expected[] = "expected address:port, [v6]:port or unix:/path";
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
     *a = (struct wire_addr){.len = 0};
-    if (strncmp(text, "unix:", 5) == 0)
-        return parse_unix(a, text + 5, why);
-    const char *colon = strrchr(text, ':');
-    uint64_t port;
-    if (!colon || !slice_parse_u64(slice_str(colon + 1), &port) || port > UINT16_MAX)
-        return why_set(why, ERR_INVALID, "\"%s\" has no port from 0 to 65535 (%s)", text, expected);
-    struct slice host = slice_of(text, (size_t)(colon - text));
-    bool is_v6 = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
-    if (is_v6)
-        host = slice_of(host.at + 1, host.len - 2);
-    if (parse_inet(a, host, (uint16_t)port, is_v6) != OK)
-        return why_set(why, ERR_INVALID, "\"%s\" is not a numeric address (%s)", text, expected);
+    if (path.len == 0 || path.len >= sizeof un.sun_path)
+        return ERR_INVALID;
+    memcpy(un.sun_path, path.at, path.len);
+    memcpy(a->bytes, &un, sizeof un);
+    a->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
     return OK;
 }
 
@@ -132,23 +105,5 @@ void wire_addr_local(struct wire_addr *a, int fd)
     if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0 && len <= sizeof ss) {
         memcpy(a->bytes, &ss, sizeof ss);
         a->len = (uint32_t)len;
-    }
-}
-
-bool wire_addr_is_local(const struct wire_addr *a)
-{
-    struct sockaddr_in in4;
-    struct sockaddr_in6 in6;
-    switch (wire_addr_family(a)) {
-    case AF_UNIX:
-        return true;
-    case AF_INET:
-        memcpy(&in4, a->bytes, sizeof in4);
-        return ntohl(in4.sin_addr.s_addr) >> 24 == 127;
-    case AF_INET6:
-        memcpy(&in6, a->bytes, sizeof in6);
-        return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
-    default:
-        return false;
     }
 }

@@ -15,10 +15,13 @@ struct wire_addr {
     uint32_t len; /* 0 = none */
 };
 
-/* Parses a literal address; names are refused. ERR_INVALID with what was expected in why. Pure but for libc. */
-enum err wire_addr_parse(struct wire_addr *a, const char *text, struct why *why) MUST_USE;
+/* An IPv4 (4 bytes of ip) or IPv6 (16 bytes) address; ip in network order, port in host order. Never fails. */
+void wire_addr_inet(struct wire_addr *a, bool is_v6, const uint8_t ip[16], uint16_t port);
 
-/* Writes the address as wire_addr_parse reads it. Never fails; an unknown family gives "unknown". */
+/* A UNIX socket. ERR_INVALID: the path is empty or longer than the system allows. */
+enum err wire_addr_unix(struct wire_addr *a, struct slice path) MUST_USE;
+
+/* Writes the address as the configuration does. Never fails; an unknown family gives "unknown". */
 void wire_addr_text(const struct wire_addr *a, char out[WIRE_TEXT_MAX]);
 
 /* The address without its port, as X-Forwarded-For wants it; "unknown" for UNIX sockets. Returns its length. */
@@ -28,8 +31,5 @@ int wire_addr_family(const struct wire_addr *a);
 
 /* The address that a socket is bound to; len 0 where the kernel does not say. */
 void wire_addr_local(struct wire_addr *a, int fd);
-
-/* True for loopback addresses and UNIX sockets: nobody from outside reaches them. Pure. */
-bool wire_addr_is_local(const struct wire_addr *a);
 
 #endif

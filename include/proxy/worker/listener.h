@@ -1,0 +1,34 @@
+/* Listening sockets: one per worker with SO_REUSEPORT, so that the kernel shares out connections and workers share
+ * nothing. Accepting pauses where descriptors or connections run out, and goes on by itself.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_WORKER_LISTENER_H
+#define SERIN_PROXY_WORKER_LISTENER_H
+
+#include "proxy/flow/ctx.h"
+
+#define LISTEN_BACKLOG     4096
+#define ACCEPT_BATCH       64  /* connections taken per turn: others wait their turn too */
+#define ACCEPT_PAUSE_MS    100 /* until accepting is tried again */
+
+/* Opens n nonblocking sockets on one address (port 0: the first one's port for all). A UNIX socket is one socket
+ * under n descriptors; a stale file is removed only where nobody listens on it. bound: the address in force.
+ * ERR_IO with the reason in why: nothing is open then. */
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct wire_addr *bound,
+                       struct why *why) MUST_USE;
+
+/* One socket on one worker. */
+struct listener {
+    struct flow *flow;
+    struct listener_cells *cells;
+    int fd;
+    bool is_paused;
+    struct event accept, resume;
+};
+
+/* Begins to accept. Takes the fd. flow->world must be there. */
+void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells);
+
+/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first. */
+void listener_stop(struct listener *l);
+
+#endif

@@ -1,0 +1,178 @@
+/* Listening sockets of one worker.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/worker/listener.h"
+
+#include "base/log.h"
+#include "proxy/flow/client.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* True where a file is a UNIX socket on which nobody listens any more. */
+static bool is_stale(const struct sockaddr_un *un, socklen_t len)
+{
+    struct stat st;
+    if (stat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)un, len) < 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        (void)close(fd);
+    return refused;
+}
+
+/* A bound, listening socket, or -1 with errno. */
+static int open_one(const struct wire_addr *addr)
+{
+    struct sockaddr_storage ss;
+    int on = 1, family = wire_addr_family(addr);
+    memcpy(&ss, addr->bytes, sizeof ss);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (family == AF_UNIX) {
+        struct sockaddr_un un;
+        memcpy(&un, addr->bytes, sizeof un);
+        if (is_stale(&un, addr->len))
+            (void)unlink(un.sun_path);
+    } else {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
+    if (family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&ss, addr->len) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        return fd;
+    int failure = errno;
+    (void)close(fd);
+    errno = failure;
+    return -1;
+}
+
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct wire_addr *bound, struct why *why)
+{
+    char text[WIRE_TEXT_MAX];
+    bool is_unix = wire_addr_family(addr) == AF_UNIX;
+    *bound = *addr;
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = i && is_unix ? dup(fds[0]) : open_one(bound);
+        if (fds[i] < 0) {
+            int failure = errno;
+            while (i)
+                (void)close(fds[--i]);
+            wire_addr_text(addr, text);
+            return why_set(why, ERR_IO, "cannot listen on %s: %s", text, strerror(failure));
+        }
+        if (i == 0 && !is_unix)
+            wire_addr_local(bound, fds[0]);
+    }
+    return OK;
+}
+
+static void pause_accept(struct listener *l)
+{
+    struct timeval soon = {0, ACCEPT_PAUSE_MS * 1000};
+    (void)event_del(&l->accept);
+    (void)event_add(&l->resume, &soon);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *l = arg;
+    (void)fd;
+    (void)what;
+    (void)event_add(&l->accept, NULL);
+}
+
+/* Said once per stretch, not ten times a second. */
+static void say_paused(struct listener *l, const char *why)
+{
+    if (l->is_paused)
+        return;
+    l->is_paused = true;
+    cell_add(&l->flow->cells->accept_pauses, 1);
+    log_warn("accept_paused", "worker=%u why=\"%s\"", l->flow->worker, why);
+}
+
+/* Takes one place among limits.connections. */
+static bool take_place(struct listener *l)
+{
+    uint32_t most = l->flow->world->snapshot->config->limits.connections;
+    uint32_t before = atomic_fetch_add_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
+    if (most == 0 || before < most)
+        return true;
+    atomic_fetch_sub_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
+    return false;
+}
+
+static void give_place_back(struct listener *l)
+{
+    atomic_fetch_sub_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
+}
+
+/* Accepts one connection. False: nothing more now. */
+static bool accept_one(struct listener *l)
+{
+    struct sockaddr_storage ss;
+    struct wire_addr peer = {.len = 0};
+    socklen_t len = sizeof ss;
+    if (!take_place(l)) {
+        say_paused(l, "limits.connections is reached");
+        cell_add(&l->flow->cells->client_errors[CLIENT_ERROR_LIMIT], 1);
+        pause_accept(l);
+        return false;
+    }
+    int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        give_place_back(l);
+        if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO)
+            return true;
+        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            say_paused(l, strerror(errno)); /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the queue waits in the kernel */
+            pause_accept(l);
+        }
+        return false;
+    }
+    l->is_paused = false;
+    memcpy(peer.bytes, &ss, sizeof ss);
+    peer.len = (uint32_t)len;
+    if (!client_accept(l->flow, fd, &peer, l->cells)) {
+        (void)close(fd);
+        give_place_back(l);
+    }
+    return true;
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *l = arg;
+    (void)fd;
+    (void)what;
+    flow_refresh_now(l->flow);
+    for (unsigned i = 0; i < ACCEPT_BATCH && accept_one(l); i++)
+        continue;
+}
+
+void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells)
+{
+    *l = (struct listener){.flow = f, .cells = cells, .fd = fd};
+    CHECK(event_assign(&l->accept, f->base, fd, EV_READ | EV_PERSIST, on_accept, l) == 0);
+    CHECK(event_assign(&l->resume, f->base, -1, 0, on_resume, l) == 0);
+    (void)event_add(&l->accept, NULL);
+}
+
+void listener_stop(struct listener *l)
+{
+    if (l->fd < 0)
+        return;
+    (void)event_del(&l->accept);
+    (void)event_del(&l->resume);
+    for (unsigned i = 0; i < LISTEN_BACKLOG && accept_one(l); i++)
+        continue;
+    (void)event_del(&l->resume);
+    (void)close(l->fd);
+    l->fd = -1;
+}

@@ -1,0 +1,207 @@
+/* One thread of the data plane.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/worker/worker.h"
+
+#include "base/log.h"
+#include "base/mailbox.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define DRAIN_POLL_MS 20 /* how often a draining worker looks whether it is done */
+
+struct worker {
+    struct flow flow;
+    struct event_base *base;
+    struct event wake, drain_poll;
+    int wake_fd;
+    pthread_t thread;
+    struct mailbox snapshots;         /* of struct snapshot, one reference each */
+    _Atomic uint64_t generation;      /* adopted last */
+    _Atomic bool must_drain, must_stop, is_done;
+    unsigned n_listeners;
+    struct listener listeners[];
+};
+
+static void adopt(struct worker *w)
+{
+    struct snapshot *s = mailbox_take(&w->snapshots);
+    if (!s)
+        return;
+    uint64_t generation = s->generation;
+    if (flow_adopt(&w->flow, s) != OK) {
+        log_error("adopt_failed", "worker=%u generation=%llu why=\"out of memory\"", w->flow.worker,
+                  (unsigned long long)generation);
+        snapshot_unref(s);
+        return;
+    }
+    atomic_store_explicit(&w->generation, generation, memory_order_release);
+}
+
+static void finish(struct worker *w)
+{
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        listener_stop(&w->listeners[i]);
+    (void)event_base_loopbreak(w->base);
+}
+
+static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    struct timeval soon = {0, DRAIN_POLL_MS * 1000};
+    (void)fd;
+    (void)what;
+    flow_drain(&w->flow); /* also connections that came meanwhile */
+    if (w->flow.n_clients == 0)
+        finish(w);
+    else
+        (void)event_add(&w->drain_poll, &soon);
+}
+
+static void begin_drain(struct worker *w)
+{
+    if (w->flow.is_draining)
+        return;
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        listener_stop(&w->listeners[i]);
+    on_drain_poll(-1, 0, w);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    uint64_t count;
+    (void)what;
+    (void)!read((int)fd, &count, sizeof count);
+    adopt(w);
+    if (atomic_load(&w->must_stop))
+        finish(w);
+    else if (atomic_load(&w->must_drain))
+        begin_drain(w);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    (void)event_base_dispatch(w->base);
+    atomic_store(&w->is_done, true);
+    return NULL;
+}
+
+static void wake(struct worker *w)
+{
+    uint64_t one = 1;
+    (void)!write(w->wake_fd, &one, sizeof one); /* a full counter wakes as well */
+}
+
+/* One base for one thread: no locks. */
+static struct event_base *make_base(void)
+{
+    struct event_config *conf = event_config_new();
+    if (!conf)
+        return NULL;
+    (void)event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
+    struct event_base *base = event_base_new_with_config(conf);
+    event_config_free(conf);
+    return base;
+}
+
+/* Signals are the control thread's: a new thread inherits a mask with all of them blocked. */
+static int start_thread(struct worker *w)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&w->thread, NULL, run, w);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
+static void free_worker(struct worker *w)
+{
+    snapshot_unref(mailbox_take(&w->snapshots));
+    if (w->wake_fd >= 0)
+        (void)close(w->wake_fd);
+    if (w->base)
+        event_base_free(w->base);
+    free(w);
+}
+
+struct worker *worker_start(const struct worker_setup *setup, struct why *why)
+{
+    struct worker *w = calloc(1, sizeof *w + setup->n_listeners * sizeof w->listeners[0]);
+    if (!w) {
+        (void)why_set(why, ERR_MEMORY, "worker %u: out of memory", setup->index);
+        return NULL;
+    }
+    mailbox_init(&w->snapshots);
+    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->base = make_base();
+    if (w->wake_fd < 0 || !w->base || flow_init(&w->flow, w->base, setup->index, setup->count) != OK) {
+        (void)why_set(why, ERR_IO, "worker %u: cannot make its event loop: %s", setup->index, strerror(errno));
+        free_worker(w);
+        return NULL;
+    }
+    w->flow.order = setup->order;
+    w->flow.shared = setup->shared;
+    w->flow.cells = setup->cells;
+    CHECK(event_assign(&w->wake, w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w) == 0);
+    CHECK(event_assign(&w->drain_poll, w->base, -1, 0, on_drain_poll, w) == 0);
+    (void)event_add(&w->wake, NULL);
+    (void)mailbox_put(&w->snapshots, snapshot_ref(setup->snapshot));
+    adopt(w);
+    int failure = 0;
+    if (w->flow.world) {
+        for (unsigned i = 0; i < setup->n_listeners; i++)
+            listener_start(&w->listeners[i], &w->flow, setup->fds[i], setup->listeners[i]);
+        failure = start_thread(w);
+        if (failure == 0) {
+            w->n_listeners = setup->n_listeners;
+            return w;
+        }
+    }
+    (void)why_set(why, ERR_IO, "worker %u: cannot start: %s", setup->index, strerror(failure ? failure : ENOMEM));
+    for (unsigned i = 0; failure && i < setup->n_listeners; i++)
+        (void)event_del(&w->listeners[i].accept);
+    (void)event_del(&w->wake);
+    flow_fini(&w->flow);
+    free_worker(w);
+    return NULL;
+}
+
+void worker_publish(struct worker *w, struct snapshot *snapshot)
+{
+    snapshot_unref(mailbox_put(&w->snapshots, snapshot_ref(snapshot)));
+    wake(w);
+}
+
+uint64_t worker_generation(const struct worker *w)
+{
+    return atomic_load_explicit(&((struct worker *)(uintptr_t)w)->generation, memory_order_acquire);
+}
+
+void worker_drain(struct worker *w)
+{
+    atomic_store(&w->must_drain, true);
+    wake(w);
+}
+
+bool worker_is_done(const struct worker *w)
+{
+    return atomic_load(&((struct worker *)(uintptr_t)w)->is_done);
+}
+
+void worker_stop(struct worker *w)
+{
+    if (!w)
+        return;
+    atomic_store(&w->must_stop, true);
+    wake(w);
+    (void)pthread_join(w->thread, NULL);
+    (void)event_del(&w->wake);
+    (void)event_del(&w->drain_poll);
+    flow_fini(&w->flow);
+    free_worker(w);
+}
