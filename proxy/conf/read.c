@@ -70,6 +70,7 @@ static enum err refuse_syntax(struct reader *r, const yaml_parser_t *p)
     if (p->error == YAML_MEMORY_ERROR)
         return no_memory(r);
     const char *problem = p->problem ? p->problem : "cannot be read";
+    r->open = NULL; /* where syntax is broken, no key is to be trusted */
     if (p->error == YAML_READER_ERROR) {
         yaml_mark_t mark = mark_of_offset(r, p->problem_offset);
         return refuse(r, &mark, "not valid YAML: %s", problem);
@@ -77,7 +78,7 @@ static enum err refuse_syntax(struct reader *r, const yaml_parser_t *p)
     const char *hint = is_indented_by_tab(r, p->problem_mark.line)
                            ? " (YAML is indented by spaces, not tabs)"
                            : "";
-    if (!p->context)
+    if (!p->context || p->context_mark.index == p->problem_mark.index)
         return refuse(r, &p->problem_mark, "not valid YAML: %s%s", problem, hint);
     return refuse(r, &p->problem_mark,
                   "not valid YAML: %s%s, %s that begins at line %zu, column %zu", problem, hint,
@@ -277,6 +278,10 @@ enum err tree_read(struct tree *t, const char *bytes, size_t len, struct config_
     struct reader r = {.tree = t, .errors = errors, .bytes = bytes, .len = len};
     yaml_parser_t parser;
     *t = (struct tree){.n_nodes = 0};
+    if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+        r.bytes += 3;
+        r.len -= 3;
+    }
     arena_init(&t->arena, NULL, 0, TREE_ARENA_BYTES_MAX);
     if (len > TREE_FILE_BYTES_MAX) {
         yaml_mark_t start = {0};
@@ -285,7 +290,7 @@ enum err tree_read(struct tree *t, const char *bytes, size_t len, struct config_
     if (!yaml_parser_initialize(&parser))
         return no_memory(&r);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, len);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)r.bytes, r.len);
     enum err e = read_events(&r, &parser);
     yaml_parser_delete(&parser);
     return e ? e : settle_root(&r);
