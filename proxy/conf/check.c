@@ -34,7 +34,9 @@ static bool is_good(const struct node *node)
 
 /* --- listeners and admin --- */
 
-static void check_bind(struct checker *c, struct node *node, const char *bind, size_t before)
+/* Holds an address against those of the first listeners. behind: the end of the sentence. */
+static void check_bind(struct checker *c, struct node *node, const char *bind, size_t before,
+                       const char *behind)
 {
     struct config_address mine, other;
     if (!bind || config_address_parse(slice_str(bind), &mine, NULL))
@@ -46,7 +48,8 @@ static void check_bind(struct checker *c, struct node *node, const char *bind, s
         if (!text || config_address_parse(slice_str(text), &other, NULL) ||
             !config_address_equal(&mine, &other))
             continue;
-        node_complain(node, c->errors, "%.64s is the address of listeners[%zu] too", bind, i);
+        node_complain(node, c->errors, "%.64s is the address of listeners[%zu] too%s", bind, i,
+                      behind);
         return;
     }
 }
@@ -56,12 +59,13 @@ static void check_binds(struct checker *c)
     struct node *listeners = node_child(c->tree->root, "listeners");
     struct node *admin = node_child(node_child(c->tree->root, "admin"), "bind");
     for (size_t i = 0; i < c->config->n_listeners; i++)
-        check_bind(c, node_child(node_item(listeners, i), "bind"), c->config->listeners[i].bind, i);
-    /* without a line of its own the admin's default address collides at the listeners' */
-    if (!admin)
-        admin = listeners;
+        check_bind(c, node_child(node_item(listeners, i), "bind"), c->config->listeners[i].bind, i,
+                   "");
     if (is_good(admin))
-        check_bind(c, admin, c->config->admin.bind, c->config->n_listeners);
+        check_bind(c, admin, c->config->admin.bind, c->config->n_listeners, "");
+    else if (!admin && is_good(listeners))
+        check_bind(c, listeners, c->config->admin.bind, c->config->n_listeners,
+                   ", by the default of admin.bind");
 }
 
 static void check_admin(struct checker *c)
@@ -305,33 +309,32 @@ static void check_matches(struct checker *c)
 
 /* --- the rollout's plan --- */
 
-static void check_step_weight(struct checker *c, const struct plan *plan, struct node *steps,
-                              size_t i)
+/* most_bp: the largest weight of the steps before; raised by this one. */
+static void check_step_weight(struct checker *c, uint32_t weight_bp, struct node *node,
+                              uint32_t *most_bp)
 {
-    char text[UNITS_TEXT_MAX], before[UNITS_TEXT_MAX];
-    struct node *node = node_child(node_item(steps, i), "weight");
+    char text[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
     if (!is_good(node))
         return;
-    units_format_share(plan->steps[i].weight_bp, text);
-    if (plan->steps[i].weight_bp == 0) {
+    if (weight_bp == 0)
         node_complain(node, c->errors,
                       "0%% is not yet supported (a step without users needs a mirror)");
-        return;
-    }
-    if (i == 0 || !is_good(node_child(node_item(steps, i - 1), "weight")))
-        return;
-    if (plan->steps[i].weight_bp <= plan->steps[i - 1].weight_bp)
-        node_complain(node, c->errors, "%s is not above the step before it (%s)", text,
-                      units_format_share(plan->steps[i - 1].weight_bp, before));
+    else if (weight_bp <= *most_bp)
+        node_complain(node, c->errors, "%s is not above an earlier step (%s)",
+                      units_format_share(weight_bp, text), units_format_share(*most_bp, most));
+    else
+        *most_bp = weight_bp;
 }
 
 static void check_steps(struct checker *c, const struct plan *plan, struct node *rollout)
 {
     char hold[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
     struct node *steps = node_child(rollout, "steps"), *max_hold = node_child(rollout, "max_hold");
-    for (size_t i = 0; steps && i < plan->n_steps; i++) {
-        struct node *node = node_child(node_item(steps, i), "hold");
-        check_step_weight(c, plan, steps, i);
+    struct node *step = steps ? steps->first : NULL;
+    uint32_t most_bp = 0;
+    for (size_t i = 0; step && i < plan->n_steps; i++, step = step->next) {
+        struct node *node = node_child(step, "hold");
+        check_step_weight(c, plan->steps[i].weight_bp, node_child(step, "weight"), &most_bp);
         if (is_good(node) && !(max_hold && max_hold->bad) &&
             plan->steps[i].hold_ms > plan->max_hold_ms)
             node_complain(node, c->errors, "%s is above max_hold (%s)",

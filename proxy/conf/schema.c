@@ -73,7 +73,7 @@ static bool refuse_kind(struct schema *s, const struct config_field *f, struct n
 static void refuse_later(struct schema *s, const struct config_field *f, struct node *node)
 {
     char quoted[TREE_QUOTE_MAX];
-    if (node->kind == NODE_SCALAR)
+    if (node->kind == NODE_SCALAR && !node_is_null(node))
         node_complain(node, s->errors, "%s is not yet supported (this release has %s)",
                       tree_quote(node->text, quoted), f->standard ? f->standard : "no such key");
     else if (f->standard)

@@ -30,6 +30,7 @@ static char help_text[CONFIG_ERRORS_MAX * 640];
 /* Everything that config_errors_print writes of help_errors. */
 static inline const char *help_print(void)
 {
+    help_text[0] = '\0'; /* what is not written to is not ended either */
     FILE *to = fmemopen(help_text, sizeof help_text, "w");
     assert_non_null(to);
     config_errors_print(&help_errors, to);
