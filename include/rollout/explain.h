@@ -1,0 +1,22 @@
+/* Plain sentences: why a rollout moved, and why it is or is not moving.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_EXPLAIN_H
+#define SERIN_ROLLOUT_EXPLAIN_H
+
+#include "rollout/decide/record.h"
+
+struct rollout;
+
+/* Why next is where it is, for a cause that the judge or the tick gave. who: for an operator's
+ * cause, "" = nobody. */
+void explain_cause(const struct rollout *r, const struct record *next, enum machine_cause cause,
+                   const char *who, char why[RECORD_WHY_MAX]);
+
+/* One sentence for `serin status`. */
+void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX]);
+
+/* Cuts a sentence to fit, without tearing a UTF-8 character, and makes it safe inside double
+ * quotes. */
+void explain_copy(char *to, size_t size, const char *from);
+
+#endif

@@ -1,0 +1,47 @@
+/* What the files of rollout/ share of one open rollout. Nobody outside that folder includes this.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_INSIDE_H
+#define SERIN_ROLLOUT_INSIDE_H
+
+#include "rollout/decide/record.h"
+#include "rollout/rollout.h"
+#include "rollout/sink.h"
+#include "rollout/source.h"
+
+struct journal;
+
+struct rollout {
+    struct rollout_ports ports;
+    char *state_dir;         /* NULL where no canary was ever named */
+    struct journal *journal; /* NULL likewise: nothing to remember */
+    struct record record;    /* what the disk holds, or, where unwritten, what it should */
+    struct record_pair wanted;
+    struct plan next_plan; /* what the file says now: for the next run */
+
+    bool unwritten;            /* the disk is behind the record: nothing widens until it is not */
+    char write_error[WHY_MAX]; /* why; "" = none */
+    bool was_lost; /* the record was lost or recovered at open: to be told at the first tick */
+    char recovered[WHY_MAX];
+
+    bool ticked;
+    int64_t last_tick_ms; /* monotonic */
+    struct rollout_health health;
+    struct judge_decision decision; /* of the last judged tick */
+    bool decided;
+    bool hold_alerted; /* max_hold passed in this HOLDING, and was told */
+
+    struct source source;
+    struct sink sink;
+
+    uint64_t verdicts[JUDGE_VERDICT_COUNT], results[ROLLOUT_RESULT_COUNT];
+    int64_t first_bad_ms; /* elapsed of the run at its first failed canary request; -1 = none */
+    double reverted_seconds;
+};
+
+/* Stores next and makes it the record. Not stored and keep: it becomes the record all the same, to
+ * be stored later (narrowing does not wait for a disk); not stored and not keep: nothing changes
+ * and ERR_IO comes back. */
+enum err rollout_commit(struct rollout *r, const struct record *next, bool durable,
+                        bool keep) MUST_USE;
+
+#endif

@@ -1,0 +1,35 @@
+/* The counts of a run: what the data plane counted since it began, over restarts of the process.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_SOURCE_H
+#define SERIN_ROLLOUT_SOURCE_H
+
+#include "metrics/hist.h"
+#include "metrics/totals.h"
+#include "rollout/decide/record.h"
+#include "rollout/ports.h"
+
+/* Where the process's counters stood when they were last read. */
+struct source {
+    bool based;
+    struct judged_totals stable, canary;
+    struct hist_sum stable_durations, canary_durations; /* when the stage began */
+};
+
+/* Only what comes from now on counts: at the start of a run. */
+void source_base(struct source *s, const struct rollout_ports *ports, const struct record *record);
+
+/* Adds what came since the last read to counts. The first read after a restart only sets the base.
+ * A counter that went down was reset: all of it is new. */
+void source_read(struct source *s, const struct rollout_ports *ports, const struct record *record,
+                 struct machine_counts *counts);
+
+/* The durations of a stage begin now. For show. */
+void source_base_durations(struct source *s, const struct rollout_ports *ports,
+                           const struct record *record);
+
+/* Durations of both versions since the stage began. For show. */
+void source_durations(const struct source *s, const struct rollout_ports *ports,
+                      const struct record *record, struct hist_sum *stable,
+                      struct hist_sum *canary);
+
+#endif

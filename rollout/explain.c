@@ -1,0 +1,204 @@
+/* Plain sentences: why a rollout moved, and why it is or is not moving.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/explain.h"
+
+#include "rollout/inside.h"
+#include <string.h>
+
+void explain_copy(char *to, size_t size, const char *from)
+{
+    size_t len = strlen(from);
+    if (len >= size)
+        len = size - 1;
+    while (len > 0 && from[len] != '\0' && ((unsigned char)from[len] & 0xc0) == 0x80)
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        char c = from[i];
+        to[i] = c == '"' ? '\'' : (unsigned char)c < 0x20 || c == 0x7f ? ' ' : c;
+    }
+    to[len] = '\0';
+}
+
+static double percent(uint32_t weight_bp)
+{
+    return weight_bp / 100.0;
+}
+
+/* The sentences of causes that the judge has nothing to do with. */
+static void explain_event(const struct rollout *r, const struct record *next,
+                          enum machine_cause cause, const char *who, struct why *why)
+{
+    const char *canary = next->pair.canary.name, *stable = next->pair.stable.name;
+    switch (cause) {
+    case MACHINE_CAUSE_NO_DATA:
+        (void)why_set(why, OK,
+                      "%s got fewer than %u requests at %g%%: nothing to judge, so it waits",
+                      canary, MACHINE_NO_DATA_REQUESTS, percent(next->machine.weight_bp));
+        break;
+    case MACHINE_CAUSE_BREAKER:
+        (void)why_set(why, OK, "the breaker of %s is open: %s serves everyone until trials pass",
+                      canary, stable);
+        break;
+    case MACHINE_CAUSE_NO_ENDPOINT:
+        (void)why_set(why, OK, "no endpoint of %s is available: %s serves everyone", canary,
+                      stable);
+        break;
+    case MACHINE_CAUSE_UNWRITABLE:
+        (void)why_set(why, OK, "cannot write state: %.400s", r->write_error);
+        break;
+    case MACHINE_CAUSE_STEP_PAUSE:
+        (void)why_set(why, OK, "step %u (%g%%) has passed and waits for `serin promote %s`",
+                      next->machine.step + 1, percent(next->machine.weight_bp), next->route);
+        break;
+    case MACHINE_CAUSE_OPERATOR:
+        (void)why_set(why, OK, "asked for by %s", who[0] ? who : "a person");
+        break;
+    case MACHINE_CAUSE_CRITICAL:
+        (void)why_set(why, OK, "%s failed again in its second trial after its breaker had opened",
+                      canary);
+        break;
+    case MACHINE_CAUSE_DEADLINE:
+        (void)why_set(why, OK, "%s could not serve within progress_deadline (%g s)", canary,
+                      (double)next->plan.progress_deadline_ms / 1000);
+        break;
+    case MACHINE_CAUSE_MAX_PAUSE:
+        (void)why_set(why, OK, "paused for longer than max_pause (%g s)",
+                      (double)next->plan.max_pause_ms / 1000);
+        break;
+    case MACHINE_CAUSE_STABLE_LOST:
+        (void)why_set(why, OK, "no endpoint of %s is available while %s is promoted", stable,
+                      canary);
+        break;
+    case MACHINE_CAUSE_NEW_VERSION:
+        (void)why_set(why, OK, "the file names another pair");
+        break;
+    case MACHINE_CAUSE_DROPPED:
+        (void)why_set(why, OK, "the file names no canary any more");
+        break;
+    default:
+        (void)why_set(why, OK, "nothing stands in the way any more");
+        break;
+    }
+}
+
+void explain_cause(const struct rollout *r, const struct record *next, enum machine_cause cause,
+                   const char *who, char why[RECORD_WHY_MAX])
+{
+    struct why text;
+    switch (cause) {
+    case MACHINE_CAUSE_VERDICT:
+    case MACHINE_CAUSE_LOW_EVIDENCE:
+    case MACHINE_CAUSE_SUSPICIOUS:
+    case MACHINE_CAUSE_INCIDENT:
+    case MACHINE_CAUSE_BRAKE:
+    case MACHINE_CAUSE_FAILED:
+        (void)why_set(&text, OK, "%s", r->decided ? r->decision.why : machine_cause_name(cause));
+        break;
+    default:
+        explain_event(r, next, cause, who, &text);
+        break;
+    }
+    explain_copy(why, RECORD_WHY_MAX, text.text);
+}
+
+static void explain_stable(const struct rollout *r, struct why *why)
+{
+    const struct record *record = &r->record;
+    const char *stable = record->pair.stable.name, *canary = record->pair.canary.name;
+    if (record->alert[0])
+        (void)why_set(why, OK, "%s", record->alert);
+    else if (record->promoted)
+        (void)why_set(why, OK, "%s was promoted and serves everyone", stable);
+    else if (canary[0] == '\0')
+        (void)why_set(why, OK, "%s serves everyone; the file names no canary", stable);
+    else if (record_find_quarantine(record, &record->pair.canary) >= 0)
+        (void)why_set(why, OK, "%s serves everyone; %s is in quarantine until `serin retry %s`",
+                      stable, canary, record->route);
+    else
+        (void)why_set(why, OK, "%s serves everyone; %s waits for `serin start %s`", stable, canary,
+                      record->route);
+}
+
+static void explain_analyzing(const struct rollout *r, struct why *why)
+{
+    const struct machine *m = &r->record.machine;
+    int64_t left_ms =
+        m->stage < 0 ? 0 : plan_stage_hold_ms(&r->record.plan, (size_t)m->stage) - m->steady_ms;
+    if (r->sink.applied && m->weight_bp != m->confirmed_bp)
+        (void)why_set(why, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+    else if (left_ms > 0)
+        (void)why_set(why, OK, "watches %s at %g%% for at least %.0f s more",
+                      r->record.pair.canary.name, percent(m->weight_bp), (double)left_ms / 1000);
+    else if (r->decided)
+        (void)why_set(why, OK, "%s", r->decision.why);
+    else
+        (void)why_set(why, OK, "watches %s at %g%%", r->record.pair.canary.name,
+                      percent(m->weight_bp));
+}
+
+static void explain_paused(const struct rollout *r, char why[RECORD_WHY_MAX])
+{
+    const struct record *record = &r->record;
+    char reason[RECORD_WHY_MAX];
+    struct why text;
+    explain_cause(r, record, record->machine.cause, "", reason);
+    if (machine_has_failed(&record->machine))
+        (void)why_set(&text, OK, "%s failed and gets nobody; waits for retry or abort: %s",
+                      record->pair.canary.name, record->run.why);
+    else if (record->machine.cause == MACHINE_CAUSE_OPERATOR)
+        (void)why_set(&text, OK, "paused at %g%% by a person; waits for `serin resume %s`",
+                      percent(record->machine.weight_bp), record->route);
+    else if (record->machine.cause == MACHINE_CAUSE_LOW_EVIDENCE)
+        (void)why_set(&text, OK,
+                      "too little evidence to widen; waits for promote, resume or abort");
+    else
+        (void)why_set(&text, OK, "%s", reason);
+    explain_copy(why, RECORD_WHY_MAX, text.text);
+}
+
+void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    const char *stable = record->pair.stable.name, *canary = record->pair.canary.name;
+    struct why text = {""};
+    switch (m->state) {
+    case MACHINE_STABLE:
+    case MACHINE_COMPLETED:
+        explain_stable(r, &text);
+        break;
+    case MACHINE_PENDING:
+    case MACHINE_SCALING:
+        (void)why_set(&text, OK, "waits for an available endpoint of %s", canary);
+        break;
+    case MACHINE_SHIFTING:
+    case MACHINE_PROMOTING:
+    case MACHINE_FINALIZING:
+        (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+        break;
+    case MACHINE_ANALYZING:
+    case MACHINE_BAKING:
+        explain_analyzing(r, &text);
+        break;
+    case MACHINE_HOLDING:
+        explain_cause(r, record, m->cause, "", why);
+        return;
+    case MACHINE_PAUSED:
+        explain_paused(r, why);
+        return;
+    case MACHINE_ABORTING:
+    case MACHINE_RESTORING:
+        (void)why_set(&text, OK, "everyone goes back to %s: %s", stable, record->run.why);
+        break;
+    case MACHINE_ABORTED:
+        (void)why_set(&text, OK, "%s serves everyone, %s stays out until `serin retry %s`: %s",
+                      stable, canary, record->route, record->run.why);
+        break;
+    case MACHINE_FAILED_PROMOTION:
+        explain_cause(r, record, MACHINE_CAUSE_STABLE_LOST, "", why);
+        return;
+    case MACHINE_STATE_COUNT:
+        break;
+    }
+    explain_copy(why, RECORD_WHY_MAX, text.text);
+}

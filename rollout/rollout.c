@@ -1,0 +1,351 @@
+/* One route's rollout: opened, configured, commanded, closed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/rollout.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "rollout/decide/plan_json.h"
+#include "rollout/explain.h"
+#include "rollout/inside.h"
+#include "rollout/journal.h"
+#include "rollout/lifecycle.h"
+#include "rollout/tick.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void plan_of(const struct rollout_setup *setup, struct plan *plan)
+{
+    if (setup->plan)
+        *plan = *setup->plan;
+    else
+        plan_default(plan);
+}
+
+static enum err check_plan(const struct rollout_setup *setup, struct why *why)
+{
+    struct why reason;
+    if (!setup->plan || plan_check(setup->plan, &reason) == OK)
+        return OK;
+    return why_set(why, ERR_INVALID, "route %s: rollout.%.400s", setup->route, reason.text);
+}
+
+/* Reads one copy. ERR_INVALID: it is there but cannot be used. */
+static enum err read_copy(struct rollout *r, enum journal_copy copy, const char *route,
+                          struct record *record, struct why *why)
+{
+    char *text = NULL;
+    size_t len = 0;
+    enum err e = journal_read(r->journal, copy, &text, &len, why);
+    if (e != OK)
+        return e == ERR_LIMIT ? ERR_INVALID : e;
+    e = record_decode(record, text, len, why);
+    free(text);
+    if (e == OK && strcmp(record->route, route) != 0) {
+        e = why_set(why, ERR_INVALID, "route: \"%.100s\" is another route's", record->route);
+        record_fini(record);
+    }
+    return e;
+}
+
+static enum err start_fresh(struct rollout *r, const char *route, bool lost)
+{
+    enum err e = record_init(&r->record, route);
+    if (e != OK)
+        return e;
+    r->record.file = r->record.pair = r->wanted;
+    r->record.settled = lost;
+    if (lost)
+        (void)snprintf(r->record.alert, sizeof r->record.alert,
+                       "the record of this route was lost: %.60s serves everyone and nothing "
+                       "starts by itself; `serin start` or `serin reset`",
+                       r->wanted.stable.name);
+    return OK;
+}
+
+/* The record, or its backup, or, where both are gone, the file's stable and an alert. */
+static enum err load(struct rollout *r, const char *route, struct why *why)
+{
+    struct why first, second;
+    enum err e = read_copy(r, JOURNAL_MAIN, route, &r->record, &first);
+    if (e == OK)
+        return OK;
+    if (e != ERR_NOT_FOUND && e != ERR_INVALID)
+        return why_set(why, e, "route %s: %.400s", route, first.text);
+    bool corrupt = e == ERR_INVALID;
+    if (corrupt)
+        journal_keep_corrupt(r->journal);
+    e = read_copy(r, JOURNAL_BACKUP, route, &r->record, &second);
+    if (e == OK) {
+        (void)snprintf(r->recovered, sizeof r->recovered, "read from the backup: %.400s",
+                       first.text);
+        log_error("state_recovered", "route=%s from=backup why=\"%s\"", route, first.text);
+        return OK;
+    }
+    if (e != ERR_NOT_FOUND && e != ERR_INVALID)
+        return why_set(why, e, "route %s: %.400s", route, second.text);
+    bool lost = corrupt || e == ERR_INVALID || journal_was_used(r->journal);
+    e = start_fresh(r, route, lost);
+    if (e != OK)
+        return why_set(why, e, "route %.100s: %s", route, err_text(e));
+    if (lost) {
+        (void)snprintf(r->recovered, sizeof r->recovered, "%s", r->record.alert);
+        log_error("state_lost", "route=%s record=\"%s\" backup=\"%s\"", route, first.text,
+                  second.text);
+    }
+    return OK;
+}
+
+static enum err open_journal(struct rollout *r, const struct rollout_setup *setup, struct why *why)
+{
+    bool needed =
+        setup->canary.name || (setup->state_dir && journal_exists(setup->state_dir, setup->route));
+    if (!needed)
+        return OK;
+    if (!setup->state_dir)
+        return why_set(why, ERR_INVALID, "route %s: a canary needs state_dir", setup->route);
+    struct why reason;
+    r->journal = journal_open(setup->state_dir, setup->route, &reason);
+    return r->journal ? OK
+                      : why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
+}
+
+/* The first write of this process: proves the disk, and says who writes now. Keeps the wall time of
+ * the last one, from which the first tick learns how long nobody watched. */
+static enum err store_opened(struct rollout *r, struct why *why)
+{
+    struct record *record = &r->record;
+    record->epoch++;
+    record->seq++;
+    char *text = record_encode(record);
+    if (!text)
+        return why_set(why, ERR_MEMORY, "out of memory");
+    enum err e = journal_write(r->journal, text, true, why);
+    free(text);
+    return e;
+}
+
+/* A pair that changed while nobody ran: taken over, or the old run aborted, before anybody is
+ * served. */
+static void adopt_at_open(struct rollout *r)
+{
+    struct record *record = &r->record;
+    struct machine before = record->machine;
+    while (lifecycle_adopt(record, &r->wanted)) {
+        struct machine_move move = {.from = before.state,
+                                    .to = record->machine.state,
+                                    .cause = record->machine.cause,
+                                    .weight_from_bp = before.weight_bp,
+                                    .weight_to_bp = record->machine.weight_bp};
+        char why[RECORD_WHY_MAX];
+        explain_cause(r, record, move.cause, "", why);
+        lifecycle_note(record, &before, &move, record->written_ms, why);
+        before = record->machine;
+        log_info("rollout_pair", "route=%s stable=%s canary=%s state=%s", record->route,
+                 r->wanted.stable.name, r->wanted.canary.name,
+                 machine_state_name(record->machine.state));
+    }
+}
+
+static enum err open_all(struct rollout *r, const struct rollout_setup *setup, struct why *why)
+{
+    enum err e = check_plan(setup, why);
+    if (e == OK)
+        e = lifecycle_pair(setup, &r->wanted, why);
+    if (e == OK && strlen(setup->route) >= RECORD_NAME_MAX)
+        e = why_set(why, ERR_LIMIT, "route %.40s...: the name is longer than %d bytes",
+                    setup->route, RECORD_NAME_MAX - 1);
+    if (e == OK)
+        e = open_journal(r, setup, why);
+    if (e != OK)
+        return e;
+    if (!r->journal)
+        return start_fresh(r, setup->route, false);
+    e = load(r, setup->route, why);
+    if (e == OK)
+        e = lifecycle_accepts(&r->record, &r->wanted, why);
+    if (e != OK)
+        return e;
+    adopt_at_open(r);
+    return store_opened(r, why);
+}
+
+struct rollout *rollout_open(const struct rollout_setup *setup, const struct rollout_ports *ports,
+                             struct why *why)
+{
+    CHECK(ports->counts && ports->apply_split && ports->split_confirmed && ports->health &&
+          ports->monotonic_ms && ports->wall_ms);
+    struct rollout *r = calloc(1, sizeof *r);
+    if (!r) {
+        (void)why_set(why, ERR_MEMORY, "out of memory");
+        return NULL;
+    }
+    r->ports = *ports;
+    r->first_bad_ms = -1;
+    r->reverted_seconds = NAN;
+    plan_of(setup, &r->next_plan);
+    if (open_all(r, setup, why) != OK) {
+        journal_close(r->journal);
+        record_fini(&r->record);
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void rollout_close(struct rollout *r)
+{
+    if (!r)
+        return;
+    struct why why;
+    if (r->journal) {
+        char *text = record_encode(&r->record);
+        if (!text || journal_write(r->journal, text, true, &why) != OK)
+            log_error("state_not_written", "route=%s why=\"%s\"", r->record.route,
+                      text ? why.text : "out of memory");
+        free(text);
+    }
+    journal_close(r->journal);
+    record_fini(&r->record);
+    free(r);
+}
+
+static bool is_same_plan(const struct plan *a, const struct plan *b)
+{
+    cJSON *first = cJSON_CreateObject(), *second = cJSON_CreateObject();
+    bool same = first && second && plan_to_json(a, first) == OK && plan_to_json(b, second) == OK &&
+                cJSON_Compare(first, second, true);
+    cJSON_Delete(first);
+    cJSON_Delete(second);
+    return same;
+}
+
+enum err rollout_may_configure(const struct rollout *r, const struct rollout_setup *setup,
+                               struct why *why)
+{
+    struct record_pair wanted;
+    CHECK(strcmp(setup->route, r->record.route) == 0);
+    enum err e = check_plan(setup, why);
+    if (e == OK)
+        e = lifecycle_pair(setup, &wanted, why);
+    if (e == OK)
+        e = lifecycle_accepts(&r->record, &wanted, why);
+    if (e != OK || r->journal)
+        return e;
+    struct rollout trial = {.journal = NULL};
+    e = open_journal(&trial, setup, why);
+    journal_close(trial.journal);
+    return e;
+}
+
+/* What a reload changes, in words. */
+static void say_changes(const struct rollout *r, bool pair, bool plan, struct why *why)
+{
+    const struct record *record = &r->record;
+    bool running = machine_is_running(&record->machine);
+    why->text[0] = '\0';
+    if (pair && running)
+        (void)why_set(why, OK, "route %s: the rollout of %s ends, then %s%s", record->route,
+                      record->pair.canary.name,
+                      r->wanted.canary.name[0] ? "that of " : "stable alone",
+                      r->wanted.canary.name);
+    else if (pair)
+        (void)why_set(why, OK, "route %s: stable %s, canary %s", record->route,
+                      record->pair.stable.name,
+                      record->pair.canary.name[0] ? record->pair.canary.name : "none");
+    else if (plan && running)
+        (void)why_set(why, OK,
+                      "route %s: steps, times and checks of a running rollout stay as they were "
+                      "at its start; the new ones are for the next",
+                      record->route);
+    else if (plan)
+        (void)why_set(why, OK, "route %s: the next rollout has a new plan", record->route);
+}
+
+enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup, struct why *why)
+{
+    struct record_pair wanted;
+    struct plan plan;
+    enum err e = rollout_may_configure(r, setup, why);
+    if (e == OK)
+        e = lifecycle_pair(setup, &wanted, why);
+    if (e == OK && !r->journal)
+        e = open_journal(r, setup, why);
+    if (e != OK)
+        return e;
+    plan_of(setup, &plan);
+    bool pair_changed = !record_pair_equal(&r->wanted, &wanted);
+    bool plan_changed = !is_same_plan(&r->next_plan, &plan);
+    r->wanted = wanted;
+    r->next_plan = plan;
+    if (!r->journal) {
+        r->record.file = r->record.pair = wanted;
+    } else {
+        while (tick_adopt(r))
+            continue;
+    }
+    struct why said;
+    say_changes(r, pair_changed, plan_changed, &said);
+    if (said.text[0])
+        log_info("rollout_configured", "why=\"%s\"", said.text);
+    if (why)
+        *why = said;
+    return OK;
+}
+
+static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *who,
+                         struct why *why)
+{
+    switch (verb) {
+    case ROLLOUT_START:
+        return lifecycle_begin(r, LIFECYCLE_START, who, why);
+    case ROLLOUT_RETRY:
+        return lifecycle_begin(r, LIFECYCLE_RETRY, who, why);
+    case ROLLOUT_UNDO:
+        return lifecycle_begin(r, LIFECYCLE_UNDO, who, why);
+    case ROLLOUT_RESET:
+        return lifecycle_reset(r, why);
+    default:
+        break;
+    }
+    struct record next = r->record;
+    enum err e = machine_command(&next.machine, &next.plan, verb, why);
+    if (e != OK)
+        return e;
+    if (tick_make(r, &next, MACHINE_CAUSE_OPERATOR, who) != OK)
+        return why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
+    return OK;
+}
+
+enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *who,
+                         struct why *why)
+{
+    struct why reason = {""};
+    char name[RECORD_WHO_MAX];
+    CHECK((unsigned)verb < ROLLOUT_VERB_COUNT);
+    explain_copy(name, sizeof name, who ? who : "");
+    enum err e = ERR_CONFLICT;
+    if (!r->journal)
+        (void)why_set(&reason, e, "%s: the file names no canary for this route",
+                      rollout_verb_name(verb));
+    else
+        e = run_verb(r, verb, name, &reason);
+    log_info("rollout_command", "route=%s verb=%s who=\"%s\" result=\"%s\" why=\"%s\"",
+             r->record.route, rollout_verb_name(verb), name, err_text(e), reason.text);
+    if (why)
+        *why = reason;
+    return e;
+}
+
+void rollout_split(const struct rollout *r, struct rollout_split *split)
+{
+    const struct record *record = &r->record;
+    *split = (struct rollout_split){
+        .stable = record->pair.stable.name,
+        .canary = record->pair.canary.name[0] ? record->pair.canary.name : NULL,
+        .weight_bp = record->machine.weight_bp,
+        .active = record->machine.weight_bp > 0,
+    };
+    (void)snprintf(split->salt, sizeof split->salt, "%s", record->run.id);
+}

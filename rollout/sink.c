@@ -1,0 +1,143 @@
+/* A decision goes out: the split into the data plane, one line into the log, events to whoever
+ * listens. SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/sink.h"
+
+#include "base/log.h"
+#include "rollout/inside.h"
+#include <cjson/cJSON.h>
+#include <string.h>
+
+/* Workers adopt a snapshot between two events; one that has not after this is asked again, and a
+ * person is told. */
+#define CONFIRM_AGAIN_MS 10000
+
+static void apply(struct rollout *r, const struct rollout_split *split)
+{
+    struct sink *s = &r->sink;
+    r->ports.apply_split(r->ports.host, r->record.route, split);
+    s->applied = true;
+    s->applied_ms = r->ports.monotonic_ms(r->ports.host);
+    s->weight_bp = split->weight_bp;
+    (void)snprintf(s->stable, sizeof s->stable, "%s", split->stable);
+    (void)snprintf(s->canary, sizeof s->canary, "%s", split->canary ? split->canary : "");
+    (void)snprintf(s->salt, sizeof s->salt, "%s", split->salt);
+}
+
+void sink_apply(struct rollout *r)
+{
+    const struct sink *s = &r->sink;
+    struct rollout_split split;
+    rollout_split(r, &split);
+    if (s->applied && s->weight_bp == split.weight_bp && strcmp(s->stable, split.stable) == 0 &&
+        strcmp(s->canary, split.canary ? split.canary : "") == 0 &&
+        strcmp(s->salt, split.salt) == 0)
+        return;
+    apply(r, &split);
+}
+
+bool sink_confirmed(struct rollout *r)
+{
+    if (!r->sink.applied)
+        return false;
+    if (r->ports.split_confirmed(r->ports.host, r->record.route))
+        return true;
+    if (r->ports.monotonic_ms(r->ports.host) - r->sink.applied_ms < CONFIRM_AGAIN_MS)
+        return false;
+    log_warn("weight_not_confirmed", "route=%s weight=%.2f%% after_ms=%d", r->record.route,
+             r->record.machine.weight_bp / 100.0, CONFIRM_AGAIN_MS);
+    sink_event(r, "WeightVerifyError", "a worker has not taken over the weight; it is set again");
+    struct rollout_split split;
+    rollout_split(r, &split);
+    apply(r, &split);
+    return false;
+}
+
+/* The members that every event has. NULL when memory is short. */
+static cJSON *event_json(const struct rollout *r, const char *why)
+{
+    const struct machine *m = &r->record.machine;
+    cJSON *json = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(json, "route", r->record.route) &&
+                 cJSON_AddStringToObject(json, "rollout_id", r->record.run.id) &&
+                 cJSON_AddStringToObject(json, "phase", rollout_phase_name(machine_phase(m))) &&
+                 cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
+                 cJSON_AddNumberToObject(json, "weight", m->weight_bp / 100.0) &&
+                 cJSON_AddStringToObject(json, "why", why);
+    if (whole)
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
+void sink_event(struct rollout *r, const char *name, const char *why)
+{
+    if (!r->ports.event)
+        return;
+    cJSON *json = event_json(r, why);
+    if (json)
+        r->ports.event(r->ports.host, r->record.route, name, json);
+    cJSON_Delete(json);
+}
+
+void sink_log(const struct rollout *r, const struct machine_move *move, const char *why)
+{
+    const struct machine *m = &r->record.machine;
+    const struct machine_tally *stable = &m->counts.stable, *canary = &m->counts.canary;
+    log_info("rollout_move",
+             "route=%s rollout=%s from=%s to=%s cause=%s step=%u weight=%.2f%%->%.2f%% verdict=%s "
+             "stable_failed=%llu stable_requests=%llu canary_failed=%llu canary_requests=%llu "
+             "why=\"%s\"",
+             r->record.route, r->record.run.id, machine_state_name(move->from),
+             machine_state_name(move->to), machine_cause_name(move->cause), m->step + 1,
+             move->weight_from_bp / 100.0, move->weight_to_bp / 100.0,
+             r->decided ? judge_verdict_name(r->decision.verdict) : "none",
+             (unsigned long long)(stable->failed - m->at_stage.stable.failed),
+             (unsigned long long)(stable->requests - m->at_stage.stable.requests),
+             (unsigned long long)(canary->failed - m->at_stage.canary.failed),
+             (unsigned long long)(canary->requests - m->at_stage.canary.requests), why);
+}
+
+/* The event of entering a state; NULL where there is none. */
+static const char *entered(const struct machine_move *move)
+{
+    if (move->from == MACHINE_PAUSED && move->to != MACHINE_ABORTING)
+        return "RolloutResumed";
+    switch (move->to) {
+    case MACHINE_SCALING:
+        return "StepStarted";
+    case MACHINE_HOLDING:
+        return "RolloutHeld";
+    case MACHINE_PAUSED:
+        return "RolloutPaused";
+    case MACHINE_ABORTING:
+        return "RolloutAborted";
+    case MACHINE_ABORTED:
+        return "StableRestored";
+    case MACHINE_COMPLETED:
+        return "RolloutCompleted";
+    default:
+        return NULL;
+    }
+}
+
+void sink_tell(struct rollout *r, const struct machine_move *move, const char *why)
+{
+    sink_log(r, move, why);
+    bool passed = move->from == MACHINE_ANALYZING || move->from == MACHINE_BAKING
+                      ? move->to == MACHINE_SCALING || move->to == MACHINE_PROMOTING ||
+                            move->to == MACHINE_FINALIZING ||
+                            move->cause == MACHINE_CAUSE_STEP_PAUSE
+                      : false;
+    if (passed)
+        sink_event(r, "StepCompleted", why);
+    if (move->cause == MACHINE_CAUSE_LOW_EVIDENCE && move->from != move->to)
+        sink_event(r, "AnalysisInconclusive", why);
+    bool failed = move->to == MACHINE_ABORTING || move->to == MACHINE_PAUSED;
+    if (failed && move->cause == MACHINE_CAUSE_FAILED)
+        sink_event(r, "AnalysisFailed", why);
+    if (move->weight_from_bp != move->weight_to_bp)
+        sink_event(r, "WeightChanged", why);
+    const char *name = move->from == move->to ? NULL : entered(move);
+    if (name)
+        sink_event(r, name, why);
+}

@@ -1,0 +1,343 @@
+/* What a rollout says of itself: status and history as JSON, and the numbers of /metrics.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/decide/interval.h"
+#include "rollout/explain.h"
+#include "rollout/inside.h"
+#include "rollout/moment.h"
+
+#include "base/check.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+/* Both versions' intervals together hold with 95 %. */
+#define INTERVAL_ALPHA 0.025
+
+/* A likelihood ratio beyond this says nothing more, and stays a number in JSON. */
+#define EVIDENCE_MAX 1e12
+
+/* Exit codes of `serin status`. */
+enum { EXIT_OK = 0, EXIT_PROGRESSING = 3, EXIT_ABORTED = 4, EXIT_PAUSED = 5 };
+
+static double ratio_of(double log_value)
+{
+    double value = exp(log_value);
+    return value < EVIDENCE_MAX ? value : EVIDENCE_MAX;
+}
+
+static struct machine_tally since(const struct machine_tally *now, const struct machine_tally *then)
+{
+    return (struct machine_tally){.requests = now->requests - then->requests,
+                                  .failed = now->failed - then->failed,
+                                  .client_errors = now->client_errors - then->client_errors};
+}
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : NAN;
+}
+
+/* The canary's share of what was counted since the weight was confirmed; NaN without requests. */
+static double observed_weight(const struct machine *m)
+{
+    uint64_t canary = m->counts.canary.requests - m->at_steady.canary.requests;
+    uint64_t stable = m->counts.stable.requests - m->at_steady.stable.requests;
+    return share(canary, canary + stable);
+}
+
+/* Whether the newest run is about the pair that is in force: otherwise it is only history. */
+static bool is_current(const struct record *record)
+{
+    const struct record_run *run = &record->run;
+    const char *stable = record->pair.stable.name, *canary = record->pair.canary.name;
+    return run->id[0] && ((strcmp(run->stable, stable) == 0 && strcmp(run->canary, canary) == 0) ||
+                          (strcmp(run->stable, canary) == 0 && strcmp(run->canary, stable) == 0));
+}
+
+static bool add_number(cJSON *json, const char *name, double value)
+{
+    return isfinite(value) ? cJSON_AddNumberToObject(json, name, value) != NULL
+                           : cJSON_AddNullToObject(json, name) != NULL;
+}
+
+static bool add_moment(cJSON *json, const char *name, int64_t wall_ms)
+{
+    char text[MOMENT_TEXT_MAX];
+    if (wall_ms <= 0)
+        return cJSON_AddNullToObject(json, name) != NULL;
+    moment_rfc3339(wall_ms, text);
+    return cJSON_AddStringToObject(json, name, text) != NULL;
+}
+
+static bool add_quantile(cJSON *json, const char *name, const struct hist_sum *sum, double q)
+{
+    return add_number(json, name, hist_count(sum) ? (double)hist_quantile_us(sum, q) / 1000 : NAN);
+}
+
+struct shown_version {
+    const char *name, *role;
+    struct machine_tally tally;
+    const struct hist_sum *durations;
+    unsigned available, endpoints;
+};
+
+static bool add_version(cJSON *list, const struct shown_version *v)
+{
+    cJSON *json = cJSON_CreateObject();
+    if (!json || !cJSON_AddItemToArray(list, json))
+        return false;
+    struct interval interval =
+        interval_rate((double)v->tally.failed, (double)v->tally.requests, INTERVAL_ALPHA);
+    double bounds[2] = {interval.low, interval.high};
+    cJSON *pair = cJSON_CreateDoubleArray(bounds, 2);
+    return cJSON_AddStringToObject(json, "name", v->name) &&
+           cJSON_AddStringToObject(json, "role", v->role) &&
+           add_number(json, "requests", (double)v->tally.requests) &&
+           add_number(json, "failed", (double)v->tally.failed) &&
+           add_number(json, "error_rate", share(v->tally.failed, v->tally.requests)) && pair &&
+           cJSON_AddItemToObject(json, "interval", pair) &&
+           add_quantile(json, "p50_ms", v->durations, 0.50) &&
+           add_quantile(json, "p99_ms", v->durations, 0.99) &&
+           add_number(json, "available", v->available) &&
+           add_number(json, "endpoints", v->endpoints);
+}
+
+static bool add_versions(const struct rollout *r, cJSON *json)
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    struct hist_sum stable, canary;
+    source_durations(&r->source, &r->ports, record, &stable, &canary);
+    const char *name = record->pair.canary.name;
+    struct rollout_health health = r->ports.health(r->ports.host, record->route,
+                                                   record->pair.stable.name, name[0] ? name : NULL);
+    struct shown_version shown = {.name = record->pair.stable.name,
+                                  .role = "stable",
+                                  .tally = since(&m->counts.stable, &m->at_stage.stable),
+                                  .durations = &stable,
+                                  .available = health.stable_available,
+                                  .endpoints = health.stable_endpoints};
+    cJSON *list = cJSON_AddArrayToObject(json, "versions");
+    if (!list || !add_version(list, &shown))
+        return false;
+    if (name[0] == '\0')
+        return true;
+    shown = (struct shown_version){.name = name,
+                                   .role = "canary",
+                                   .tally = since(&m->counts.canary, &m->at_stage.canary),
+                                   .durations = &canary,
+                                   .available = health.canary_available,
+                                   .endpoints = health.canary_endpoints};
+    return add_version(list, &shown);
+}
+
+static bool add_evidence(const struct rollout *r, cJSON *json)
+{
+    const struct judge_decision *d = &r->decision;
+    if (!r->decided || !r->record.judged)
+        return cJSON_AddNullToObject(json, "evidence") != NULL;
+    cJSON *evidence = cJSON_AddObjectToObject(json, "evidence");
+    return evidence && cJSON_AddStringToObject(evidence, "check", d->check) &&
+           add_number(evidence, "against", ratio_of(d->log_evidence)) &&
+           add_number(evidence, "revert_at", ratio_of(d->log_revert_at)) &&
+           add_number(evidence, "safe", ratio_of(d->log_safe)) &&
+           add_number(evidence, "widen_at", ratio_of(d->log_promote_at));
+}
+
+static bool add_quarantine(const struct record *record, cJSON *json)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "quarantine");
+    if (!list)
+        return false;
+    for (size_t i = 0; i < record->n_quarantine; i++) {
+        const struct record_quarantine *q = &record->quarantine[i];
+        cJSON *item = cJSON_CreateObject();
+        if (!item || !cJSON_AddItemToArray(list, item) ||
+            !cJSON_AddStringToObject(item, "name", q->name) ||
+            !cJSON_AddStringToObject(item, "revision", q->revision) ||
+            !add_moment(item, "at", q->at_ms) || !cJSON_AddStringToObject(item, "why", q->why))
+            return false;
+    }
+    return true;
+}
+
+static int exit_code(const struct machine *m)
+{
+    static const int codes[ROLLOUT_PHASE_COUNT] = {EXIT_OK, EXIT_PROGRESSING, EXIT_PAUSED,
+                                                   EXIT_ABORTED};
+    return codes[machine_phase(m)];
+}
+
+static bool add_times(const struct record *record, cJSON *json)
+{
+    const struct machine *m = &record->machine;
+    bool running = machine_is_running(m);
+    double hold_s = running ? (double)plan_stage_hold_ms(&record->plan, m->step) / 1000 : NAN;
+    return add_number(json, "elapsed_s", (double)m->elapsed_ms / 1000) &&
+           add_number(json, "step_elapsed_s", (double)m->stage_ms / 1000) &&
+           add_number(json, "hold_s", hold_s) &&
+           add_moment(json, "started_at", is_current(record) ? record->run.started_ms : 0);
+}
+
+static bool add_result(const struct record *record, cJSON *json)
+{
+    bool ended = is_current(record) && record->run.result != ROLLOUT_RESULT_NONE;
+    return ended ? cJSON_AddStringToObject(json, "result", rollout_result_name(record->run.result))
+                 : cJSON_AddNullToObject(json, "result");
+}
+
+static bool add_weight(const struct machine *m, cJSON *json)
+{
+    cJSON *weight = cJSON_AddObjectToObject(json, "weight");
+    return weight && add_number(weight, "intended", m->weight_bp / 100.0) &&
+           add_number(weight, "observed", m->weight_bp ? 100 * observed_weight(m) : NAN);
+}
+
+static unsigned shown_step(const struct machine *m)
+{
+    return machine_is_running(m) ? m->step + 1 : 0;
+}
+
+/* The bake counts as the last: so a list that ends in 100 % shows its own length. */
+static unsigned shown_steps(const struct rollout *r)
+{
+    bool frozen = machine_is_running(&r->record.machine);
+    return (unsigned)plan_judged_steps(frozen ? &r->record.plan : &r->next_plan) + 1;
+}
+
+static bool add_head(const struct rollout *r, cJSON *json)
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    const char *canary = record->pair.canary.name;
+    return cJSON_AddStringToObject(json, "route", record->route) &&
+           cJSON_AddStringToObject(json, "phase", rollout_phase_name(machine_phase(m))) &&
+           cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
+           cJSON_AddStringToObject(json, "cause", machine_cause_name(m->cause)) &&
+           add_number(json, "step", shown_step(m)) && add_number(json, "steps", shown_steps(r)) &&
+           cJSON_AddStringToObject(json, "stable", record->pair.stable.name) &&
+           (canary[0] ? cJSON_AddStringToObject(json, "canary", canary)
+                      : cJSON_AddNullToObject(json, "canary")) &&
+           cJSON_AddStringToObject(json, "rollout_id", is_current(record) ? record->run.id : "");
+}
+
+cJSON *rollout_status(const struct rollout *r)
+{
+    const struct record *record = &r->record;
+    char why[RECORD_WHY_MAX];
+    explain_status(r, why);
+    cJSON *json = cJSON_CreateObject();
+    if (json && add_head(r, json) && add_weight(&record->machine, json) &&
+        cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
+        add_evidence(r, json) && add_times(record, json) && add_result(record, json) &&
+        add_quarantine(record, json) && add_number(json, "exit", exit_code(&record->machine)))
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
+/* The judge's words where the judge decided. */
+static const char *verdict_word(enum machine_cause cause)
+{
+    if (cause == MACHINE_CAUSE_VERDICT)
+        return judge_verdict_name(JUDGE_PROMOTE);
+    return cause == MACHINE_CAUSE_FAILED ? judge_verdict_name(JUDGE_REVERT)
+                                         : machine_cause_name(cause);
+}
+
+static bool add_steps(const struct record_run *run, cJSON *json)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "steps");
+    if (!list)
+        return false;
+    for (size_t i = 0; i < run->n_steps; i++) {
+        const struct record_step *step = &run->steps[i];
+        cJSON *item = cJSON_CreateObject();
+        if (!item || !cJSON_AddItemToArray(list, item) ||
+            !add_number(item, "weight", step->weight_bp / 100.0) ||
+            !add_moment(item, "entered_at", step->entered_ms) ||
+            !(step->verdict == MACHINE_CAUSE_NONE
+                  ? cJSON_AddNullToObject(item, "verdict")
+                  : cJSON_AddStringToObject(item, "verdict", verdict_word(step->verdict))) ||
+            !cJSON_AddStringToObject(item, "why", step->why))
+            return false;
+    }
+    return true;
+}
+
+static bool add_run(cJSON *list, const struct record_run *run)
+{
+    cJSON *json = cJSON_CreateObject();
+    return json && cJSON_AddItemToArray(list, json) &&
+           cJSON_AddStringToObject(json, "rollout_id", run->id) &&
+           cJSON_AddStringToObject(json, "stable", run->stable) &&
+           cJSON_AddStringToObject(json, "canary", run->canary) &&
+           add_moment(json, "started_at", run->started_ms) &&
+           add_moment(json, "ended_at", run->ended_ms) &&
+           (run->result == ROLLOUT_RESULT_NONE
+                ? cJSON_AddNullToObject(json, "result")
+                : cJSON_AddStringToObject(json, "result", rollout_result_name(run->result))) &&
+           cJSON_AddStringToObject(json, "why", run->why) &&
+           cJSON_AddStringToObject(json, "who", run->who) && add_steps(run, json);
+}
+
+cJSON *rollout_history(const struct rollout *r)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool whole = list && (r->record.run.id[0] == '\0' || add_run(list, &r->record.run));
+    const cJSON *item;
+    cJSON_ArrayForEach(item, r->record.history)
+    {
+        struct record_run run;
+        whole = whole && record_run_from_json(&run, item, NULL) == OK && add_run(list, &run);
+    }
+    if (whole)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
+static double value_or_nan(const struct rollout *r, double log_value)
+{
+    return r->decided && r->record.judged ? ratio_of(log_value) : NAN;
+}
+
+static void check_metrics(const struct rollout *r, struct rollout_metrics *out)
+{
+    const struct record *record = &r->record;
+    if (!record->judged)
+        return;
+    const struct plan_check *margin = &record->plan.errors;
+    out->checks[out->n_checks++] = (struct rollout_check_metrics){
+        .check = judge_check_name(JUDGE_CHECK_ERRORS),
+        .value = out->error_rate_canary,
+        .limit = (1 + margin->margin) * out->error_rate_stable + margin->margin_absolute,
+        .evidence = ratio_of(judge_check_log(&record->judge, JUDGE_CHECK_ERRORS)),
+    };
+}
+
+void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
+{
+    const struct machine *m = &r->record.machine;
+    struct machine_tally stable = since(&m->counts.stable, &m->at_stage.stable);
+    struct machine_tally canary = since(&m->counts.canary, &m->at_stage.canary);
+    *out = (struct rollout_metrics){
+        .route = r->record.route,
+        .phase = machine_phase(m),
+        .step = shown_step(m),
+        .steps = shown_steps(r),
+        .weight_intended = m->weight_bp / 10000.0,
+        .weight_observed = m->weight_bp ? observed_weight(m) : NAN,
+        .check = r->decided ? r->decision.check : "",
+        .evidence_against = value_or_nan(r, r->decision.log_evidence),
+        .revert_at = value_or_nan(r, r->decision.log_revert_at),
+        .evidence_safe = value_or_nan(r, r->decision.log_safe),
+        .widen_at = value_or_nan(r, r->decision.log_promote_at),
+        .error_rate_stable = share(stable.failed, stable.requests),
+        .error_rate_canary = share(canary.failed, canary.requests),
+        .reverted_seconds = r->reverted_seconds,
+    };
+    memcpy(out->verdicts, r->verdicts, sizeof out->verdicts);
+    memcpy(out->results, r->results, sizeof out->results);
+    check_metrics(r, out);
+}

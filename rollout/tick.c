@@ -1,0 +1,284 @@
+/* One tick: gather, judge, move, store, act.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/tick.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "rollout/explain.h"
+#include "rollout/inside.h"
+#include "rollout/journal.h"
+#include "rollout/lifecycle.h"
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A tick that comes later than this was not late: the process stood still (suspended, stopped). */
+#define TICK_LATE_MS 10000
+
+/* The clock may have been set: a gap beyond this is not believed. */
+#define GAP_MAX_MS (30 * 24 * 3600 * (int64_t)1000)
+
+static enum err write_record(struct rollout *r, const struct record *record, bool durable,
+                             struct why *why)
+{
+    if (!r->journal)
+        return OK;
+    char *text = record_encode(record);
+    if (!text)
+        return why_set(why, ERR_MEMORY, "out of memory");
+    enum err e = journal_write(r->journal, text, durable, why);
+    free(text);
+    return e;
+}
+
+static void note_write_error(struct rollout *r, const struct why *why)
+{
+    if (!r->unwritten || strcmp(r->write_error, why->text) != 0)
+        log_error("state_not_written", "route=%s why=\"%s\"", r->record.route, why->text);
+    (void)snprintf(r->write_error, sizeof r->write_error, "%s", why->text);
+    r->unwritten = true;
+}
+
+enum err rollout_commit(struct rollout *r, const struct record *next, bool durable, bool keep)
+{
+    static const struct why none = {""};
+    struct why why = none;
+    struct record *record = &r->record;
+    struct record stamped = *next;
+    stamped.seq = record->seq + 1;
+    stamped.written_ms = r->ports.wall_ms(r->ports.host);
+    bool behind = r->unwritten;
+    enum err e = write_record(r, &stamped, durable || behind, &why);
+    if (e == OK) {
+        *record = stamped;
+        r->unwritten = false;
+        r->write_error[0] = '\0';
+        if (behind)
+            log_info("state_written", "route=%s", record->route);
+        return OK;
+    }
+    note_write_error(r, &why);
+    if (!keep)
+        return ERR_IO;
+    *record = stamped;
+    return OK;
+}
+
+/* What may go ahead though the disk does not know: stopping, and less for the canary. */
+static bool is_narrowing(const struct machine_move *move)
+{
+    bool stops = move->to == MACHINE_HOLDING || move->to == MACHINE_PAUSED ||
+                 move->to == MACHINE_ABORTING || move->to == MACHINE_RESTORING ||
+                 move->to == MACHINE_ABORTED;
+    return stops && move->weight_to_bp <= move->weight_from_bp;
+}
+
+static void count_end(struct rollout *r, const struct machine_move *move)
+{
+    const struct record *record = &r->record;
+    bool ended =
+        move->to != move->from && (move->to == MACHINE_ABORTED ||
+                                   (move->to == MACHINE_STABLE && move->from != MACHINE_ABORTED));
+    if (ended)
+        r->results[record->run.result]++;
+    if (move->cause == MACHINE_CAUSE_FAILED && move->weight_from_bp > 0 &&
+        move->weight_to_bp == 0 && r->first_bad_ms >= 0)
+        r->reverted_seconds = (double)(record->machine.elapsed_ms - r->first_bad_ms) / 1000;
+}
+
+enum err tick_make(struct rollout *r, struct record *next, enum machine_cause cause,
+                   const char *who)
+{
+    struct machine before = r->record.machine;
+    struct machine_move move = {.from = before.state,
+                                .to = next->machine.state,
+                                .cause = cause,
+                                .weight_from_bp = before.weight_bp,
+                                .weight_to_bp = next->machine.weight_bp};
+    char why[RECORD_WHY_MAX];
+    explain_cause(r, next, cause, who, why);
+    lifecycle_note(next, &before, &move, r->ports.wall_ms(r->ports.host), why);
+    if (rollout_commit(r, next, true, is_narrowing(&move)) != OK)
+        return ERR_IO;
+    if (move.to != move.from)
+        r->hold_alerted = false;
+    if (r->record.machine.stage != before.stage)
+        source_base_durations(&r->source, &r->ports, &r->record);
+    sink_apply(r);
+    count_end(r, &move);
+    sink_tell(r, &move, why);
+    return OK;
+}
+
+bool tick_adopt(struct rollout *r)
+{
+    struct record next = r->record;
+    if (!lifecycle_adopt(&next, &r->wanted))
+        return false;
+    if (next.machine.state != r->record.machine.state)
+        return tick_make(r, &next, next.machine.cause, "") == OK;
+    if (rollout_commit(r, &next, true, false) != OK)
+        return false;
+    sink_apply(r);
+    log_info("rollout_pair", "route=%s stable=%s canary=%s", r->record.route,
+             r->record.pair.stable.name, r->record.pair.canary.name);
+    return true;
+}
+
+/* The first tick after a restart lets the time pass that nobody saw. */
+static int64_t pass_time(struct rollout *r, struct machine *m)
+{
+    int64_t now_ms = r->ports.monotonic_ms(r->ports.host);
+    int64_t dt_ms = r->ticked ? now_ms - r->last_tick_ms : 0;
+    if (!r->ticked && r->record.written_ms > 0) {
+        int64_t gap_ms = r->ports.wall_ms(r->ports.host) - r->record.written_ms;
+        if (gap_ms > 0)
+            machine_resume(m, gap_ms < GAP_MAX_MS ? gap_ms : GAP_MAX_MS);
+    }
+    r->ticked = true;
+    r->last_tick_ms = now_ms;
+    if (dt_ms < 0)
+        return 0;
+    if (dt_ms <= TICK_LATE_MS)
+        return dt_ms;
+    machine_resume(m, dt_ms - TICK_LATE_MS);
+    return TICK_LATE_MS;
+}
+
+static void gather(struct rollout *r, struct record *next, struct machine_input *in)
+{
+    const struct rollout_ports *ports = &r->ports;
+    const char *canary = next->pair.canary.name;
+    r->health =
+        ports->health(ports->host, next->route, next->pair.stable.name, canary[0] ? canary : NULL);
+    source_read(&r->source, ports, next, &next->machine.counts);
+    if (r->first_bad_ms < 0 && next->machine.counts.canary.failed > 0)
+        r->first_bad_ms = next->machine.elapsed_ms;
+    *in = (struct machine_input){
+        .confirmed = sink_confirmed(r),
+        .unwritable = r->unwritten,
+        .stable_available = r->health.stable_available,
+        .canary_available = r->health.canary_available,
+        .breaker_open = r->health.breaker != ROLLOUT_BREAKER_CLOSED,
+        .failed_trickles = r->health.failed_trickles,
+        .verdict = JUDGE_CONTINUE,
+        .verdict_stage = -1,
+    };
+}
+
+static struct judge_side side_of(const struct machine_tally *tally)
+{
+    return (struct judge_side){.requests = tally->requests,
+                               .failed = tally->failed,
+                               .client_errors = tally->client_errors};
+}
+
+/* Judges where there is something to compare: the canary has a share, and it is not all. */
+static void judge(struct rollout *r, struct record *next, struct machine_input *in, int64_t dt_ms)
+{
+    const struct machine *m = &next->machine;
+    if (!next->judged || !machine_is_running(m) || m->weight_bp == 0 ||
+        m->state == MACHINE_FINALIZING)
+        return;
+    struct judge_input input = {.t_ms = m->elapsed_ms,
+                                .stage_t_ms = m->stage_ms,
+                                .elapsed_s = (double)dt_ms / 1000,
+                                .stage = m->stage < 0 ? m->step : (unsigned)m->stage,
+                                .weight_bp = m->weight_bp,
+                                .stable = side_of(&m->counts.stable),
+                                .canary = side_of(&m->counts.canary)};
+    judge_tick(&next->judge, &input, &r->decision);
+    r->decided = true;
+    r->verdicts[r->decision.verdict]++;
+    in->verdict = r->decision.verdict;
+    in->verdict_stage = m->stage;
+    in->low_evidence = r->decision.low_evidence;
+    in->no_data = r->decision.no_data;
+    in->incident = r->decision.incident;
+}
+
+/* Moves until the machine rests. Each move is stored before it is acted on. */
+static bool move_on(struct rollout *r, struct record *next, struct machine_input *in)
+{
+    bool moved = false;
+    for (int i = 0; i < MACHINE_MOVES_MAX; i++) {
+        struct machine rests = next->machine;
+        struct machine_move move;
+        if (!machine_step(&next->machine, &next->plan, in, &move))
+            break;
+        if (tick_make(r, next, move.cause, "") != OK) {
+            *next = r->record;
+            next->machine = rests; /* time and counts go on; what was not stored does not */
+            if (in->unwritable)
+                break;
+            in->unwritable = true;
+            continue;
+        }
+        moved = true;
+        *next = r->record;
+        in->confirmed = sink_confirmed(r);
+    }
+    return moved;
+}
+
+static void alert_long_hold(struct rollout *r)
+{
+    const struct record *record = &r->record;
+    if (record->machine.state != MACHINE_HOLDING || r->hold_alerted ||
+        record->machine.state_ms < record->plan.max_hold_ms)
+        return;
+    char why[RECORD_WHY_MAX];
+    explain_status(r, why);
+    log_warn("rollout_held", "route=%s for_s=%lld why=\"%s\"", record->route,
+             (long long)(record->machine.state_ms / 1000), why);
+    sink_event(r, "RolloutHeld", why);
+    r->hold_alerted = true;
+}
+
+/* A tick without a move: what was counted and judged, not synced. A failure is seen, and retried,
+ * at the next tick. */
+static void keep_evidence(struct rollout *r, const struct record *next)
+{
+    if (!machine_is_running(&next->machine) || rollout_commit(r, next, false, true) != OK)
+        r->record.machine = next->machine;
+}
+
+static void tell_tick(struct rollout *r)
+{
+    if (!r->ports.event)
+        return;
+    cJSON *status = rollout_status(r);
+    if (status)
+        r->ports.event(r->ports.host, r->record.route, "tick", status);
+    cJSON_Delete(status);
+}
+
+static void tell_recovered(struct rollout *r)
+{
+    if (r->recovered[0])
+        sink_event(r, "StateRecovered", r->recovered);
+    r->recovered[0] = '\0';
+}
+
+void rollout_tick(struct rollout *r)
+{
+    if (!r->journal)
+        return;
+    sink_apply(r);
+    tell_recovered(r);
+    struct record next = r->record;
+    if (r->unwritten && rollout_commit(r, &next, true, false) == OK)
+        next = r->record;
+    struct machine_input in;
+    int64_t dt_ms = pass_time(r, &next.machine);
+    gather(r, &next, &in);
+    machine_advance(&next.machine, &in, dt_ms);
+    judge(r, &next, &in, dt_ms);
+    if (!move_on(r, &next, &in))
+        keep_evidence(r, &next);
+    while (tick_adopt(r))
+        continue;
+    lifecycle_begin_auto(r);
+    alert_long_hold(r);
+    tell_tick(r);
+}
