@@ -11,6 +11,7 @@ struct reader {
     struct node *open; /* the mapping or list that is being filled; NULL at the root */
     uint32_t depth;
     bool has_key; /* open is a mapping and its next value's key has been read */
+    bool key_is_repeated;
     struct slice key;
     uint32_t key_line, key_column;
     bool done;
@@ -93,6 +94,7 @@ static void refuse_repeated(struct reader *r, struct slice key, const yaml_mark_
     const struct node *it = r->open->first;
     while (it && !slice_equal(it->key, key))
         it = it->next;
+    r->key_is_repeated = it != NULL;
     if (it)
         (void)refuse(r, mark, "key %s is repeated (first at line %u)", tree_quote(key, quoted),
                      it->key_line);
@@ -129,6 +131,7 @@ static enum err add_node(struct reader *r, const yaml_event_t *event, enum node_
         node->line = node->key_line;
         node->column = node->key_column;
     }
+    node->bad = r->has_key && r->key_is_repeated;
     r->has_key = false;
     if (!r->open)
         r->tree->root = node;

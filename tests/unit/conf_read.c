@@ -22,6 +22,9 @@ static void test_refusals(void **state)
         {GOOD "workers: 1\nworkers: 2\n", "f:8:1: key \"workers\" is repeated (first at line 7)\n"},
         {GOOD "    weight: 1%\n    weight: 2%\n",
          "f:8:5: routes[0]: key \"weight\" is repeated (first at line 7)\n"},
+        /* of two lists the first counts, for the rules between keys too */
+        {GOOD "routes:\n  - { name: r, stable: v3 }\n  - { name: r }\n",
+         "f:7:1: key \"routes\" is repeated (first at line 2)\n"},
         {GOOD "log: &a { level: info }\n", "f:7:6: an anchor (&…) is not accepted here\n"},
         {GOOD "log: { level: !!str info }\n", "f:7:15: log: a tag (!…) is not accepted here\n"},
         {GOOD "log: { level: ! info }\n", "f:7:15: log: a tag (!…) is not accepted here\n"},
