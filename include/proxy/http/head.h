@@ -57,7 +57,8 @@ enum transfer_coding {
     CODING_MALFORMED, /* no coding, several fields, or chunked twice */
 };
 
-/* A place in the buffer that head_feed was given. The buffer may move between calls; offsets stay true. */
+/* A place in the buffer that head_feed was given. The buffer may move between calls; offsets stay
+ * true. */
 struct span {
     uint32_t at, len;
 };
@@ -68,33 +69,35 @@ struct field {
     uint8_t hop;             /* named by Connection or hop-by-hop itself: never forwarded */
 };
 
-/* One head. Large: a worker has one to parse into; a connection keeps a copy only while its head is partial. */
+/* One head. Large: a worker has one to parse into; a connection keeps a copy only while its head is
+ * partial. For an absolute target, path is what follows the authority: it may be empty or begin
+ * with "?". head_path names the path to route by; rewrite_request writes the origin form. */
 struct head {
     bool is_response;
-    uint8_t minor;             /* HTTP/1.minor: 0 or 1 */
-    uint8_t method;            /* enum method; requests */
-    uint16_t status;           /* responses */
-    struct span method_text;   /* requests */
-    struct span target;        /* as received */
-    struct span path;          /* origin form with query; "*" for OPTIONS *; for absolute form what follows the authority,
-                                * which may be empty or begin with "?": head_path names the path to route by */
-    struct span authority;     /* of an absolute target, else the Host value; len 0 = none (HTTP/1.0) */
-    struct span reason;        /* responses */
-    bool keep_alive;           /* what version and Connection say of the sender's connection */
-    bool expect_continue;      /* Expect: 100-continue on an HTTP/1.1 request; body or not */
-    bool upgrade_websocket;    /* Upgrade: websocket that Connection names too */
-    uint64_t content_length;   /* where has_length */
+    uint8_t minor;           /* HTTP/1.minor: 0 or 1 */
+    uint8_t method;          /* enum method; requests */
+    uint16_t status;         /* responses */
+    struct span method_text; /* requests */
+    struct span target;      /* as received */
+    struct span path; /* origin form with query, or "*"; for absolute form the rest: see below */
+    struct span authority; /* of an absolute target, else the Host value; len 0 = none (HTTP/1.0) */
+    struct span reason;    /* responses */
+    bool keep_alive;       /* what version and Connection say of the sender's connection */
+    bool expect_continue;  /* Expect: 100-continue on an HTTP/1.1 request; body or not */
+    bool upgrade_websocket;  /* Upgrade: websocket that Connection names too */
+    uint64_t content_length; /* where has_length */
     bool has_length;
-    uint8_t coding;            /* enum transfer_coding */
-    bool chunked;              /* Transfer-Encoding: chunked, alone and last */
+    uint8_t coding; /* enum transfer_coding */
+    bool chunked;   /* Transfer-Encoding: chunked, alone and last */
     uint16_t n_fields;
-    uint8_t state;             /* of head_feed; private to parse.c */
-    uint8_t blank_lines;       /* passed over before a request */
-    bool is_absolute;          /* target in absolute form */
+    uint8_t state;       /* of head_feed; private to parse.c */
+    uint8_t blank_lines; /* passed over before a request */
+    bool is_absolute;    /* target in absolute form */
     bool has_host;
-    bool has_connection;       /* a Connection field to work through at the end of the head */
-    uint32_t scanned, parsed;  /* progress of head_feed: bytes looked at; start of the first unparsed line */
-    const char *fault;         /* after a refusal: what was wrong, a constant text for the log */
+    bool has_connection; /* a Connection field to work through at the end of the head */
+    uint32_t scanned;    /* bytes that head_feed has looked at */
+    uint32_t parsed;     /* start of the first unparsed line; at the end the length of the head */
+    const char *fault;   /* after a refusal: what was wrong, a constant text for the log */
     struct field fields[HEAD_FIELDS_MAX];
 };
 
@@ -104,7 +107,8 @@ static inline struct span span_of(const char *buf, struct slice s)
     return (struct span){(uint32_t)(s.at - buf), (uint32_t)s.len};
 }
 
-/* Notes a fault and hands back the negated status, so that a refusal is one line. For the files of the parser. */
+/* Notes a fault and hands back the negated status, so that a refusal is one line. For the files of
+ * the parser. */
 static inline int head_refuse(struct head *h, int status, const char *fault)
 {
     h->fault = fault;
@@ -116,8 +120,8 @@ static inline struct slice span_in(struct span s, const char *buf)
     return slice_of(buf + s.at, s.len);
 }
 
-/* The path of a request without its query, for routing: "/" where an absolute target has none, "*" for OPTIONS of the
- * server itself (RFC 9112 section 3.2.4). Pure. */
+/* The path of a request without its query, for routing: "/" where an absolute target has none, "*"
+ * for OPTIONS of the server itself (RFC 9112 section 3.2.4). Pure. */
 struct slice head_path(const struct head *h, const char *buf);
 
 /* The value of the first field with this id; false where there is none. Pure. O(fields). */
@@ -126,8 +130,9 @@ bool head_find(const struct head *h, const char *buf, enum field_id id, struct s
 /* The same by name, in any case. Pure. O(fields). */
 bool head_find_name(const struct head *h, const char *buf, struct slice name, struct slice *value);
 
-/* The value of one cookie over all Cookie fields (RFC 6265 section 4.2.1), quotes kept; the first one wins.
- * False where there is none. Names compare exactly. Pure. */
-bool head_find_cookie(const struct head *h, const char *buf, struct slice name, struct slice *value);
+/* The value of one cookie over all Cookie fields (RFC 6265 section 4.2.1), quotes kept; the first
+ * one wins. False where there is none. Names compare exactly. Pure. */
+bool head_find_cookie(const struct head *h, const char *buf, struct slice name,
+                      struct slice *value);
 
 #endif

@@ -1,5 +1,5 @@
-/* Which bytes may stand where in an HTTP/1 message: character classes, tokens, field values,
- * targets, authorities. SPDX-License-Identifier: Apache-2.0 */
+/* Which bytes may stand where in an HTTP/1 message: characters, values, targets, authorities.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_HTTP_SYNTAX_H
 #define SERIN_PROXY_HTTP_SYNTAX_H
 

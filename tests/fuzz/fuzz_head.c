@@ -1,0 +1,151 @@
+/* Fuzzer of heads: however they are cut, the outcome is the same, and what is written is accepted.
+ * SPDX-License-Identifier: Apache-2.0 */
+/* First byte of an input: flags; second: the size of the parts. What is written for an accepted
+ * head must be accepted again, with the same framing. */
+#include "fuzz.h"
+#include "proxy/http/parse.h"
+#include "proxy/http/rewrite.h"
+
+enum {
+    IS_RESPONSE = 1,
+    TO_HEAD = 2,
+    CLIENT_1_0 = 4,
+    KEEP_ALIVE = 8,
+    MODE_SHIFT = 4,
+    IS_TLS = 64,
+    SMALL_LIMITS = 128
+};
+
+#define INPUT_BYTES_MAX 8192
+
+static struct head whole, parts, again;
+
+static ssize_t feed(struct head *h, const char *bytes, size_t n, const struct head_limits *limits)
+{
+    char *copy = fuzz_copy(bytes, n);
+    ssize_t result = head_feed(h, copy, n, limits);
+    free(copy);
+    return result;
+}
+
+static void check_same(void)
+{
+    CHECK(whole.fault == parts.fault);
+    CHECK(whole.parsed == parts.parsed && whole.n_fields == parts.n_fields);
+    CHECK(whole.keep_alive == parts.keep_alive && whole.coding == parts.coding);
+    CHECK(whole.has_length == parts.has_length && whole.content_length == parts.content_length);
+    CHECK(whole.path.at == parts.path.at && whole.path.len == parts.path.len);
+    CHECK(whole.authority.at == parts.authority.at && whole.authority.len == parts.authority.len);
+    for (int i = 0; i < whole.n_fields; i++) {
+        const struct field *a = &whole.fields[i], *b = &parts.fields[i];
+        CHECK(a->name.at == b->name.at && a->name.len == b->name.len);
+        CHECK(a->value.at == b->value.at && a->value.len == b->value.len);
+        CHECK(a->id == b->id && a->hop == b->hop);
+    }
+}
+
+/* Parses what was written; it must be whole, without hop-by-hop fields, and framed like what it was
+ * written from. */
+static void check_written(const char *out, ssize_t n, bool is_response)
+{
+    static const struct head_limits wide = {
+        .head_bytes = 65536, .uri_bytes = 65536, .fields = HEAD_FIELDS_MAX};
+    int hosts = 0;
+    CHECK(n > 0);
+    head_init(&again, is_response);
+    CHECK(feed(&again, out, (size_t)n, &wide) == n);
+    for (int i = 0; i < again.n_fields; i++) {
+        uint8_t id = again.fields[i].id;
+        hosts += id == FIELD_HOST;
+        CHECK(!again.fields[i].hop || id == FIELD_TRANSFER_ENCODING ||
+              (is_response && id == FIELD_CONNECTION));
+    }
+    CHECK(is_response || hosts == 1);
+    CHECK(again.minor == 1);
+}
+
+static void check_request(const char *bytes, uint8_t flags)
+{
+    static char out[INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
+    struct body body, body_again;
+    if (body_plan_request(&body, &whole) < 0)
+        return;
+    struct rewrite_request r = {.head = &whole,
+                                .buf = bytes,
+                                .body = &body,
+                                .client = SLICE("2001:db8::1"),
+                                .is_tls = flags & IS_TLS,
+                                .forwarded = (enum forwarded_mode)((flags >> MODE_SHIFT) & 3),
+                                .request_id = request_id_received(&whole, bytes),
+                                .fallback_host = SLICE("fallback")};
+    ssize_t n = rewrite_request(&r, out, sizeof out);
+    check_written(out, n, false);
+    CHECK(body_plan_request(&body_again, &again) == 0);
+    CHECK(body_again.kind == body.kind && body_again.left == body.left);
+    CHECK(again.method == whole.method);
+}
+
+static void check_response(const char *bytes, uint8_t flags)
+{
+    static char out[INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
+    struct body body, body_again;
+    if (body_plan_response(&body, &whole, flags & TO_HEAD) < 0)
+        return;
+    struct rewrite_response r = {.head = &whole,
+                                 .buf = bytes,
+                                 .body = &body,
+                                 .client_minor = flags & CLIENT_1_0 ? 0 : 1,
+                                 .keep_alive = flags & KEEP_ALIVE,
+                                 .set_cookie = SLICE("a=b"),
+                                 .request_id = SLICE("12345678")};
+    ssize_t n = rewrite_response(&r, out, sizeof out);
+    check_written(out, n, true);
+    CHECK(again.status == whole.status);
+    CHECK(body_plan_response(&body_again, &again, flags & TO_HEAD) == 0);
+    CHECK(body_again.left == body.left);
+    bool chunked = rewrite_is_chunked(&r);
+    CHECK((body_again.kind == BODY_CHUNKED) == chunked);
+    /* A body without an end of its own must not be followed by another response. */
+    CHECK(body_again.kind != BODY_UNTIL_CLOSE || !again.keep_alive);
+}
+
+/* Asks for lookups too: they must stay inside of the bytes. */
+static void look_around(const char *bytes)
+{
+    struct slice value;
+    (void)head_find_cookie(&whole, bytes, SLICE("a"), &value);
+    (void)head_find_name(&whole, bytes, SLICE("x-a"), &value);
+    CHECK(whole.is_response || head_path(&whole, bytes).len > 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2 || size > INPUT_BYTES_MAX)
+        return 0;
+    uint8_t flags = data[0];
+    struct head_limits limits = {.head_bytes = 8192, .uri_bytes = 4096, .fields = 128};
+    if (flags & SMALL_LIMITS)
+        limits = (struct head_limits){.head_bytes = 120, .uri_bytes = 20, .fields = 4};
+    bool is_response = flags & IS_RESPONSE;
+    size_t len = size - 2, step = (size_t)data[1] + 1;
+    char *bytes = fuzz_copy(data + 2, len);
+    head_init(&whole, is_response);
+    head_init(&parts, is_response);
+    ssize_t result = feed(&whole, bytes, len, &limits), in_parts = 0;
+    for (size_t n = 0; n < len && in_parts == 0; n += step)
+        in_parts = feed(&parts, bytes, n, &limits);
+    if (in_parts == 0)
+        in_parts = feed(&parts, bytes, len, &limits);
+    CHECK(result == in_parts);
+    check_same();
+    CHECK(result >= 0 || (whole.fault && (!is_response || result == -502)));
+    if (result > 0) {
+        look_around(bytes);
+        if (is_response)
+            check_response(bytes, flags);
+        else
+            check_request(bytes, flags);
+    }
+    free(bytes);
+    return 0;
+}
