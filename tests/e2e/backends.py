@@ -1,0 +1,189 @@
+"""Backends for end-to-end tests: scripted ones in Python that behave as badly as asked, and a real nginx.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+
+from rig import Stream, connect, die_with_me, wait_until
+
+
+def reply(status=200, body=b"", headers=(), reason="OK"):
+    """A response's bytes, with a length."""
+    fields = "".join(f"{k}: {v}\r\n" for k, v in headers)
+    return f"HTTP/1.1 {status} {reason}\r\n{fields}Content-Length: {len(body)}\r\n\r\n".encode("latin1") + body
+
+
+class Connection(Stream):
+    """A backend's side of one connection."""
+
+    def __init__(self, backend, sock):
+        super().__init__(sock)
+        self.backend = backend
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+        raise ConnectionResetError
+
+    def close(self):
+        raise ConnectionAbortedError
+
+
+class Backend:
+    """Listens on a port of its own; calls answer(connection, request) for every request, on a thread a connection.
+
+    The default answer names the version. An answer function sends what it likes: it may hang on backend.released,
+    reset or close the connection. requests and connections keep what was seen.
+    """
+
+    def __init__(self, version="v1", answer=None, family=socket.AF_INET, path=None):
+        self.version, self.answer = version, answer or self.plain
+        self.requests, self.connections, self.released = [], 0, threading.Event()
+        self.lock, self.open = threading.Lock(), set()
+        self.where = path or ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0)
+        self.family = socket.AF_UNIX if path else family
+        self.listener = None
+        self.listen()
+
+    def listen(self):
+        self.listener = socket.socket(self.family)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(self.where)
+        self.listener.listen(512)
+        if self.family == socket.AF_UNIX:
+            self.address = f"unix:{self.where}"
+        else:
+            self.where = self.listener.getsockname()[:2]
+            self.address = ("[{}]:{}" if ":" in self.where[0] else "{}:{}").format(*self.where)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def accept(self, listener):
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                self.open.add(sock)
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        if self.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self, sock)
+        try:
+            while True:
+                request = self.read(connection)
+                if request is None:
+                    break
+                with self.lock:
+                    self.requests.append(request)
+                self.answer(connection, request)
+        except (OSError, EOFError):
+            pass
+        finally:
+            sock.close()
+            with self.lock:
+                self.open.discard(sock)
+
+    def read(self, connection):
+        return connection.request()
+
+    def plain(self, connection, request):
+        head = ("Content-Type", "text/plain"), ("X-Version", self.version)
+        data = reply(200, self.version.encode(), head)
+        connection.send(data[:-len(self.version)] if request.method == "HEAD" else data)
+
+    def count(self):
+        with self.lock:
+            return len(self.requests)
+
+    def last(self):
+        with self.lock:
+            return self.requests[-1]
+
+    def refuse(self):
+        """Stops listening and ends every connection: from now on connecting is refused."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            sockets = list(self.open)
+        for sock in sockets:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def stop(self):
+        self.released.set()
+        try:
+            self.refuse()
+        except OSError:
+            pass
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log warn;
+events {{ worker_connections 4000; }}
+http {{
+  access_log off; keepalive_requests 1000000; default_type text/plain; client_max_body_size 0;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{
+    listen unix:{folder}/socket; listen 127.0.0.1:{port};
+    add_header X-Version {version} always;
+    location / {{ return 200 "{version}\\n"; }}
+    location /status/404 {{ return 404 "nothing here\\n"; }}
+    location /status/500 {{ return 500 "broken\\n"; }}
+    location /files/ {{ alias {folder}/files/; }}
+  }}
+}}
+"""
+
+
+class Nginx:
+    """A real nginx that serves its version's name, and files from its folder's files/."""
+
+    def __init__(self, folder, version):
+        self.folder, self.version = os.path.join(str(folder), "nginx-" + version), version
+        os.makedirs(os.path.join(self.folder, "files"))
+        os.chmod(self.folder, 0o755)
+        program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        assert program, "nginx is not installed (tests/run installs it)"
+        for _ in range(5):      # another process may take the free port between the look and the bind
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                self.port = s.getsockname()[1]
+            with open(os.path.join(self.folder, "nginx.conf"), "w") as f:
+                f.write(NGINX.format(folder=self.folder, port=self.port, version=version))
+            with open(os.path.join(self.folder, "out"), "wb") as out:
+                self.process = subprocess.Popen([program, "-p", self.folder, "-c", "nginx.conf"], stdin=subprocess.DEVNULL,
+                                                stdout=out, stderr=out, preexec_fn=die_with_me)
+            self.address = f"127.0.0.1:{self.port}"
+            if wait_until(lambda: self.is_up() or self.process.poll() is not None, 10, "nginx") and self.process.poll() is None:
+                return
+        raise AssertionError("nginx does not start: " + open(os.path.join(self.folder, "out")).read())
+
+    def is_up(self):
+        try:
+            connect(self.address, 1).close()
+            return True
+        except OSError:
+            return False
+
+    def file(self, name, data):
+        with open(os.path.join(self.folder, "files", name), "wb") as f:
+            f.write(data)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)

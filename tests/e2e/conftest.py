@@ -1,0 +1,124 @@
+"""Fixtures of the end-to-end tests. SERIN names the binary; everything started here ends with its test.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import shlex
+import socket
+import subprocess
+
+import pytest
+
+import rig
+from backends import Backend, Nginx
+from load import Shop, Users
+
+DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
+
+
+def pytest_collection_modifyitems(items):
+    if items and not os.access(rig.SERIN, os.X_OK):
+        pytest.exit(f"there is no {rig.SERIN}: build it, or name one in SERIN", 1)
+
+
+@pytest.fixture
+def cleanup():
+    """A stack of what to stop, the last started first. Every one is stopped; the first error is the test's."""
+    stack, errors = [], []
+    yield stack
+    for stop in reversed(stack):
+        try:
+            stop()
+        except Exception as e:  # the others still have to end
+            errors.append(e)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def backend(cleanup):
+    """Makes scripted backends: backend("v2", answer=...)."""
+    def make(*words, **more):
+        made = Backend(*words, **more)
+        cleanup.append(made.stop)
+        return made
+    return make
+
+
+@pytest.fixture
+def v1(backend):
+    return backend("v1")
+
+
+@pytest.fixture
+def v2(backend):
+    return backend("v2")
+
+
+@pytest.fixture
+def nginx(cleanup, tmp_path):
+    """Makes real nginx backends: nginx("v1")."""
+    def make(version):
+        made = Nginx(tmp_path, version)
+        cleanup.append(made.stop)
+        return made
+    return make
+
+
+@pytest.fixture
+def serin(cleanup, tmp_path):
+    """Makes and starts serin: serin(route(...), workers=2). Ends with SIGTERM, exit code 0 and no sanitizer's report."""
+    def make(routes, start=True, expect=0, **top):
+        folder = tmp_path / f"serin{len(cleanup)}"
+        folder.mkdir()
+        made = rig.Serin(folder, routes, **top)
+        cleanup.append(lambda: made.stop(expect))
+        return made.start() if start else made
+    return make
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """The demo's programs, compiled: {"app": path, "users": path}."""
+    folder = tmp_path_factory.mktemp("programs")
+    flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "--libs", "libevent"], capture_output=True, text=True,
+                                       check=True).stdout)
+    warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes",
+                "-Wmissing-prototypes", "-Wvla", "-Wformat=2", "-Werror"]
+    for name in ("app", "users"):
+        subprocess.run(["cc", "-O2", *warnings, f"{DEMO}/{name}.c", "-o", f"{folder}/{name}", *flags], check=True)
+    return {name: f"{folder}/{name}" for name in ("app", "users")}
+
+
+@pytest.fixture
+def shop(cleanup, programs):
+    """Starts the demo's web application: shop("v2", errors=5)."""
+    def make(version, **control):
+        made = Shop(programs["app"], version)
+        cleanup.append(made.stop)
+        if control:
+            made.control(**control)
+        return made
+    return make
+
+
+@pytest.fixture
+def users(cleanup, programs, tmp_path):
+    """Starts steady traffic: users(serin.address, users=300, rate=1000)."""
+    def make(address, **more):
+        made = Users(programs["users"], str(tmp_path / f"users{len(cleanup)}.json"), address, **more)
+        cleanup.append(made.stop)
+        return made
+    return make
+
+
+@pytest.fixture
+def free_port():
+    """A port of 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -1,0 +1,50 @@
+"""Load for end-to-end tests: the demo's web application and its users as child processes.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import subprocess
+
+from rig import ask, die_with_me, wait_until
+
+
+class Shop:
+    """conf/demo/app.c: a version whose errors (percent) and delay (ms) can be set while it runs."""
+
+    def __init__(self, program, version):
+        self.version = version
+        self.process = subprocess.Popen([program, version], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
+        self.address = f"127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def control(self, **values):
+        query = "&".join(f"{k}={v}" for k, v in values.items())
+        assert ask(self.address, "POST", "/control?" + query, body=b"").status == 204
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+class Users:
+    """conf/demo/users.c: steady traffic over kept connections."""
+
+    def __init__(self, program, summary, address, users=300, rate=1000):
+        self.summary = summary
+        self.process = subprocess.Popen([program, address.rpartition(":")[2], str(users), str(rate), summary],
+                                        preexec_fn=die_with_me)
+        wait_until(lambda: self.counts().get("requests", 0) > 0, 10, "the users' first answers")
+
+    def counts(self):
+        """What they got so far: requests, failed, v1_requests, v1_failed ..."""
+        try:
+            with open(self.summary) as f:
+                return json.load(f)
+        except FileNotFoundError:
+            return {}
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(10)
+        return self.counts()

@@ -1,0 +1,383 @@
+"""What every end-to-end test stands on: serin as a child process, a raw HTTP/1 client, waiting on conditions.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+SERIN = os.environ.get("SERIN", os.path.join(os.path.dirname(__file__), "..", "..", "build", "dev", "serin"))
+REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "CHECK failed")
+LISTENING = re.compile(r"\blistening listener=(\d+) address=(\S+)")
+ADMIN = re.compile(r"\badmin_listening address=(\S+)")
+FULL = 10000
+
+
+def wait_until(condition, seconds=10.0, what="the condition"):
+    """Calls condition until it is true and returns what it gave; fails after that many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {seconds} s (last value: {value!r})")
+        time.sleep(0.01)
+
+
+def die_with_me():
+    """In a child, before exec: no process outlives a test run that is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def connect(address, timeout=10.0):
+    """A connected socket; address as serin writes it: 127.0.0.1:80, [::1]:80 or unix:/path."""
+    if address.startswith("unix:"):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(timeout)
+        s.connect(address[len("unix:"):])
+        return s
+    host, _, port = address.rpartition(":")
+    s = socket.create_connection((host.strip("[]"), int(port)), timeout)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+class Message:
+    """A request or response as it came over the wire."""
+
+    def __init__(self, start, headers, body=b""):
+        self.start, self.headers, self.body = start, headers, body
+        self.trailers = []
+        words = (start.split(" ", 2) + ["", ""])[:3]
+        if start.startswith("HTTP/"):
+            self.version, self.status, self.reason = words[0], int(words[1]), words[2]
+        else:
+            self.method, self.target, self.version = words
+
+    def all(self, name):
+        return [v for k, v in self.headers if k.lower() == name.lower()]
+
+    def get(self, name, default=None):
+        """The one value of a field; a repeated field fails the test."""
+        values = self.all(name)
+        assert len(values) <= 1, f"{name} came {len(values)} times: {values}"
+        return values[0] if values else default
+
+    def __repr__(self):
+        return f"<{self.start} {self.headers} {len(self.body)} bytes>"
+
+
+class Stream:
+    """Reads HTTP/1 messages off a socket; strict about what it reads, for it judges the proxy."""
+
+    def __init__(self, sock):
+        self.sock, self.buffer = sock, b""
+
+    def fill(self):
+        data = self.sock.recv(262144)
+        if not data:
+            raise EOFError(f"closed in the middle of a message, after {self.buffer[:200]!r}")
+        self.buffer += data
+
+    def until(self, mark):
+        while mark not in self.buffer:
+            self.fill()
+        taken, self.buffer = self.buffer.split(mark, 1)
+        return taken
+
+    def exactly(self, n):
+        while len(self.buffer) < n:
+            self.fill()
+        taken, self.buffer = self.buffer[:n], self.buffer[n:]
+        return taken
+
+    def fields(self, lines):
+        fields = []
+        for line in lines:
+            assert re.match(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:", line), f"no header field: {line!r}"
+            name, _, value = line.partition(":")
+            fields.append((name, value.strip(" \t")))
+        return fields
+
+    def head(self):
+        text = self.until(b"\r\n\r\n").decode("latin1")
+        assert not re.search(r"\r(?!\n)|(?<!\r)\n|\0", text), f"stray bytes in a head: {text!r}"
+        lines = text.split("\r\n")
+        return Message(lines[0], self.fields(lines[1:]))
+
+    def chunked(self, message):
+        body = []
+        while True:
+            size = int(self.until(b"\r\n").split(b";")[0], 16)
+            if size == 0:
+                break
+            body.append(self.exactly(size))
+            assert self.exactly(2) == b"\r\n"
+        lines = []
+        while True:
+            line = self.until(b"\r\n")
+            if not line:
+                break
+            lines.append(line.decode("latin1"))
+        message.trailers = self.fields(lines)
+        return b"".join(body)
+
+    def to_end(self):
+        try:
+            while True:
+                self.fill()
+        except EOFError:
+            taken, self.buffer = self.buffer, b""
+            return taken
+
+    def request(self):
+        """The next request; None where the peer is done."""
+        if not self.buffer:
+            try:
+                self.fill()
+            except EOFError:
+                return None
+        message = self.head()
+        if message.get("transfer-encoding", "").lower() == "chunked":
+            message.body = self.chunked(message)
+        else:
+            message.body = self.exactly(int(message.get("content-length", "0")))
+        return message
+
+    def response(self, method="GET"):
+        message = self.head()
+        if message.status < 200 or message.status in (204, 304) or method == "HEAD":
+            return message
+        if message.get("transfer-encoding", "").lower() == "chunked":
+            message.body = self.chunked(message)
+        elif message.all("content-length"):
+            message.body = self.exactly(int(message.get("content-length")))
+        else:
+            message.body = self.to_end()
+        return message
+
+
+class Client(Stream):
+    """A client connection that sends what it is told, byte by byte."""
+
+    def __init__(self, address, timeout=10.0):
+        super().__init__(connect(address, timeout))
+
+    def send(self, data):
+        self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin1"))
+
+    def ask(self, method="GET", target="/", headers=(), body=None, host="web.test"):
+        """Sends a request and reads its answer."""
+        fields = list(headers.items() if isinstance(headers, dict) else headers)
+        if host is not None:
+            fields.insert(0, ("Host", host))
+        if body is not None:
+            fields.append(("Content-Length", str(len(body))))
+        head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields) + "\r\n"
+        self.send(head.encode("latin1") + (body or b""))
+        return self.response(method)
+
+    def is_closed(self, seconds=5.0):
+        """Whether the peer closes within that time, with nothing more to read."""
+        self.sock.settimeout(seconds)
+        try:
+            return self.buffer == b"" and self.sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+
+    def reset(self):
+        """Closes with a reset instead of an end."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def ask(address, method="GET", target="/", headers=(), body=None, **kw):
+    """One request on a connection of its own."""
+    with Client(address) as c:
+        return c.ask(method, target, headers, body, **kw)
+
+
+class Metrics:
+    """A page in the Prometheus text format."""
+
+    SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
+    LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+    def __init__(self, text):
+        self.text, self.samples = text, []
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                m = self.SAMPLE.match(line)
+                assert m, f"no sample: {line!r}"
+                self.samples.append((m[1], dict(self.LABEL.findall(m[2] or "")), float(m[3])))
+
+    def sum(self, name, **labels):
+        """The sum of the samples with these labels; a label's value may be a regular expression."""
+        return sum(value for n, have, value in self.samples
+                   if n == name and all(re.fullmatch(str(v), have.get(k, "")) for k, v in labels.items()))
+
+
+def route(v1, v2=None, **more):
+    """A route's part of the configuration: v1 and v2 are addresses, or lists of them."""
+    as_list = lambda v: [v] if isinstance(v, str) else list(v)
+    versions = {"v1": {"endpoints": as_list(v1)}}
+    if v2 is not None:
+        versions["v2"] = {"endpoints": as_list(v2)}
+    return {"name": "web", "versions": versions, "stable": "v1", **({"canary": "v2"} if v2 is not None else {}), **more}
+
+
+QUICK = {"steps": ["1%", "10%", "50%", "100%"], "hold": "2s", "max_hold": "60s", "bake": "2s", "min_requests": 50,
+         "harm_budget": "5%"}     # a rollout of a few seconds
+
+
+class Serin:
+    """serin run as a child process in a folder of its own. Stops, and is checked for a clean end, with the test."""
+
+    def __init__(self, folder, routes, environment=None, limit_fds=None, **top):
+        self.folder = str(folder)
+        self.file = os.path.join(self.folder, "serin.yaml")
+        self.environment, self.limit_fds, self.process, self.runs = environment or {}, limit_fds, None, 0
+        self.config = {"workers": 1, "state_dir": os.path.join(self.folder, "state"),
+                       "listeners": [{"bind": "127.0.0.1:0"}], "admin": {"bind": "127.0.0.1:0"},
+                       "timeouts": {}, "routes": routes if isinstance(routes, list) else [routes]}
+        self.config.update(top)
+        self.config["timeouts"] = {"drain": "2s", **self.config["timeouts"]}
+        os.makedirs(self.config["state_dir"], exist_ok=True)
+        self.write()
+
+    def write(self):
+        """Puts the configuration on disk (JSON is YAML)."""
+        with open(self.file, "w") as f:
+            json.dump(self.config, f, indent=1)
+
+    def start(self, ready=True):
+        self.runs += 1
+        self.log_file = os.path.join(self.folder, f"serin-{self.runs}.log")
+
+        def before_exec():
+            die_with_me()
+            if self.limit_fds:
+                import resource
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_fds, self.limit_fds))
+
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen([SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd=self.folder, env={**os.environ, **self.environment}, preexec_fn=before_exec)
+        if ready:
+            wait_until(self.is_ready, 20, "serin being ready")
+        return self
+
+    def is_ready(self):
+        code = self.process.poll()
+        assert code is None, f"serin ended with {code}:\n{self.log()}"
+        if not ADMIN.search(self.log()) or len(self.addresses()) < len(self.config["listeners"]):
+            return False
+        try:
+            return ask(self.admin, target="/readyz", host=self.admin_host).status == 200
+        except OSError:
+            return False
+
+    def log(self):
+        with open(self.log_file, errors="replace") as f:
+            return f.read()
+
+    def addresses(self):
+        return [address for _, address in sorted({int(n): a for n, a in LISTENING.findall(self.log())}.items())]
+
+    @property
+    def address(self):
+        return self.addresses()[0]
+
+    @property
+    def admin(self):
+        return ADMIN.search(self.log())[1]
+
+    @property
+    def admin_host(self):
+        return "localhost" if self.admin.startswith("unix:") else self.admin
+
+    @property
+    def admin_url(self):
+        return self.admin if self.admin.startswith("unix:") else "http://" + self.admin
+
+    def ask(self, method="GET", target="/", headers=(), body=None, **kw):
+        return ask(self.address, method, target, headers, body, **kw)
+
+    def client(self, timeout=10.0):
+        return Client(self.address, timeout)
+
+    def metrics(self):
+        answer = ask(self.admin, target="/metrics", host=self.admin_host)
+        assert answer.status == 200, answer
+        return Metrics(answer.body.decode())
+
+    def api(self, method, path, body=None):
+        """(status, JSON) of an admin call."""
+        headers = [("Content-Type", "application/json")] if method == "POST" else []
+        answer = ask(self.admin, method, "/api/v1/" + path, headers,
+                     json.dumps(body or {}).encode() if method == "POST" else None, host=self.admin_host)
+        return answer.status, json.loads(answer.body or b"null")
+
+    def status(self, name="web"):
+        code, body = self.api("GET", f"routes/{name}")
+        assert code == 200, body
+        return body
+
+    def cli(self, *words, expect=0, environment=None):
+        """Runs a serin command against this one; returns what it printed."""
+        done = run_serin(*words, environment={"SERIN_ADMIN": self.admin_url, **(environment or {})})
+        assert expect is None or done.returncode == expect, \
+            f"serin {' '.join(words)}: exit {done.returncode}, not {expect}\n{done.stdout}{done.stderr}"
+        return done if expect is None else done.stdout
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+    def kill(self):
+        """No goodbye: what a crash or kill -9 leaves."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, expect=0):
+        """SIGTERM, and a clean end."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError("serin did not stop within 15 s of SIGTERM:\n" + self.log()[-4000:]) from None
+        if self.process:
+            for report in REPORTS:
+                assert report not in self.log(), self.log()[-8000:]
+            assert expect is None or self.process.returncode in (expect, -signal.SIGKILL), \
+                f"serin ended with {self.process.returncode}:\n{self.log()[-4000:]}"
+            self.process = None
+
+
+def run_serin(*words, environment=None, timeout=60, cwd=None):
+    """A serin command to its end."""
+    done = subprocess.run([SERIN, *map(str, words)], capture_output=True, text=True, timeout=timeout, cwd=cwd,
+                          stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}, preexec_fn=die_with_me)
+    for report in REPORTS:
+        assert report not in done.stderr, done.stderr
+    return done
