@@ -1,4 +1,4 @@
-/* `serin judge`: the judge on standard input and output, for other programs and simulations.
+/* The command `serin judge`: the judge on standard input and output, for other programs.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_JUDGE_COMMAND_H
 #define SERIN_ROLLOUT_CLI_JUDGE_COMMAND_H
