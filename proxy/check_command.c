@@ -1,5 +1,5 @@
-/* serin check: all errors of a configuration at once, or what its rollouts will do; and the list of
- * all keys. SPDX-License-Identifier: Apache-2.0 */
+/* serin check: all errors of a file at once, or what its rollouts will do; the list of all keys.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/check_command.h"
 #include <cjson/cJSON.h>
 #include <getopt.h>

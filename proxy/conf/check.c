@@ -1,5 +1,5 @@
-/* Rules between keys: names that must exist or differ, steps that must rise, keys that need or
- * exclude each other. SPDX-License-Identifier: Apache-2.0 */
+/* Rules between keys: names that exist or differ, steps that rise, what needs or excludes what.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/address.h"

@@ -1,5 +1,5 @@
-/* The table of all keys. Longer than other files because it is one table: a key is one row, and
- * nowhere else. SPDX-License-Identifier: Apache-2.0 */
+/* The table of all keys: a key is one row, and nowhere else.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/fields.h"
 #include "base/check.h"
 #include "base/log.h"

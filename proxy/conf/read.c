@@ -1,5 +1,5 @@
-/* Turns the events of libyaml into a tree with line and column, within bounds and without YAML's
- * surprises. SPDX-License-Identifier: Apache-2.0 */
+/* Turns the events of libyaml into a tree with places, bounded and without YAML's surprises.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/tree.h"
 #include <yaml.h>
 

@@ -1,5 +1,5 @@
-/* Applies the table of fields to a tree: unknown keys, types, ranges, what is missing, what is not
- * built yet. SPDX-License-Identifier: Apache-2.0 */
+/* Applies the table of fields to a tree: what is unknown, wrong, missing or not built yet.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/schema.h"
 #include "base/check.h"
 #include "proxy/conf/describe.h"

@@ -1,4 +1,4 @@
-/* Fuzzer of the configuration: any bytes give a configuration or reasons, and its rollouts' plans are valid. Seeds: conf/.
+/* Fuzzer of the configuration: any bytes give one or reasons; seeds are the files in conf/.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "base/check.h"

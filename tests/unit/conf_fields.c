@@ -1,5 +1,5 @@
-/* The table of keys holds together: paths, widths, defaults, suggestions; and conf/serin.yaml shows
- * every key. SPDX-License-Identifier: Apache-2.0 */
+/* The table of keys holds together, and conf/serin.yaml shows every key.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/fields.h"
 #include <stdio.h>
 #include <stdlib.h>

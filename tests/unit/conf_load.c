@@ -1,5 +1,5 @@
-/* A file with every key becomes the values that it says; an empty one becomes the documented
- * defaults. SPDX-License-Identifier: Apache-2.0 */
+/* A file with every key becomes the values that it says; an empty one the documented defaults.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/load.h"
 #include <fcntl.h>
 #include <stdio.h>

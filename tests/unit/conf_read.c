@@ -1,5 +1,5 @@
-/* YAML as far as serin takes it: places, repeated keys, anchors, tags, bounds, bytes that are no
- * text. SPDX-License-Identifier: Apache-2.0 */
+/* YAML as far as serin takes it: places, repeated keys, anchors, tags, bounds, bytes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include "conf_help.h"

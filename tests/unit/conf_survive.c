@@ -1,5 +1,5 @@
-/* No text and no lack of memory may crash the loader: truncations, flipped bytes, failing
- * allocations. SPDX-License-Identifier: Apache-2.0 */
+/* No text and no lack of memory crashes the loader: cut texts, flipped bytes, failing malloc.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

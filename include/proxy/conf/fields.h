@@ -1,6 +1,6 @@
-/* Every key of the configuration once: type, range, default, unit, whether a reload applies it,
- * help. The same table parses the file, checks it, fills the defaults and prints `serin check
- * --defaults`. SPDX-License-Identifier: Apache-2.0 */
+/* Every key of the configuration once: type, range, default, unit, effect of a reload, help.
+ * The same table parses the file, fills the defaults and prints `serin check --defaults`.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONF_FIELDS_H
 #define SERIN_PROXY_CONF_FIELDS_H
 

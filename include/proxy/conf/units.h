@@ -1,5 +1,5 @@
-/* Numbers with units as people write them: 250ms, 16KiB, 0.01%. Exact: no floating point on the
- * way. SPDX-License-Identifier: Apache-2.0 */
+/* Numbers with units as people write them: 250ms, 16KiB, 0.01%. Exact: no floating point.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONF_UNITS_H
 #define SERIN_PROXY_CONF_UNITS_H
 

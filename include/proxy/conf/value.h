@@ -1,5 +1,5 @@
-/* One value of the configuration: read from a node by its field, compared, and put where it is
- * kept. SPDX-License-Identifier: Apache-2.0 */
+/* One value of the configuration: read by its field, compared, put where it is kept.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONF_VALUE_H
 #define SERIN_PROXY_CONF_VALUE_H
 
