@@ -87,10 +87,10 @@ enum err admin_socket_open(const char *bind_text, struct admin_socket *s, struct
     struct wire_addr a;
     *s = (struct admin_socket){.fd = -1};
     struct why detail = {""};
-    if (wire_addr_parse(&a, bind_text, &detail))
-        return why_set(why, ERR_INVALID, "admin.bind %s: %s", bind_text, detail.text);
+    if (address_of(bind_text, &a, &detail) != OK)
+        return why_set(why, ERR_INVALID, "admin.bind: %s", detail.text);
     s->is_unix = wire_addr_family(&a) == AF_UNIX;
-    s->is_local = wire_addr_is_local(&a);
+    s->is_local = address_is_local(bind_text);
 
     int fd = new_socket(&a);
     if (fd < 0)

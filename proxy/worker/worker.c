@@ -156,14 +156,13 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
     if (w->flow.world) {
         for (unsigned i = 0; i < setup->n_listeners; i++)
             listener_start(&w->listeners[i], &w->flow, setup->fds[i], setup->listeners[i]);
+        w->n_listeners = setup->n_listeners;
         failure = start_thread(w);
-        if (failure == 0) {
-            w->n_listeners = setup->n_listeners;
+        if (failure == 0)
             return w;
-        }
     }
     (void)why_set(why, ERR_IO, "worker %u: cannot start: %s", setup->index, strerror(failure ? failure : ENOMEM));
-    for (unsigned i = 0; failure && i < setup->n_listeners; i++)
+    for (unsigned i = 0; i < w->n_listeners; i++)
         (void)event_del(&w->listeners[i].accept);
     (void)event_del(&w->wake);
     flow_fini(&w->flow);

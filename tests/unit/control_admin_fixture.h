@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "metrics/log.h"
 #include "proxy/control/admin.h"
+#include "proxy/control/address.h"
 #include "proxy/wire/addr.h"
 
 #include <cjson/cJSON.h>
@@ -189,7 +190,7 @@ static inline void turn(struct fixture *f)
 static inline int dial(const struct admin *admin)
 {
     struct wire_addr a;
-    assert_int_equal(wire_addr_parse(&a, admin_address(admin), NULL), OK);
+    assert_int_equal(address_of(admin_address(admin), &a, NULL), OK);
     int fd = socket(wire_addr_family(&a), SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)(void *)a.bytes, a.len), 0);

@@ -175,7 +175,7 @@ static void a_unix_socket_serves_and_goes(void **state)
 
     /* but the file of a dead process is. */
     struct wire_addr a;
-    assert_int_equal(wire_addr_parse(&a, bind_text, NULL), OK);
+    assert_int_equal(address_of(bind_text, &a, NULL), OK);
     int dead = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(dead, (struct sockaddr *)(void *)a.bytes, a.len), 0);
     close(dead);

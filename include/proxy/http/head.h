@@ -79,7 +79,7 @@ struct head {
     uint16_t status;         /* responses */
     struct span method_text; /* requests */
     struct span target;      /* as received */
-    struct span path; /* origin form with query, or "*"; for absolute form the rest: see below */
+    struct span path; /* origin form with query, or "*"; for absolute form the rest: see above */
     struct span authority; /* of an absolute target, else the Host value; len 0 = none (HTTP/1.0) */
     struct span reason;    /* responses */
     bool keep_alive;       /* what version and Connection say of the sender's connection */

@@ -39,7 +39,8 @@ struct snapshot {
     _Atomic uint32_t refs;
     uint64_t generation;
     struct arena arena;
-    struct config *config; /* shared by snapshots of one file, see release */
+    const struct config *config; /* shared by the snapshots of one file; kept alive by keep */
+    void *keep;                  /* for release: what the builder holds for this snapshot */
     struct match match;
     struct route *routes;
     uint32_t n_routes, n_endpoints;

@@ -1,0 +1,12 @@
+/* What the admin port asks of its host: status, verbs, reload, metrics.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_API_H
+#define SERIN_PROXY_CONTROL_API_H
+
+#include "proxy/control/admin.h"
+#include "proxy/control/control.h"
+
+/* The callbacks of this control; host is c. */
+struct admin_host api_host(struct control *c);
+
+#endif

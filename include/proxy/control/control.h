@@ -1,0 +1,53 @@
+/* The control thread: the one writer of snapshots, host of the rollouts and of the admin port.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_CONTROL_H
+#define SERIN_PROXY_CONTROL_CONTROL_H
+
+#include "proxy/conf/config.h"
+#include "proxy/control/known.h"
+#include "proxy/worker/worker.h"
+
+struct admin;
+
+/* A configuration and the snapshots that point into it; freed by whoever lets go last. */
+struct config_keep {
+    _Atomic uint32_t refs;
+    struct config *config;
+};
+
+struct control {
+    struct event_base *base;
+    const char *path;           /* of the configuration file */
+    struct config_keep *keep;   /* the present configuration */
+    struct metrics *metrics;
+    struct known known;
+    struct split_order order;
+    struct flow_shared shared;
+    struct worker **workers;
+    unsigned n_workers;
+    struct snapshot *snapshot;  /* the newest; one reference */
+    uint64_t generation;
+    struct admin *admin;
+    char *token;                /* of the admin port; NULL = none */
+    struct event *tick, *drain_poll;
+    struct event *signals[3];
+    uint64_t reloads_ok, reloads_failed;
+    int64_t drain_until_ms;     /* monotonic; 0 = not draining */
+    bool is_serving;
+    bool is_reloading; /* splits are published together, at its end */
+};
+
+static inline const struct config *control_config(const struct control *c)
+{
+    return c->keep->config;
+}
+
+/* Runs the proxy in the foreground until a signal ends it. Takes the configuration. path: where a reload reads it
+ * again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
+ * memory. */
+int control_run(struct config *config, const char *path);
+
+/* Begins to drain; a second call ends at once. */
+void control_drain(struct control *c);
+
+#endif

@@ -1,0 +1,19 @@
+/* Builds the snapshot of what is configured and split now, and hands it to every worker.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_PUBLISH_H
+#define SERIN_PROXY_CONTROL_PUBLISH_H
+
+#include "proxy/control/control.h"
+
+/* NULL when memory is short. Takes the configuration. */
+struct config_keep *config_keep_new(struct config *config);
+void config_keep_unref(struct config_keep *k);
+
+/* Builds a snapshot of the next generation and makes it the newest, for workers that run and for those that start.
+ * ERR_MEMORY: the old one stays in force. */
+enum err publish(struct control *c) MUST_USE;
+
+/* True when every worker has adopted this generation. */
+bool publish_is_adopted(const struct control *c, uint64_t generation);
+
+#endif

@@ -1,0 +1,15 @@
+/* A new configuration file in place of the old one: all of it, or nothing and the reason.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_RELOAD_H
+#define SERIN_PROXY_CONTROL_RELOAD_H
+
+#include "proxy/control/control.h"
+
+/* Reads the file anew and takes it over. OK: *why says what changed. ERR_INVALID, ERR_CONFLICT ...: the old one
+ * stays in force untouched, *why has the first reason and the log has all. */
+enum err reload(struct control *c, struct why *why) MUST_USE;
+
+/* Opens the log as a configuration says. */
+enum err reload_log(const struct config *config, struct why *why) MUST_USE;
+
+#endif

@@ -1,0 +1,145 @@
+/* What the admin port asks of its host: status, verbs, reload, metrics.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/control/api.h"
+
+#include "metrics/expo.h"
+#include "proxy/control/gauges.h"
+#include "proxy/control/reload.h"
+#include <cjson/cJSON.h>
+#include <event2/buffer.h>
+
+/* One version of a route that has no rollout. */
+static cJSON *version_json(const struct control *c, const struct known_route *r, const char *version,
+                           enum metric_role role)
+{
+    const struct variant_metrics *v = metrics_variant(c->metrics, r->name, version);
+    struct known_count endpoints = known_count(&c->known, r->name, version, false);
+    cJSON *json = cJSON_CreateObject();
+    if (!v || !json)
+        return json;
+    struct judged_totals totals = metrics_judged(v, role);
+    struct hist_sum durations = {.sum_us = 0};
+    metrics_durations(v, role, &durations);
+    cJSON_AddStringToObject(json, "name", version);
+    cJSON_AddStringToObject(json, "role", metric_role_text(role));
+    cJSON_AddNumberToObject(json, "requests", (double)totals.requests);
+    cJSON_AddNumberToObject(json, "failed", (double)totals.failed);
+    if (totals.requests)
+        cJSON_AddNumberToObject(json, "error_rate", (double)totals.failed / (double)totals.requests);
+    else
+        cJSON_AddNullToObject(json, "error_rate");
+    cJSON_AddNullToObject(json, "interval");
+    cJSON_AddNumberToObject(json, "p50_ms", (double)hist_quantile_us(&durations, 0.5) / 1000);
+    cJSON_AddNumberToObject(json, "p99_ms", (double)hist_quantile_us(&durations, 0.99) / 1000);
+    cJSON_AddNumberToObject(json, "available", endpoints.available);
+    cJSON_AddNumberToObject(json, "endpoints", endpoints.total);
+    return json;
+}
+
+/* A static split, said in the shape of a rollout's status. */
+static cJSON *static_json(const struct control *c, const struct known_route *r)
+{
+    const struct known_split *s = &r->split;
+    cJSON *json = cJSON_CreateObject(), *versions;
+    cJSON_AddStringToObject(json, "route", r->name);
+    cJSON_AddStringToObject(json, "phase", "Healthy");
+    cJSON_AddStringToObject(json, "state", "STABLE");
+    cJSON_AddStringToObject(json, "stable", s->stable);
+    if (s->canary[0])
+        cJSON_AddStringToObject(json, "canary", s->canary);
+    cJSON *weight = cJSON_AddObjectToObject(json, "weight");
+    cJSON_AddNumberToObject(weight, "intended", s->weight_bp / 100.0);
+    cJSON_AddNullToObject(weight, "observed");
+    cJSON_AddStringToObject(json, "why", s->canary[0] ? "a fixed weight; no rollout moves it" : "one version");
+    versions = cJSON_AddArrayToObject(json, "versions");
+    cJSON_AddItemToArray(versions, version_json(c, r, s->stable, ROLE_STABLE));
+    if (s->canary[0])
+        cJSON_AddItemToArray(versions, version_json(c, r, s->canary, ROLE_CANARY));
+    cJSON_AddNumberToObject(json, "exit", 0);
+    return json;
+}
+
+/* A route of the present file, or NULL. */
+static struct known_route *find(struct control *c, const char *name)
+{
+    struct known_route *r = known_find_route(&c->known, name);
+    return r && r->conf ? r : NULL;
+}
+
+static cJSON *status_of(struct control *c, const struct known_route *r)
+{
+    return r->rollout ? rollout_status(r->rollout) : static_json(c, r);
+}
+
+static cJSON *api_routes(void *host)
+{
+    struct control *c = host;
+    const struct config *config = control_config(c);
+    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "routes");
+    for (size_t i = 0; list && i < config->n_routes; i++)
+        cJSON_AddItemToArray(list, status_of(c, find(c, config->routes[i].name)));
+    return json;
+}
+
+static cJSON *api_route(void *host, const char *name)
+{
+    struct control *c = host;
+    struct known_route *r = find(c, name);
+    return r ? status_of(c, r) : NULL;
+}
+
+static cJSON *api_history(void *host, const char *name)
+{
+    struct known_route *r = find(host, name);
+    if (!r)
+        return NULL;
+    return r->rollout ? rollout_history(r->rollout) : cJSON_CreateArray();
+}
+
+static enum err api_verb(void *host, const char *route, const char *verb, bool full, const char *who, struct why *why)
+{
+    enum rollout_verb parsed;
+    struct known_route *r = find(host, route);
+    if (!r)
+        return why_set(why, ERR_NOT_FOUND, "there is no route \"%s\"", route);
+    if (!rollout_verb_parse(verb, &parsed))
+        return why_set(why, ERR_NOT_FOUND, "there is no verb \"%s\"", verb);
+    if (!r->rollout)
+        return why_set(why, ERR_CONFLICT, "route \"%s\" has a fixed weight, not a rollout", route);
+    if (parsed == ROLLOUT_PROMOTE && full)
+        parsed = ROLLOUT_PROMOTE_FULL;
+    return rollout_command(r->rollout, parsed, who, why);
+}
+
+static enum err api_reload(void *host, struct why *why)
+{
+    return reload(host, why);
+}
+
+static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
+{
+    struct control *c = host;
+    struct expo e = {.format = openmetrics ? EXPO_OPENMETRICS : EXPO_PROMETHEUS};
+    expo_write(&e, c->metrics, gauges_expose, c);
+    if (!e.failed)
+        (void)evbuffer_add(out, e.text, e.len);
+    free(e.text);
+}
+
+static bool api_is_ready(void *host)
+{
+    const struct control *c = host;
+    return c->is_serving && c->drain_until_ms == 0;
+}
+
+struct admin_host api_host(struct control *c)
+{
+    return (struct admin_host){.host = c,
+                               .routes = api_routes,
+                               .route = api_route,
+                               .history = api_history,
+                               .verb = api_verb,
+                               .reload = api_reload,
+                               .metrics = api_metrics,
+                               .is_ready = api_is_ready};
+}

@@ -1,0 +1,137 @@
+/* The families of /metrics that no cell holds: endpoints, rollouts, reloads.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/control/gauges.h"
+
+#include "metrics/process.h"
+#include "proxy/control/control.h"
+#include <math.h>
+
+/* A gauge that has no value now is left out rather than shown as NaN. */
+static void sample(struct expo *e, enum metric_id id, const char *const *labels, double value)
+{
+    if (!isnan(value))
+        expo_sample(e, id, labels, value);
+}
+
+static void expose_endpoints(const struct control *c, struct expo *e, enum metric_id id)
+{
+    for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
+        const struct known_endpoint *p = CONTAINER_OF(l, struct known_endpoint, link);
+        const char *labels[] = {p->route, p->version, p->text};
+        sample(e, id, labels, endpoint_may_serve(p->state) ? 1 : 0);
+    }
+}
+
+static void expose_weight(struct expo *e, const char *route, double intended, double observed)
+{
+    const char *of_intended[] = {route, "intended"}, *of_observed[] = {route, "observed"};
+    sample(e, METRIC_ROLLOUT_WEIGHT_RATIO, of_intended, intended);
+    sample(e, METRIC_ROLLOUT_WEIGHT_RATIO, of_observed, observed);
+}
+
+static void expose_checks(struct expo *e, enum metric_id id, const struct rollout_metrics *m)
+{
+    for (size_t i = 0; i < m->n_checks; i++) {
+        const char *labels[] = {m->route, m->checks[i].check};
+        sample(e, id, labels,
+               id == METRIC_ROLLOUT_CHECK_VALUE   ? m->checks[i].value
+               : id == METRIC_ROLLOUT_CHECK_LIMIT ? m->checks[i].limit
+                                                  : m->checks[i].evidence);
+    }
+}
+
+static void expose_phase(struct expo *e, const struct rollout_metrics *m)
+{
+    for (unsigned i = 0; i < ROLLOUT_PHASE_COUNT; i++) {
+        const char *labels[] = {m->route, rollout_phase_name((enum rollout_phase)i)};
+        sample(e, METRIC_ROLLOUT_PHASE, labels, i == (unsigned)m->phase ? 1 : 0);
+    }
+}
+
+static void expose_verdicts(struct expo *e, const struct rollout_metrics *m)
+{
+    for (unsigned i = 0; i < JUDGE_VERDICT_COUNT; i++) {
+        const char *labels[] = {m->route, judge_verdict_name((enum judge_verdict)i)};
+        sample(e, METRIC_ROLLOUT_VERDICTS_TOTAL, labels, (double)m->verdicts[i]);
+    }
+}
+
+static void expose_results(struct expo *e, const struct rollout_metrics *m)
+{
+    for (unsigned i = ROLLOUT_RESULT_NONE + 1; i < ROLLOUT_RESULT_COUNT; i++) {
+        const char *labels[] = {m->route, rollout_result_name((enum rollout_result)i)};
+        sample(e, METRIC_ROLLOUTS_TOTAL, labels, (double)m->results[i]);
+    }
+}
+
+/* One family of one route's rollout. */
+static void expose_rollout(struct expo *e, enum metric_id id, const struct rollout_metrics *m)
+{
+    const char *labels[] = {m->route};
+    switch (id) {
+    case METRIC_ROLLOUT_WEIGHT_RATIO:
+        expose_weight(e, m->route, m->weight_intended, m->weight_observed);
+        break;
+    case METRIC_ROLLOUT_PHASE:
+        expose_phase(e, m);
+        break;
+    case METRIC_ROLLOUT_STEP:
+        sample(e, id, labels, m->step);
+        break;
+    case METRIC_ROLLOUT_STEPS:
+        sample(e, id, labels, m->steps);
+        break;
+    case METRIC_ROLLOUT_CHECK_VALUE:
+    case METRIC_ROLLOUT_CHECK_LIMIT:
+    case METRIC_ROLLOUT_CHECK_EVIDENCE:
+        expose_checks(e, id, m);
+        break;
+    case METRIC_ROLLOUT_VERDICTS_TOTAL:
+        expose_verdicts(e, m);
+        break;
+    case METRIC_ROLLOUTS_TOTAL:
+        expose_results(e, m);
+        break;
+    case METRIC_ROLLOUT_REVERTED_SECONDS:
+        sample(e, id, labels, m->reverted_seconds);
+        break;
+    default:
+        break;
+    }
+}
+
+static void expose_routes(const struct control *c, struct expo *e, enum metric_id id)
+{
+    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
+        const struct known_route *r = CONTAINER_OF(l, struct known_route, link);
+        struct rollout_metrics m;
+        if (r->rollout) {
+            rollout_metrics(r->rollout, &m);
+            expose_rollout(e, id, &m);
+        } else if (r->conf && r->split.canary[0] && id == METRIC_ROLLOUT_WEIGHT_RATIO) {
+            expose_weight(e, r->name, r->split.weight_bp / (double)SHARE_FULL_BP, NAN);
+        }
+    }
+}
+
+void gauges_expose(void *host, struct expo *e, enum metric_id id)
+{
+    const struct control *c = host;
+    const char *ok[] = {"ok"}, *failed[] = {"failed"};
+    if (process_expose(e, id))
+        return;
+    switch (id) {
+    case METRIC_ENDPOINT_UP:
+        expose_endpoints(c, e, id);
+        break;
+    case METRIC_CONFIG_RELOADS_TOTAL:
+        sample(e, id, ok, (double)c->reloads_ok);
+        sample(e, id, failed, (double)c->reloads_failed);
+        break;
+    case METRIC_CONFIG_GENERATION:
+        sample(e, id, NULL, (double)(c->reloads_ok + 1));
+        break;
+    default:
+        expose_routes(c, e, id);
+    }
+}

@@ -1,0 +1,161 @@
+/* What the rollouts ask of their host, answered from snapshots, shards and endpoint health.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/control/host.h"
+
+#include "base/log.h"
+#include "proxy/control/admin.h"
+#include "proxy/control/publish.h"
+#include "proxy/wire/time.h"
+#include <cjson/cJSON.h>
+
+static struct judged_totals port_counts(void *host, const char *route, const char *version, enum metric_role role)
+{
+    struct control *c = host;
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
+    return v ? metrics_judged(v, role) : (struct judged_totals){0, 0, 0};
+}
+
+static void port_durations(void *host, const char *route, const char *version, enum metric_role role,
+                           struct hist_sum *sum)
+{
+    struct control *c = host;
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
+    if (v)
+        metrics_durations(v, role, sum);
+}
+
+static void copy_split(struct known_split *to, const struct rollout_split *from)
+{
+    (void)snprintf(to->stable, sizeof to->stable, "%s", from->stable);
+    (void)snprintf(to->canary, sizeof to->canary, "%s", from->canary ? from->canary : "");
+    (void)snprintf(to->salt, sizeof to->salt, "%s", from->salt);
+    to->weight_bp = from->weight_bp;
+    to->is_active = from->active;
+}
+
+void host_take_split(struct known_route *r)
+{
+    const struct config_route *conf = r->conf;
+    struct rollout_split split = {.stable = conf->stable, .canary = conf->canary};
+    if (r->rollout) {
+        rollout_split(r->rollout, &split);
+    } else if (conf->has_weight) {
+        split.weight_bp = conf->weight_bp;
+        split.active = true;
+        (void)snprintf(split.salt, sizeof split.salt, "%s", conf->name);
+    }
+    copy_split(&r->split, &split);
+    r->split_generation = SPLIT_UNPUBLISHED;
+}
+
+static void port_apply_split(void *host, const char *route, const struct rollout_split *split)
+{
+    struct control *c = host;
+    struct known_route *r = known_find_route(&c->known, route);
+    if (!r || !r->conf)
+        return;
+    struct known_split before = r->split;
+    copy_split(&r->split, split);
+    if (strcmp(before.canary, r->split.canary) != 0 || strcmp(before.salt, r->split.salt) != 0)
+        breaker_reset(r->live.breaker);
+    r->split_generation = SPLIT_UNPUBLISHED;
+    if (!c->is_reloading && publish(c) != OK)
+        log_error("publish_failed", "route=%s why=\"out of memory\"", route);
+}
+
+static bool port_split_confirmed(void *host, const char *route)
+{
+    struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    return r && publish_is_adopted(c, r->split_generation);
+}
+
+static struct rollout_health port_health(void *host, const char *route, const char *stable, const char *canary)
+{
+    static const enum rollout_breaker states[] = {[BREAKER_CLOSED] = ROLLOUT_BREAKER_CLOSED,
+                                                  [BREAKER_OPEN] = ROLLOUT_BREAKER_OPEN,
+                                                  [BREAKER_TRICKLING] = ROLLOUT_BREAKER_TRICKLE};
+    struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    struct known_count of_stable = known_count(&c->known, route, stable, false);
+    struct known_count of_canary = known_count(&c->known, route, canary, true);
+    struct rollout_health h = {.stable_endpoints = of_stable.total,
+                               .stable_available = of_stable.available,
+                               .canary_endpoints = of_canary.total,
+                               .canary_available = of_canary.available};
+    if (r) {
+        h.breaker = states[atomic_load_explicit(&r->live.breaker->state, memory_order_relaxed)];
+        h.failed_trickles = atomic_load_explicit(&r->live.breaker->failed_trickles, memory_order_relaxed);
+    }
+    return h;
+}
+
+static int64_t port_monotonic_ms(void *host)
+{
+    (void)host;
+    return time_monotonic_us() / 1000;
+}
+
+static int64_t port_wall_ms(void *host)
+{
+    (void)host;
+    return time_wall_ms();
+}
+
+static void port_event(void *host, const char *route, const char *name, const cJSON *json)
+{
+    struct control *c = host;
+    (void)route;
+    char *text = c->admin ? cJSON_PrintUnformatted(json) : NULL;
+    if (text)
+        admin_publish(c->admin, name, text);
+    cJSON_free(text);
+}
+
+struct rollout_ports host_ports(struct control *c)
+{
+    return (struct rollout_ports){.host = c,
+                                  .counts = port_counts,
+                                  .durations = port_durations,
+                                  .apply_split = port_apply_split,
+                                  .split_confirmed = port_split_confirmed,
+                                  .health = port_health,
+                                  .monotonic_ms = port_monotonic_ms,
+                                  .wall_ms = port_wall_ms,
+                                  .event = port_event};
+}
+
+static const char *revision_of(const struct config_route *route, const char *version)
+{
+    const struct config_version *v = version ? config_find_version(route, version) : NULL;
+    return v ? v->revision : NULL;
+}
+
+struct rollout_setup host_setup(const struct config *config, const struct config_route *route)
+{
+    const char *canary = route->has_rollout ? route->canary : NULL;
+    return (struct rollout_setup){.route = route->name,
+                                  .state_dir = config->state_dir,
+                                  .stable = {route->stable, revision_of(route, route->stable)},
+                                  .canary = {canary, revision_of(route, canary)},
+                                  .plan = route->has_rollout ? &route->plan : NULL};
+}
+
+bool host_open_rollouts(struct control *c, const struct config *config, struct why *why)
+{
+    struct rollout_ports ports = host_ports(c);
+    for (size_t i = 0; i < config->n_routes; i++) {
+        struct known_route *r = known_route(&c->known, config->routes[i].name);
+        if (!r) {
+            (void)why_set(why, ERR_MEMORY, "out of memory");
+            return false;
+        }
+        struct rollout_setup setup = host_setup(config, &config->routes[i]);
+        if (r->rollout || config->routes[i].has_weight)
+            continue;
+        r->rollout = rollout_open(&setup, &ports, why);
+        if (!r->rollout)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,72 @@
+/* `serin run`: the proxy, the controller and the admin port, in the foreground.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/run_command.h"
+
+#include "proxy/conf/load.h"
+#include "proxy/control/control.h"
+#include <getopt.h>
+#include <stdio.h>
+
+#define EXIT_USAGE    2
+#define EXIT_INTERNAL 70
+#define EXIT_CONFIG   78
+
+static void print_help(void)
+{
+    printf("Usage: serin run [-c FILE]\n"
+           "\n"
+           "Runs the proxy, the rollout controller and the admin port in the foreground.\n"
+           "\n"
+           "  -c, --config FILE   the configuration (default /etc/serin/serin.yaml, then ./serin.yaml)\n"
+           "  -h, --help          this text\n"
+           "\n"
+           "Signals: TERM, INT  finish the requests under way, then stop; a second one stops at once\n"
+           "         HUP        read the configuration anew: all of it, or none and the reason in the log\n"
+           "\n"
+           "Example: serin run -c serin.yaml\n");
+}
+
+/* The configuration, or NULL with the errors printed. */
+static struct config *load(const char *path, int *exit_code)
+{
+    struct config_errors *errors = calloc(1, sizeof *errors);
+    if (!errors) {
+        *exit_code = EXIT_INTERNAL;
+        return NULL;
+    }
+    config_errors_init(errors, path);
+    struct config *config = config_load(path, errors);
+    if (!config)
+        config_errors_print(errors, stderr);
+    *exit_code = errors->code == ERR_MEMORY ? EXIT_INTERNAL : EXIT_CONFIG;
+    free(errors);
+    return config;
+}
+
+int run_command(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const char *path = NULL;
+    int option, exit_code = 0;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'h') {
+            print_help();
+            return 0;
+        }
+        if (option != 'c') {
+            fprintf(stderr, "Try 'serin run --help'.\n");
+            return EXIT_USAGE;
+        }
+        path = optarg;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "serin run: unexpected argument \"%s\" (try 'serin run --help')\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (!path)
+        path = config_default_path();
+    struct config *config = load(path, &exit_code);
+    return config ? control_run(config, path) : exit_code;
+}

@@ -1,0 +1,60 @@
+/* `serin version`: which serin this is, and what it was built with.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/version_command.h"
+
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <yaml.h>
+
+static const char *compiler(void)
+{
+#ifdef __clang__
+    return "clang " __clang_version__;
+#else
+    return "gcc " __VERSION__;
+#endif
+}
+
+static void print_json(void)
+{
+    cJSON *json = cJSON_CreateObject(), *libraries = cJSON_AddObjectToObject(json, "libraries");
+    cJSON_AddStringToObject(json, "version", SERIN_VERSION);
+    cJSON_AddStringToObject(json, "build", SERIN_BUILD);
+    cJSON_AddStringToObject(json, "compiler", compiler());
+    cJSON_AddStringToObject(libraries, "libevent", event_get_version());
+    cJSON_AddStringToObject(libraries, "libcurl", curl_version_info(CURLVERSION_NOW)->version);
+    cJSON_AddStringToObject(libraries, "cjson", cJSON_Version());
+    cJSON_AddStringToObject(libraries, "libyaml", yaml_get_version_string());
+    char *text = cJSON_Print(json);
+    if (text)
+        puts(text);
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+int version_command(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    int option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+        if (option == 'j') {
+            print_json();
+            return 0;
+        }
+        if (option == 'h') {
+            printf("Usage: serin version [--json]\n\nPrints version, libraries and build.\n\nExample: serin version\n");
+            return 0;
+        }
+        fprintf(stderr, "Try 'serin version --help'.\n");
+        return 2;
+    }
+    printf("serin %s (%s, %s)\nlibevent %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION, SERIN_BUILD,
+           compiler(), event_get_version(), curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(),
+           yaml_get_version_string());
+    return 0;
+}
