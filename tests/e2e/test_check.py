@@ -1,0 +1,166 @@
+"""serin check: every error of a file at once with its place, or what the rollouts will do; the list of all keys.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import subprocess
+
+import pytest
+import rig
+
+CONF = os.path.join(os.path.dirname(__file__), "..", "..", "conf")
+GOOD = """\
+listeners: [{ bind: "127.0.0.1:0" }]
+routes:
+  - name: shop
+    versions: { v1: { endpoints: ["10.0.0.1:80"] }, v2: { endpoints: ["10.0.0.2:80"] } }
+    stable: v1
+    canary: v2
+"""
+WRONG = GOOD + """\
+    rollout: { steps: [1%, 5%, 120%], hold: 5 }
+worker: 2
+"""
+WRONG_ERRORS = [
+    (7, 32, "routes[0].rollout.steps[2].weight", "120% is above 100% (a share from 0% to 100%)"),
+    (7, 45, "routes[0].rollout.hold", '"5" has no unit (a duration from 0 to 168h)'),
+    (8, 1, "", 'unknown key "worker" (did you mean "workers"?)'),
+]
+
+
+def check(*words, cwd=None):
+    done = subprocess.run([os.path.abspath(rig.SERIN), "check", *words], capture_output=True, text=True, timeout=20,
+                          cwd=cwd, check=False)
+    for report in rig.REPORTS:
+        assert report not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a configuration: file(text) gives its path."""
+    def make(text, name="serin.yaml"):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+    return make
+
+
+def test_all_errors_at_once(file):
+    path = file(WRONG)
+    done = check("-c", path)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [f"{path}:{line}:{column}: {key + ': ' if key else ''}{text}"
+                                        for line, column, key, text in WRONG_ERRORS]
+
+
+def test_all_errors_as_json(file):
+    path = file(WRONG)
+    done = check("-c", path, "--json")
+    assert done.returncode == 78
+    assert json.loads(done.stdout) == {
+        "file": path, "ok": False, "more_errors": 0,
+        "errors": [{"line": line, "column": column, "key": key, "message": text}
+                   for line, column, key, text in WRONG_ERRORS]}
+
+
+def test_the_plan_of_a_rollout(file):
+    path = file(GOOD + "    rollout: { steps: [1%, { weight: 50%, hold: 90s, pause: true }, 100%], bake: 1h }\n")
+    done = check("-c", path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[:6] == [
+        f"{path}: ok",
+        "route shop: v1 → v2, waits for `serin start`",
+        "      1%  1m",
+        "     50%  1m 30s, then waits for `serin promote`",
+        "     99%  1h, bake",
+        "    100%  after 1h 2m 30s at the earliest",
+    ]
+
+
+def test_the_plan_as_json(file):
+    path = file(GOOD + "    rollout: { start: auto, steps: [5%, 100%], hold: 2s, bake: 3s, min_requests: 9 }\n")
+    done = check("-c", path, "--json")
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert (document["file"], document["ok"]) == (path, True)
+    assert document["rollouts"] == [{
+        "name": "shop", "stable": "v1", "canary": "v2", "start": "auto", "earliest_finish_ms": 5000,
+        "stages": [
+            {"weight_bp": 500, "hold_ms": 2000, "min_requests": 9, "pause": False, "bake": False},
+            {"weight_bp": 9900, "hold_ms": 3000, "min_requests": 9, "pause": False, "bake": True},
+        ]}]
+
+
+def test_a_static_split(file):
+    path = file(GOOD + "    weight: 12.5%\n")
+    done = check("-c", path)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0, [f"{path}: ok", "route shop: 12.5% of requests to v2, without a controller"])
+
+
+@pytest.mark.parametrize("name", ["serin.yaml", "minimal.yaml", "demo/serin.yaml"])
+def test_the_projects_own_files(name):
+    done = check("-c", os.path.join(CONF, name))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_file_in_the_present_folder(file, tmp_path):
+    if os.path.exists("/etc/serin/serin.yaml"):
+        pytest.skip("this machine has a configuration of its own")
+    file(GOOD)
+    assert check(cwd=tmp_path).stdout.startswith("./serin.yaml: ok\n")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    path = str(tmp_path / "none.yaml")
+    done = check("-c", path)
+    assert (done.returncode, done.stderr) == (78, f"{path}: cannot be read: No such file or directory\n")
+    document = json.loads(check("-c", path, "--json").stdout)
+    assert document["errors"] == [
+        {"line": 0, "column": 0, "key": "", "message": "cannot be read: No such file or directory"}]
+
+
+def test_the_list_of_keys():
+    done = check("--defaults")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    head, rows = lines[0], {line.split()[0]: line for line in lines[1:]}
+    assert head.split() == ["KEY", "TYPE", "RANGE", "DEFAULT", "UNIT", "RELOAD", "WHAT", "IT", "IS"]
+    row = rows["routes[].rollout.bake_weight"]
+    for column, text in (("TYPE", "share"), ("RANGE", "0.01%..99.99%"), ("DEFAULT", "99%"), ("UNIT", "%"),
+                         ("RELOAD", "next rollout")):
+        assert row[head.index(column):].startswith(text + " "), (column, row)
+    assert rows["routes[].mirror"].endswith("(not yet supported)")
+
+
+def test_the_list_of_keys_as_json():
+    keys = {k["key"]: k for k in json.loads(check("--defaults", "--json").stdout)}
+    assert len(keys) > 100
+    assert keys["timeouts.connect"] == {
+        "key": "timeouts.connect", "type": "duration", "range": "1ms..24h", "default": "2s", "unit": "ms s m h",
+        "reload": "yes", "help": "for a connection to an endpoint to come up", "required": False, "supported": True}
+    assert keys["routes[].name"]["required"]
+    assert not keys["routes[].health.path"]["supported"]
+
+
+def test_help():
+    done = check("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Example:\n" in done.stdout and "--defaults" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["serin.yaml"], ["-c"]])
+def test_wrong_usage(words):
+    done = check(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("Try `serin check --help`.\n")
+
+
+def test_output_that_cannot_be_written(file):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([rig.SERIN, "check", "--defaults"], stdout=full, stderr=subprocess.PIPE, timeout=20,
+                              check=False)
+    assert done.returncode == 1
