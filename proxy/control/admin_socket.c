@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_socket.h"
 
+#include "proxy/control/address.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
