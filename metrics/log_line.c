@@ -16,7 +16,7 @@
 /* All or nothing; after the first that does not fit, nothing more. False: cut. */
 static bool put(struct log_line *line, const char *at, size_t len)
 {
-    if (line->cut || len > LOG_LINE_BYTES - END_ROOM - line->len)
+    if (line->cut || line->len + len > LOG_LINE_BYTES - END_ROOM)
         line->cut = true;
     if (line->cut)
         return false;
@@ -321,7 +321,7 @@ static bool is_number(struct slice s)
 static bool put_key(struct log_line *line, struct slice key, const char *open, size_t value)
 {
     size_t need = key.len + value + sizeof ",\"\":\"";
-    if (line->cut || need > LOG_LINE_BYTES - END_ROOM - line->len) {
+    if (line->cut || line->len + need > LOG_LINE_BYTES - END_ROOM) {
         line->cut = true;
         return false;
     }
