@@ -44,16 +44,19 @@ static void check_same(void)
     }
 }
 
-/* Parses what was written; it must be whole, without hop-by-hop fields, and framed like what it was
- * written from. */
-static void check_written(const char *out, ssize_t n, bool is_response)
+/* Parses what was written: it must be whole, without hop-by-hop fields. False where there is
+ * nothing more to compare. */
+static bool check_written(const char *out, ssize_t n, bool is_response)
 {
     static const struct head_limits wide = {
         .head_bytes = 65536, .uri_bytes = 65536, .fields = HEAD_FIELDS_MAX};
     int hosts = 0;
     CHECK(n > 0);
     head_init(&again, is_response);
-    CHECK(feed(&again, out, (size_t)n, &wide) == n);
+    ssize_t result = feed(&again, out, (size_t)n, &wide);
+    if (result == -405 && whole.method == METHOD_OPTIONS)
+        return false; /* Max-Forwards: 1 became 0: the next one must not pass it on */
+    CHECK(result == n);
     for (int i = 0; i < again.n_fields; i++) {
         uint8_t id = again.fields[i].id;
         hosts += id == FIELD_HOST;
@@ -62,6 +65,7 @@ static void check_written(const char *out, ssize_t n, bool is_response)
     }
     CHECK(is_response || hosts == 1);
     CHECK(again.minor == 1);
+    return true;
 }
 
 static void check_request(const char *bytes, uint8_t flags)
@@ -79,7 +83,8 @@ static void check_request(const char *bytes, uint8_t flags)
                                 .request_id = request_id_received(&whole, bytes),
                                 .fallback_host = SLICE("fallback")};
     ssize_t n = rewrite_request(&r, out, sizeof out);
-    check_written(out, n, false);
+    if (!check_written(out, n, false))
+        return;
     CHECK(body_plan_request(&body_again, &again) == 0);
     CHECK(body_again.kind == body.kind && body_again.left == body.left);
     CHECK(again.method == whole.method);
@@ -99,7 +104,7 @@ static void check_response(const char *bytes, uint8_t flags)
                                  .set_cookie = SLICE("a=b"),
                                  .request_id = SLICE("12345678")};
     ssize_t n = rewrite_response(&r, out, sizeof out);
-    check_written(out, n, true);
+    CHECK(check_written(out, n, true));
     CHECK(again.status == whole.status);
     CHECK(body_plan_response(&body_again, &again, flags & TO_HEAD) == 0);
     CHECK(body_again.left == body.left);
