@@ -1,0 +1,57 @@
+/* A route's status as the admin API tells it, read once into fields; what is missing is NaN, 0 or
+ * "". SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_CLI_STATUS_VIEW_H
+#define SERIN_ROLLOUT_CLI_STATUS_VIEW_H
+
+#include "rollout/cli/cli.h"
+#include "rollout/cli/text.h"
+#include <stddef.h>
+
+struct cJSON;
+
+#define STATUS_VERSIONS_MAX 2
+#define STATUS_STEPS_MAX    64 /* as many as a plan may have, and some */
+
+struct status_version {
+    const char *name, *role;
+    double requests, failed;
+    double error_rate, low, high; /* ratios, 0 to 1 */
+    double p50_ms, p99_ms;
+    double available, endpoints;
+};
+
+/* Strings are borrowed from the JSON, and foreign: text_add_clean them. Never NULL. */
+struct status_view {
+    const char *route, *phase, *state, *stable, *canary, *rollout_id, *why, *result;
+    unsigned step, steps;      /* step: 1 to steps while a rollout runs, else 0 */
+    double intended, observed; /* percent */
+    double against, revert_at, safe, widen_at;
+    double elapsed_s, step_elapsed_s, hold_s;
+    struct status_version versions[STATUS_VERSIONS_MAX];
+    size_t n_versions;
+    double weights[STATUS_STEPS_MAX]; /* percent of each step, where the server tells them */
+    size_t n_weights;
+    const char *quarantined; /* the first version in quarantine; "" = none */
+    int exit;                /* as the server says; -1 = it does not */
+};
+
+/* Reads one route's status; json may be anything. Pure. */
+struct status_view status_view_of(const struct cJSON *json);
+
+/* Progressing, paused or on its way back: the rollout has not ended. Pure. */
+bool status_is_running(const struct status_view *v);
+
+/* The exit code that tells the phase. Pure. */
+enum cli_exit status_exit(const struct status_view *v);
+
+/* The exit code of several routes: the one that most needs a person. Pure. */
+enum cli_exit status_worse_exit(enum cli_exit a, enum cli_exit b);
+
+/* Adds what must differ for a status to be news: phase, state, step, weight, result, and the reason
+ * but for its figures. Pure. */
+void status_add_key(struct text *t, const struct status_view *v);
+
+/* Adds one line without its end: "my-web  step 2/6  5%  ANALYZING  why". Pure. */
+void status_add_line(struct text *t, const struct status_view *v);
+
+#endif

@@ -1,0 +1,272 @@
+/* Draws a status for a person: what runs, how far it is, and why.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/cli/status_render.h"
+#include "base/check.h"
+#include "rollout/cli/bar.h"
+#include "rollout/cli/numbers.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+#define LABEL_COLUMNS 11u /* "  " and the longest label with its gap */
+
+static enum colour phase_colour(const struct status_view *v)
+{
+    static const struct {
+        const char *phase;
+        enum colour colour;
+    } colours[] = {{"Healthy", COLOUR_GREEN},
+                   {"Progressing", COLOUR_CYAN},
+                   {"Paused", COLOUR_YELLOW},
+                   {"Degraded", COLOUR_RED}};
+    for (size_t i = 0; i < ARRAY_LEN(colours); i++)
+        if (strcmp(v->phase, colours[i].phase) == 0)
+            return colours[i].colour;
+    return COLOUR_NONE;
+}
+
+static bool is_state(const struct status_view *v, const char *state)
+{
+    return strcmp(v->state, state) == 0;
+}
+
+/* Past the steps: the canary has passed them all. */
+static bool is_past_steps(const struct status_view *v)
+{
+    return is_state(v, "PROMOTING") || is_state(v, "BAKING") || is_state(v, "FINALIZING") ||
+           is_state(v, "COMPLETED");
+}
+
+static void add_label(struct text *t, const struct style *s, const char *label)
+{
+    text_add(t, "  %s%s%s", style_begin(s, COLOUR_DIM), label, style_end(s, COLOUR_DIM));
+    text_pad(t, LABEL_COLUMNS);
+}
+
+/* The name left; phase and state right, or below where both do not fit. */
+static void add_header(struct text *t, const struct status_view *v, const struct style *s)
+{
+    struct text left = {0}, right = {0};
+    text_add(&left, "%s", style_begin(s, COLOUR_BOLD));
+    text_add_clean(&left, v->route);
+    text_add(&left, "%s   ", style_end(s, COLOUR_BOLD));
+    text_add_clean(&left, v->stable);
+    if (v->canary[0]) {
+        text_add(&left, " %s ", style_glyph(s, GLYPH_ARROW));
+        text_add_clean(&left, v->canary);
+    }
+    text_add(&right, "%s", style_begin(s, phase_colour(v)));
+    text_add_clean(&right, v->phase);
+    text_add(&right, "%s", style_end(s, phase_colour(v)));
+    if (v->state[0]) {
+        text_add(&right, " %s ", style_glyph(s, GLYPH_DOT));
+        text_add_clean(&right, v->state);
+    }
+    size_t used = text_columns(text_str(&left)) + text_columns(text_str(&right));
+    text_add(t, "%s", text_str(&left));
+    if (used + 2 <= s->width)
+        text_add(t, "%*s%s\n\n", (int)(s->width - used), "", text_str(&right));
+    else
+        text_add(t, "\n%s\n\n", text_str(&right));
+    text_fini(&left);
+    text_fini(&right);
+}
+
+/* A step ends when its time is over and there is evidence enough: the one that lags is shown. */
+static double step_fraction(const struct status_view *v)
+{
+    double time = v->hold_s > 0 ? fmin(v->step_elapsed_s / v->hold_s, 1) : NAN;
+    double proof = v->widen_at > 1 ? bar_odds_fraction(v->safe, v->widen_at) : NAN;
+    return fmin(time, proof); /* fmin takes the other where one is NaN */
+}
+
+static void add_steps(struct text *t, const struct status_view *v, const struct style *s)
+{
+    if (v->steps == 0)
+        return;
+    bool is_over = is_past_steps(v);
+    struct bar_steps b = {
+        .done = is_over       ? v->steps
+                : v->step > 0 ? v->step - 1
+                              : 0,
+        .steps = v->steps,
+        .fraction = v->step > 0 && status_is_running(v) ? step_fraction(v) : NAN,
+        .colour = phase_colour(v),
+        .weights = v->n_weights == v->steps ? v->weights : NULL,
+    };
+    bar_add_steps(t, s, &b, s->width - 2);
+    text_add(t, "\n");
+}
+
+static void add_step_line(struct text *t, const struct status_view *v, const struct style *s)
+{
+    if (v->steps == 0 || (v->step == 0 && !is_past_steps(v)))
+        return;
+    add_label(t, s, "step");
+    if (is_state(v, "BAKING"))
+        text_add(t, "all %u passed, baking", v->steps);
+    else if (is_past_steps(v))
+        text_add(t, "all %u passed", v->steps);
+    else
+        text_add(t, "%u of %u", v->step, v->steps);
+    if (status_is_running(v) && v->step_elapsed_s >= 0) {
+        text_add(t, " %s %s", style_glyph(s, GLYPH_DOT), number_duration(v->step_elapsed_s).at);
+        if (v->hold_s > 0)
+            text_add(t, " of at least %s", number_duration(v->hold_s).at);
+    }
+    text_add(t, "\n");
+}
+
+static void add_weight_line(struct text *t, const struct status_view *v, const struct style *s)
+{
+    if (!v->canary[0] || !(v->intended >= 0))
+        return;
+    add_label(t, s, "weight");
+    text_add(t, "%s%s%s intended", style_begin(s, COLOUR_BOLD), number_percent(v->intended).at,
+             style_end(s, COLOUR_BOLD));
+    if (v->observed >= 0)
+        text_add(t, " %s %s observed", style_glyph(s, GLYPH_DOT), number_percent(v->observed).at);
+    text_add(t, "\n");
+}
+
+static void add_elapsed_line(struct text *t, const struct status_view *v, const struct style *s)
+{
+    if (!(v->elapsed_s >= 0) || (!status_is_running(v) && !v->result[0]))
+        return;
+    add_label(t, s, status_is_running(v) ? "running" : "took");
+    text_add(t, "%s\n", number_duration(v->elapsed_s).at);
+}
+
+static void add_sentence(struct text *t, const struct style *s, const char *label,
+                         const char *sentence)
+{
+    struct text clean = {0};
+    if (!sentence[0])
+        return;
+    text_add_clean(&clean, sentence);
+    add_label(t, s, label);
+    text_add_wrapped(t, text_str(&clean), LABEL_COLUMNS, s->width);
+    text_add(t, "\n");
+    text_fini(&clean);
+}
+
+/* What a person can do now. */
+static void add_hint(struct text *t, const struct status_view *v, const struct style *s)
+{
+    struct text hint = {0};
+    if (strcmp(v->phase, "Paused") == 0) {
+        text_add(&hint, "serin resume %s, serin promote %s or serin abort %s", v->route, v->route,
+                 v->route);
+    } else if (is_state(v, "ABORTED")) {
+        text_add(&hint, "serin retry %s", v->route);
+    } else if (is_state(v, "FAILED_PROMOTION")) {
+        text_add(&hint, "serin promote %s or serin abort %s", v->route, v->route);
+    } else if (v->quarantined[0] && !status_is_running(v)) {
+        text_add(&hint, "%s is in quarantine: serin retry %s", v->quarantined, v->route);
+    }
+    add_sentence(t, s, "next", text_str(&hint));
+    text_fini(&hint);
+}
+
+struct evidence {
+    const char *label, *verb;
+    double odds, limit;
+    enum colour colour;
+};
+
+static void add_evidence(struct text *t, const struct style *s, const struct evidence *e)
+{
+    bool is_wide = s->width >= 68;
+    if (!(e->odds >= 0) || !(e->limit > 0))
+        return;
+    text_add(t, "  %s%s%s", style_begin(s, COLOUR_DIM), e->label, style_end(s, COLOUR_DIM));
+    text_pad(t, 20);
+    if (is_wide) {
+        bar_add(t, s, bar_odds_fraction(e->odds, e->limit), 20, e->colour);
+        text_add(t, "  ");
+    }
+    text_add(t, "%s to 1, %s at %s\n", number_odds(e->odds).at, e->verb, number_odds(e->limit).at);
+}
+
+static void add_both_evidences(struct text *t, const struct status_view *v, const struct style *s)
+{
+    const struct evidence against = {"proof it is worse", "reverts", v->against, v->revert_at,
+                                     COLOUR_RED};
+    const struct evidence safe = {"proof it is safe", "widens", v->safe, v->widen_at, COLOUR_GREEN};
+    bool was_judged = status_is_running(v) || is_state(v, "ABORTED");
+    if (!was_judged || (!(v->against >= 0) && !(v->safe >= 0)))
+        return;
+    text_add(t, "\n");
+    add_evidence(t, s, &against);
+    add_evidence(t, s, &safe);
+}
+
+void status_render(struct text *t, const struct status_view *v, const struct style *s)
+{
+    add_header(t, v, s);
+    add_steps(t, v, s);
+    add_step_line(t, v, s);
+    add_weight_line(t, v, s);
+    add_elapsed_line(t, v, s);
+    add_sentence(t, s, "why", v->why);
+    add_hint(t, v, s);
+    if (v->n_versions > 0) {
+        text_add(t, "\n");
+        status_render_versions(t, v, s);
+    }
+    add_both_evidences(t, v, s);
+}
+
+static void add_row(struct text *t, const struct status_view *v, const struct style *s,
+                    size_t name_columns)
+{
+    struct text row = {0};
+    text_add_clean(&row, v->route);
+    text_pad(&row, name_columns + 2);
+    text_add(&row, "%s", style_begin(s, phase_colour(v)));
+    text_add_clean(&row, v->phase);
+    text_add(&row, "%s", style_end(s, phase_colour(v)));
+    text_pad(&row, name_columns + 15);
+    if (v->step > 0)
+        text_add(&row, "%u/%u", v->step, v->steps);
+    text_pad(&row, name_columns + 22);
+    text_add(&row, "%s", v->canary[0] ? number_percent(v->intended).at : "-");
+    text_pad(&row, name_columns + 31);
+    text_add_clean(&row, v->stable);
+    if (v->canary[0]) {
+        text_add(&row, " %s ", style_glyph(s, GLYPH_ARROW));
+        text_add_clean(&row, v->canary);
+    }
+    text_add(&row, "  %s", style_begin(s, COLOUR_DIM));
+    text_add_clean(&row, v->why);
+    text_add_bytes(t, text_str(&row), text_cut(text_str(&row), s->width));
+    text_add(t, "%s\n", style_end(s, COLOUR_DIM));
+    text_fini(&row);
+}
+
+void status_render_all(struct text *t, const struct cJSON *json, const struct style *s)
+{
+    const cJSON *item, *routes = cJSON_GetObjectItemCaseSensitive(json, "routes");
+    size_t name_columns = strlen("ROUTE");
+    if (cJSON_GetArraySize(routes) == 1) {
+        struct status_view v = status_view_of(cJSON_GetArrayItem(routes, 0));
+        status_render(t, &v, s);
+        return;
+    }
+    cJSON_ArrayForEach(item, routes)
+    {
+        size_t columns = text_columns(status_view_of(item).route);
+        if (columns > name_columns)
+            name_columns = columns;
+    }
+    text_add(t, "%s%-*s  %-13s%-7s%-9s%s%s\n", style_begin(s, COLOUR_DIM), (int)name_columns,
+             "ROUTE", "PHASE", "STEP", "WEIGHT", "VERSIONS", style_end(s, COLOUR_DIM));
+    cJSON_ArrayForEach(item, routes)
+    {
+        struct status_view v = status_view_of(item);
+        add_row(t, &v, s, name_columns);
+    }
+    if (cJSON_GetArraySize(routes) == 0)
+        text_add(t, "no routes\n");
+}

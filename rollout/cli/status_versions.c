@@ -1,0 +1,168 @@
+/* Draws both versions of a route side by side, or below each other where the width is short.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "rollout/cli/numbers.h"
+#include "rollout/cli/status_render.h"
+
+#include <string.h>
+
+#define COLUMN_GAP 3u
+/* Longest name that is shown whole; a table with a longer one would be all name. */
+#define NAME_COLUMNS_MAX 24u
+
+enum column {
+    COLUMN_NAME,
+    COLUMN_REQUESTS,
+    COLUMN_ERRORS,
+    COLUMN_P50,
+    COLUMN_P99,
+    COLUMN_AVAILABLE,
+    COLUMNS
+};
+
+static const char *const titles[COLUMNS] = {"", "requests", "errors", "p50", "p99", "available"};
+
+struct cell {
+    char at[160];
+};
+
+struct row {
+    struct cell cells[COLUMNS];
+    enum colour errors;
+};
+
+static void name_cell(struct cell *cell, const struct status_version *v, const struct style *s)
+{
+    struct text clean = {0};
+    text_add_clean(&clean, v->name);
+    const char *name = text_str(&clean);
+    bool is_long = text_columns(name) > NAME_COLUMNS_MAX;
+    size_t len = is_long ? text_cut(name, NAME_COLUMNS_MAX - 1) : strlen(name);
+    snprintf(cell->at, sizeof cell->at, "%.*s%s", (int)len, name,
+             is_long ? style_glyph(s, GLYPH_ELLIPSIS) : "");
+    text_clear(&clean);
+    text_add_clean(&clean, v->role);
+    size_t used = strlen(cell->at);
+    if (v->role[0])
+        snprintf(cell->at + used, sizeof cell->at - used, " %.12s", text_str(&clean));
+    text_fini(&clean);
+}
+
+/* The interval tells how much the figure is worth: few requests, wide interval. */
+static void errors_cell(struct cell *cell, const struct status_version *v, const struct style *s)
+{
+    if (v->low >= 0 && v->high >= 0)
+        snprintf(cell->at, sizeof cell->at, "%s (%s %s %s)", number_rate(v->error_rate).at,
+                 number_rate(v->low).at, style_glyph(s, GLYPH_DASH), number_rate(v->high).at);
+    else
+        snprintf(cell->at, sizeof cell->at, "%s", number_rate(v->error_rate).at);
+}
+
+static void available_cell(struct cell *cell, const struct status_version *v)
+{
+    if (v->endpoints >= 0)
+        snprintf(cell->at, sizeof cell->at, "%s of %s", number_count(v->available).at,
+                 number_count(v->endpoints).at);
+    else
+        snprintf(cell->at, sizeof cell->at, "%s", number_count(v->available).at);
+}
+
+static struct row row_of(const struct status_version *v, const struct style *s)
+{
+    struct row row = {0};
+    name_cell(&row.cells[COLUMN_NAME], v, s);
+    snprintf(row.cells[COLUMN_REQUESTS].at, sizeof(struct cell), "%s",
+             number_count(v->requests).at);
+    errors_cell(&row.cells[COLUMN_ERRORS], v, s);
+    snprintf(row.cells[COLUMN_P50].at, sizeof(struct cell), "%s", number_latency(v->p50_ms).at);
+    snprintf(row.cells[COLUMN_P99].at, sizeof(struct cell), "%s", number_latency(v->p99_ms).at);
+    available_cell(&row.cells[COLUMN_AVAILABLE], v);
+    return row;
+}
+
+/* Red where the intervals part: then the difference is no accident. */
+static void mark_worse(struct row rows[STATUS_VERSIONS_MAX], const struct status_view *v)
+{
+    for (size_t i = 0; i < v->n_versions; i++)
+        for (size_t j = 0; j < v->n_versions; j++)
+            if (v->versions[i].low > v->versions[j].high)
+                rows[i].errors = COLOUR_RED;
+}
+
+static size_t width_of_table(const struct row *rows, size_t n, size_t widths[COLUMNS])
+{
+    size_t total = 2;
+    for (size_t c = 0; c < COLUMNS; c++) {
+        widths[c] = text_columns(titles[c]);
+        for (size_t i = 0; i < n; i++) {
+            size_t columns = text_columns(rows[i].cells[c].at);
+            if (columns > widths[c])
+                widths[c] = columns;
+        }
+        total += widths[c] + (c ? COLUMN_GAP : 0);
+    }
+    return total;
+}
+
+static void add_spaces(struct text *t, size_t n)
+{
+    text_add(t, "%*s", (int)n, "");
+}
+
+/* Names stand left, figures right, so that their digits line up. */
+static void add_cell(struct text *t, const struct style *s, const char *cell, size_t width,
+                     enum colour colour)
+{
+    size_t columns = text_columns(cell);
+    add_spaces(t, width > columns ? width - columns : 0);
+    text_add(t, "%s%s%s", style_begin(s, colour), cell, style_end(s, colour));
+}
+
+static void add_table(struct text *t, const struct style *s, const struct row *rows, size_t n,
+                      const size_t widths[COLUMNS])
+{
+    add_spaces(t, 2 + widths[COLUMN_NAME]);
+    for (size_t c = 1; c < COLUMNS; c++) {
+        add_spaces(t, COLUMN_GAP);
+        add_cell(t, s, titles[c], widths[c], COLOUR_DIM);
+    }
+    text_add(t, "\n");
+    for (size_t i = 0; i < n; i++) {
+        add_spaces(t, 2);
+        text_add(t, "%s", rows[i].cells[COLUMN_NAME].at);
+        add_spaces(t, widths[COLUMN_NAME] - text_columns(rows[i].cells[COLUMN_NAME].at));
+        for (size_t c = 1; c < COLUMNS; c++) {
+            add_spaces(t, COLUMN_GAP);
+            add_cell(t, s, rows[i].cells[c].at, widths[c],
+                     c == COLUMN_ERRORS ? rows[i].errors : COLOUR_NONE);
+        }
+        text_add(t, "\n");
+    }
+}
+
+static void add_stacked(struct text *t, const struct style *s, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        text_add(t, "%s  %s%s%s\n", i ? "\n" : "", style_begin(s, COLOUR_BOLD),
+                 rows[i].cells[COLUMN_NAME].at, style_end(s, COLOUR_BOLD));
+        for (size_t c = 1; c < COLUMNS; c++) {
+            enum colour colour = c == COLUMN_ERRORS ? rows[i].errors : COLOUR_NONE;
+            text_add(t, "    %s%-10s%s %s%s%s\n", style_begin(s, COLOUR_DIM), titles[c],
+                     style_end(s, COLOUR_DIM), style_begin(s, colour), rows[i].cells[c].at,
+                     style_end(s, colour));
+        }
+    }
+}
+
+void status_render_versions(struct text *t, const struct status_view *v, const struct style *s)
+{
+    struct row rows[STATUS_VERSIONS_MAX];
+    size_t widths[COLUMNS];
+    for (size_t i = 0; i < v->n_versions; i++)
+        rows[i] = row_of(&v->versions[i], s);
+    mark_worse(rows, v);
+    if (width_of_table(rows, v->n_versions, widths) <= s->width)
+        add_table(t, s, rows, v->n_versions, widths);
+    else
+        add_stacked(t, s, rows, v->n_versions);
+}
