@@ -260,6 +260,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     flow_deadline(x->flow, &c->timer, 0);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
+        x->keep_alive = x->keep_alive && refusal == 404; /* after any other one, where the next request begins is unsure */
         exchange_reply(x, refusal);
         return head_len;
     }
