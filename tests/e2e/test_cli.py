@@ -1,0 +1,177 @@
+"""The command line as an operator and a pipeline use it: every verb, exit codes, JSON, the token.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import subprocess
+import threading
+
+import pytest
+
+import rig
+from rig import route, run_serin, wait_until
+
+STANDING = {"steps": ["10%", "50%", "100%"], "hold": "5m", "max_hold": "10m", "bake": "1s"}
+VERBS = ["start", "pause", "resume", "promote", "abort", "retry", "undo", "reset"]
+COMMANDS = ["run", "check", "status", "wait", "history", "judge", "version", "reload", *VERBS]
+
+
+@pytest.fixture
+def proxy(serin, v1, v2):
+    return serin(route(v1.address, v2.address, rollout=STANDING))
+
+
+def at_weight(proxy, weight):
+    wait_until(lambda: proxy.status()["weight"]["intended"] == weight, 10, f"the weight of {weight} %")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    done = run_serin(command, "--help")
+    assert done.returncode == 0 and command in done.stdout and "example" in done.stdout.lower() and not done.stderr
+
+
+@pytest.mark.parametrize("words, code", [([], 2), (["dance"], 2), (["status", "--dance"], 2), (["start"], 2), (["wait"], 2),
+                                         (["wait", "web", "--timeout", "soon"], 2), (["run", "-c", "/nowhere.yaml"], 78),
+                                         (["check", "-c", "/nowhere.yaml"], 78), (["--help"], 0), (["version"], 0)])
+def test_exit_codes_without_a_server(words, code):
+    done = run_serin(*words)
+    assert done.returncode == code and (done.stderr if code else done.stdout), done
+
+
+def test_server_that_is_not_there(free_port):
+    for words in (["status"], ["start", "web"], ["wait", "web", "--timeout", "1s"], ["reload"]):
+        done = run_serin(*words, environment={"SERIN_ADMIN": f"http://127.0.0.1:{free_port}"}, timeout=20)
+        assert done.returncode in (1, 6) and str(free_port) in done.stderr, (words, done)
+
+
+def test_a_rollout_by_hand(proxy):
+    proxy.cli("status", "web", expect=0)
+    proxy.cli("pause", "web", expect=1)             # nothing runs
+    proxy.cli("start", "web")
+    at_weight(proxy, 10)
+    proxy.cli("start", "web", expect=1)             # runs already
+    proxy.cli("status", "web", expect=3)
+    proxy.cli("pause", "web")
+    proxy.cli("status", "web", expect=5)
+    proxy.cli("resume", "web")
+    proxy.cli("status", "web", expect=3)
+    proxy.cli("promote", "web")
+    at_weight(proxy, 50)
+    proxy.cli("abort", "web")
+    wait_until(lambda: proxy.cli("status", "web", expect=None).returncode == 4, 10, "the end of the abort")
+    proxy.cli("start", "web", expect=1)             # in quarantine
+    proxy.cli("retry", "web")
+    at_weight(proxy, 10)
+    proxy.cli("abort", "web")
+    proxy.cli("reset", "web")
+    proxy.cli("status", "web", expect=0)
+    assert proxy.ask().body == b"v1"
+
+
+def test_promotion_by_hand_and_undo(proxy):
+    proxy.cli("start", "web")
+    at_weight(proxy, 10)
+    proxy.cli("promote", "web", "--full")
+    wait_for_requests(proxy, "web", 0)
+    assert {proxy.ask().body for _ in range(50)} == {b"v2"}
+    assert proxy.status()["stable"] == "v2"
+    proxy.cli("undo", "web")
+    wait_for_requests(proxy, "web", 0)
+    assert {proxy.ask().body for _ in range(50)} == {b"v1"}
+
+
+def wait_for_requests(proxy, name, code, seconds=30):
+    """serin wait, while somebody asks: without traffic nothing moves."""
+    ends = threading.Event()
+
+    def ask_on():
+        with proxy.client() as c:
+            while not ends.wait(0.005):
+                c.ask()
+    asking = threading.Thread(target=ask_on)
+    asking.start()
+    try:
+        return proxy.cli("wait", name, "--timeout", f"{seconds}s", expect=code)
+    finally:
+        ends.set()
+        asking.join()
+
+
+def test_wait(proxy):
+    proxy.cli("wait", "web", "--timeout", "5s", expect=0)       # nothing runs: that is an end
+    proxy.cli("start", "web")
+    proxy.cli("wait", "web", "--timeout", "2s", expect=6)
+    waiting = subprocess.Popen([rig.SERIN, "wait", "web", "--timeout", "30s"], env={"SERIN_ADMIN": proxy.admin_url},
+                               stdout=subprocess.PIPE, text=True, preexec_fn=rig.die_with_me)
+    assert waiting.stdout.readline()
+    proxy.cli("abort", "web")
+    out, _ = waiting.communicate(timeout=20)
+    assert waiting.returncode == 4, out
+
+
+def test_watch_in_a_pipe(proxy):
+    watching = subprocess.Popen([rig.SERIN, "status", "web", "--watch"], env={"SERIN_ADMIN": proxy.admin_url},
+                                stdout=subprocess.PIPE, text=True, preexec_fn=rig.die_with_me)
+    proxy.cli("start", "web")
+    line = watching.stdout.readline()
+    at_weight(proxy, 10)
+    proxy.cli("abort", "web")
+    rest, _ = watching.communicate(timeout=20)
+    assert watching.returncode == 4 and "\x1b" not in line + rest and len(rest.splitlines()) < 30
+
+
+def test_json(proxy):
+    proxy.cli("start", "web", "--json")
+    at_weight(proxy, 10)
+    status = json.loads(proxy.cli("status", "web", "--json", expect=3))
+    assert (status["route"], status["stable"], status["canary"], status["phase"]) == ("web", "v1", "v2", "Progressing")
+    assert status["exit"] == 3 and status["why"] and status["weight"]["intended"] == 10
+    assert {v["name"]: v["role"] for v in status["versions"]} == {"v1": "stable", "v2": "canary"}
+    everything = json.loads(proxy.cli("status", "--json", expect=3))
+    assert [r["route"] for r in everything["routes"]] == ["web"]
+    proxy.cli("abort", "web", "--who", "Anna")
+    history = json.loads(proxy.cli("history", "web", "--json"))
+    runs = history if isinstance(history, list) else history["history"]
+    assert runs[0]["canary"] == "v2" and runs[0]["result"] == "aborted"
+    assert json.loads(run_serin("version", "--json").stdout)["version"]
+
+
+def test_text_says_why(proxy):
+    proxy.cli("start", "web")
+    at_weight(proxy, 10)
+    text = proxy.cli("status", "web", expect=3)
+    assert "v2" in text and "10%" in text.replace(" ", "") and "\x1b" not in text
+    assert "v2" in proxy.cli("history", "web")
+
+
+def test_unknown_route_names_those_there_are(proxy):
+    for command in ("status", "start", "history", "wait"):
+        done = proxy.cli(command, "shop", expect=None)
+        assert done.returncode == 1 and "web" in done.stderr
+
+
+def test_every_change_leaves_an_audit_line(proxy):
+    proxy.cli("start", "web", "--who", "Anna")
+    proxy.cli("abort", "web", "--who", "Bert")
+    assert "Anna" in proxy.log() and "Bert" in proxy.log()
+
+
+def test_token(serin, v1, v2, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("a-secret-of-some-length\n")
+    proxy = serin(route(v1.address, v2.address, rollout=STANDING), admin={"bind": "127.0.0.1:0", "token_file": str(token)})
+    proxy.cli("status", "web")                                      # reading needs none
+    assert "token" in proxy.cli("start", "web", expect=None).stderr.lower()
+    done = proxy.cli("start", "web", expect=None, environment={"SERIN_TOKEN": "wrong"})
+    assert done.returncode == 1
+    assert proxy.status()["phase"] == "Healthy"
+    proxy.cli("start", "web", environment={"SERIN_TOKEN": "a-secret-of-some-length"})
+    proxy.cli("abort", "web", "--token-file", token)
+    assert "a-secret" not in proxy.log()
+
+
+def test_admin_over_a_unix_socket(serin, v1, v2, tmp_path):
+    proxy = serin(route(v1.address, v2.address, rollout=STANDING), admin={"bind": f"unix:{tmp_path}/admin"})
+    proxy.cli("start", "web")
+    proxy.cli("status", "web", "--admin", proxy.admin_url, expect=3)
