@@ -101,6 +101,41 @@ void explain_cause(const struct rollout *r, const struct record *next, enum mach
     explain_copy(why, RECORD_WHY_MAX, text.text);
 }
 
+/* What a state had waited for; false where the cause says more. */
+static bool explain_progress(const struct record *next, const struct machine_move *move,
+                             struct why *why)
+{
+    const char *canary = next->pair.canary.name, *stable = next->pair.stable.name;
+    bool confirmed = (move->from == MACHINE_SHIFTING && move->to == MACHINE_ANALYZING) ||
+                     (move->from == MACHINE_PROMOTING && move->to == MACHINE_BAKING) ||
+                     (move->from == MACHINE_FINALIZING && move->to == MACHINE_COMPLETED);
+    if (confirmed)
+        (void)why_set(why, OK, "every worker has %g%%", percent(move->weight_to_bp));
+    else if (move->from == MACHINE_PENDING && move->to == MACHINE_SCALING)
+        (void)why_set(why, OK, "no gate stands before the start");
+    else if (move->from == MACHINE_SCALING && move->to == MACHINE_SHIFTING)
+        (void)why_set(why, OK, "%s can serve", canary);
+    else if (move->from == MACHINE_ABORTING && move->to == MACHINE_RESTORING)
+        (void)why_set(why, OK, "no worker sends anybody to %s any more", canary);
+    else if (move->to == MACHINE_ABORTED && move->from == MACHINE_RESTORING)
+        (void)why_set(why, OK, "%s serves everyone", stable);
+    else if (move->to == MACHINE_STABLE && move->from == MACHINE_COMPLETED)
+        (void)why_set(why, OK, "%s serves everyone", canary);
+    else
+        return false;
+    return true;
+}
+
+void explain_move(const struct rollout *r, const struct record *next,
+                  const struct machine_move *move, const char *who, char why[RECORD_WHY_MAX])
+{
+    struct why text;
+    if (explain_progress(next, move, &text))
+        explain_copy(why, RECORD_WHY_MAX, text.text);
+    else
+        explain_cause(r, next, move->cause, who, why);
+}
+
 static void explain_stable(const struct rollout *r, struct why *why)
 {
     const struct record *record = &r->record;

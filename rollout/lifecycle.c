@@ -74,12 +74,20 @@ enum err lifecycle_accepts(const struct record *record, const struct record_pair
     return OK;
 }
 
+/* What was counted belongs to versions in roles that they no longer have. */
+static void forget_counts(struct machine *m)
+{
+    static const struct machine_counts none;
+    m->counts = m->at_stage = m->at_steady = none;
+}
+
 /* The record is idle and now belongs to the wanted pair. */
 static void take_pair(struct record *next, const struct record_pair *wanted)
 {
     struct machine *m = &next->machine;
     if (m->state == MACHINE_ABORTED)
         machine_settle(m, m->then_stable ? m->cause : MACHINE_CAUSE_DROPPED);
+    forget_counts(m);
     next->file = *wanted;
     next->pair = *wanted;
     next->promoted = false;
@@ -136,6 +144,7 @@ static void swap_pair(struct record *next, int64_t wall_ms)
     struct record_version promoted = next->pair.canary;
     next->pair.canary = next->pair.stable;
     next->pair.stable = promoted;
+    forget_counts(&next->machine);
     next->promoted = !record_version_equal(&promoted, &next->file.stable);
     if (next->machine.direct)
         record_quarantine(next, &next->pair.canary, wall_ms, "undone");
@@ -263,10 +272,11 @@ static enum err may_begin(const struct record *record, enum lifecycle_kind kind,
 }
 
 /* The frozen plan, the judge and the machine of a new run. */
-static enum err prepare(struct record *next, const struct plan *plan, enum lifecycle_kind kind,
+static enum err prepare(const struct rollout *r, struct record *next, enum lifecycle_kind kind,
                         struct why *why)
 {
-    next->plan = *plan;
+    struct judge_baseline baseline = source_baseline(&r->source);
+    next->plan = r->next_plan;
     if (machine_has_failed(&next->machine) || record_find_quarantine(next, &next->pair.canary) >= 0)
         plan_double_holds(&next->plan);
     record_release(next, &next->pair.canary);
@@ -274,7 +284,7 @@ static enum err prepare(struct record *next, const struct plan *plan, enum lifec
     enum err e = judge_settings_from_plan(&settings, &next->plan, why);
     if (e != OK)
         return e;
-    judge_start(&next->judge, &settings, false, NULL);
+    judge_start(&next->judge, &settings, false, &baseline);
     next->judged = true;
     machine_begin(&next->machine, &next->plan, kind == LIFECYCLE_UNDO);
     return OK;
@@ -314,7 +324,7 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
         return why_set(why, ERR_MEMORY, "out of memory");
     next.history = history;
     begin_run(&next, who, r->ports.wall_ms(r->ports.host));
-    e = prepare(&next, &r->next_plan, kind, why);
+    e = prepare(r, &next, kind, why);
     cJSON *old = r->record.history;
     if (e == OK && rollout_commit(r, &next, true, false) != OK)
         e = why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
@@ -335,6 +345,7 @@ enum err lifecycle_reset(struct rollout *r, struct why *why)
                        next.pair.canary.name, machine_state_name(m->state));
     if (m->state == MACHINE_ABORTED)
         machine_settle(m, MACHINE_CAUSE_OPERATOR);
+    forget_counts(m);
     next.file = next.pair = r->wanted;
     next.promoted = false;
     next.settled = true;

@@ -96,7 +96,7 @@ enum err tick_make(struct rollout *r, struct record *next, enum machine_cause ca
                                 .weight_from_bp = before.weight_bp,
                                 .weight_to_bp = next->machine.weight_bp};
     char why[RECORD_WHY_MAX];
-    explain_cause(r, next, cause, who, why);
+    explain_move(r, next, &move, who, why);
     lifecycle_note(next, &before, &move, r->ports.wall_ms(r->ports.host), why);
     if (rollout_commit(r, next, true, is_narrowing(&move)) != OK)
         return ERR_IO;
@@ -262,6 +262,7 @@ static void tell_recovered(struct rollout *r)
 
 void rollout_tick(struct rollout *r)
 {
+    source_note_baseline(&r->source, &r->ports, &r->record);
     if (!r->journal)
         return;
     sink_apply(r);

@@ -12,6 +12,11 @@ struct rollout;
 void explain_cause(const struct rollout *r, const struct record *next, enum machine_cause cause,
                    const char *who, char why[RECORD_WHY_MAX]);
 
+/* Why a move was made: the cause's sentence where it decided, otherwise what the state had waited
+ * for. */
+void explain_move(const struct rollout *r, const struct record *next,
+                  const struct machine_move *move, const char *who, char why[RECORD_WHY_MAX]);
+
 /* One sentence for `serin status`. */
 void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX]);
 

@@ -8,12 +8,31 @@
 #include "rollout/decide/record.h"
 #include "rollout/ports.h"
 
+/* The ten minutes before a rollout, in samples of ten seconds: what is normal for stable. */
+#define SOURCE_SAMPLES   60
+#define SOURCE_SAMPLE_MS 10000
+
+struct source_baseline {
+    char name[RECORD_NAME_MAX]; /* whose */
+    int64_t next_ms;            /* monotonic: when the next sample is due */
+    struct judged_totals samples[SOURCE_SAMPLES];
+    size_t n, newest;
+};
+
 /* Where the process's counters stood when they were last read. */
 struct source {
-    bool based;
+    char stable_name[RECORD_NAME_MAX], canary_name[RECORD_NAME_MAX]; /* whose; "" = not read yet */
     struct judged_totals stable, canary;
     struct hist_sum stable_durations, canary_durations; /* when the stage began */
+    struct source_baseline baseline;
 };
+
+/* Notes how stable does; once a tick, whether a rollout runs or not. */
+void source_note_baseline(struct source *s, const struct rollout_ports *ports,
+                          const struct record *record);
+
+/* Stable's requests and failures of the last ten minutes, as far as they are known. Pure. */
+struct judge_baseline source_baseline(const struct source *s);
 
 /* Only what comes from now on counts: at the start of a run. */
 void source_base(struct source *s, const struct rollout_ports *ports, const struct record *record);
