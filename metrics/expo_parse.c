@@ -242,10 +242,11 @@ static enum err parse_timestamp(struct parser *p, struct slice s)
     sample->has_timestamp = true;
     if (slice_starts(s, SLICE("# {")) && p->format == EXPO_OPENMETRICS)
         return bad(p, ERR_UNSUPPORTED, "an exemplar");
-    if (p->format == EXPO_OPENMETRICS)
-        return is_decimal(s) && parse_number(s, &sample->timestamp_seconds)
-                   ? OK
-                   : bad(p, ERR_INVALID, "the timestamp is not a number");
+    if (p->format == EXPO_OPENMETRICS) {
+        bool is_good = is_decimal(s) && parse_number(s, &sample->timestamp_seconds) &&
+                       sample->timestamp_seconds - sample->timestamp_seconds == 0;
+        return is_good ? OK : bad(p, ERR_INVALID, "the timestamp is not a number");
+    }
     bool is_negative = take(&whole, "-");
     if (!slice_parse_u64(whole, &ms) || ms > INT64_MAX)
         return bad(p, ERR_INVALID, "the timestamp is not a whole number");

@@ -216,6 +216,7 @@ static void what_open_metrics_forbids_is_refused(void **state)
         {"# UNIT seconds seconds\n# EOF\n", ERR_INVALID, "end with its unit"},
         {"a 1 x\n# EOF\n", ERR_INVALID, "timestamp"},
         {"a 1 NaN\n# EOF\n", ERR_INVALID, "timestamp"},
+        {"a 1 1e999\n# EOF\n", ERR_INVALID, "timestamp"},
         {"# TYPE a counter\na_total 1 # {id=\"1\"} 1\n# EOF\n", ERR_UNSUPPORTED, "exemplar"},
     };
     expect_bad(rows, ARRAY_LEN(rows), EXPO_OPENMETRICS);
