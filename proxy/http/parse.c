@@ -25,15 +25,22 @@ static int check_first_byte(struct head *h, char first)
                : head_refuse(h, 400, "not an HTTP request");
 }
 
-/* end: where the present line ends, behind its LF, at the earliest. The same bytes are refused for
- * the same reason, however they are cut. */
-static int check_limits(struct head *h, size_t end, const struct head_limits *limits)
+/* Finds the end of the line that begins at h->parsed: behind its LF, or the next byte to come. Sets
+ * found. The bytes before h->scanned hold no LF. */
+static inline size_t line_end(struct head *h, const char *buf, size_t len, bool *found)
 {
-    if (h->state == HEAD_START && !h->is_response &&
-        end - h->parsed > (uint64_t)limits->uri_bytes + REQUEST_LINE_REST_BYTES)
-        return head_refuse(h, 414, "request line too long");
-    if (end > limits->head_bytes)
-        return head_refuse(h, 431, "head too long");
+    const char *lf = len > h->scanned ? memchr(buf + h->scanned, '\n', len - h->scanned) : NULL;
+    *found = lf != NULL;
+    return lf ? (size_t)(lf - buf) + 1 : len + 1;
+}
+
+/* The line that ends before end, without its CR LF; the next one begins at end. 0, or -400. */
+static inline int cut_line(struct head *h, const char *buf, size_t end, struct span *line)
+{
+    if (end - h->parsed < 2 || buf[end - 2] != '\r')
+        return head_refuse(h, 400, "line ends with a bare LF");
+    *line = (struct span){h->parsed, (uint32_t)(end - 2) - h->parsed};
+    h->parsed = h->scanned = (uint32_t)end;
     return 0;
 }
 
@@ -50,56 +57,73 @@ static int take_start_line(struct head *h, const char *buf, struct span line,
                           : start_line_request(h, buf, line, limits->uri_bytes);
 }
 
-/* Takes the line that begins at h->parsed and ends before end. 0, or the negated status. */
-static int take_line(struct head *h, const char *buf, size_t end, const struct head_limits *limits)
+/* The feed functions refuse the same bytes for the same reason, however they are cut: what can be
+ * said of a line before its end has come is said first. 0, or the negated status. */
+static int feed_start_line(struct head *h, const char *buf, size_t len,
+                           const struct head_limits *limits)
 {
-    if (end - h->parsed < 2 || buf[end - 2] != '\r')
-        return head_refuse(h, 400, "line ends with a bare LF");
-    struct span line = {h->parsed, (uint32_t)(end - 2) - h->parsed};
-    h->parsed = (uint32_t)end;
-    if (h->state == HEAD_START)
-        return take_start_line(h, buf, line, limits);
-    if (line.len == 0) {
-        h->state = HEAD_DONE;
-        return fields_end(h, buf);
-    }
-    if (h->n_fields >= limits->fields)
-        return head_refuse(h, 431, "too many fields");
-    return fields_add(h, buf, line);
-}
-
-/* Goes on to the end of the head or of the bytes. 0, or the negated status. */
-static int feed_lines(struct head *h, const char *buf, size_t len, const struct head_limits *limits)
-{
-    while (h->state != HEAD_DONE) {
-        int status = 0;
-        if (h->state == HEAD_START && len > h->parsed)
-            status = check_first_byte(h, buf[h->parsed]);
+    bool found = true;
+    while (h->state == HEAD_START && found) {
+        struct span line;
+        int status = len > h->parsed ? check_first_byte(h, buf[h->parsed]) : 0;
         if (status < 0)
             return status;
-        const char *lf = len > h->scanned ? memchr(buf + h->scanned, '\n', len - h->scanned) : NULL;
-        size_t end = lf ? (size_t)(lf - buf) + 1 : len + 1;
-        status = check_limits(h, end, limits);
-        if (status < 0)
-            return status;
-        h->scanned = (uint32_t)(lf ? end : len);
-        if (!lf)
-            return 0;
-        status = take_line(h, buf, end, limits);
+        size_t end = line_end(h, buf, len, &found);
+        if (!h->is_response &&
+            end - h->parsed > (uint64_t)limits->uri_bytes + REQUEST_LINE_REST_BYTES)
+            return head_refuse(h, 414, "request line too long");
+        if (end > limits->head_bytes)
+            return head_refuse(h, 431, "head too long");
+        if (!found)
+            break;
+        status = cut_line(h, buf, end, &line);
+        if (status == 0)
+            status = take_start_line(h, buf, line, limits);
         if (status < 0)
             return status;
     }
     return 0;
 }
 
+static int feed_fields(struct head *h, const char *buf, size_t len,
+                       const struct head_limits *limits)
+{
+    for (;;) {
+        bool found;
+        struct span line;
+        size_t end = line_end(h, buf, len, &found);
+        if (end > limits->head_bytes)
+            return head_refuse(h, 431, "head too long");
+        if (!found)
+            return 0;
+        int status = cut_line(h, buf, end, &line);
+        if (status < 0)
+            return status;
+        if (line.len == 0)
+            break;
+        if (h->n_fields >= limits->fields)
+            return head_refuse(h, 431, "too many fields");
+        status = fields_add(h, buf, line);
+        if (status < 0)
+            return status;
+    }
+    h->state = HEAD_DONE;
+    return fields_end(h, buf);
+}
+
 ssize_t head_feed(struct head *h, const char *buf, size_t len, const struct head_limits *limits)
 {
-    CHECK(h->state != HEAD_DONE && h->state != HEAD_REFUSED);
+    CHECK(h->state == HEAD_START || h->state == HEAD_FIELDS);
     CHECK(limits->fields <= HEAD_FIELDS_MAX && limits->head_bytes < UINT32_MAX);
-    int status = feed_lines(h, buf, len, limits);
+    int status = feed_start_line(h, buf, len, limits);
+    if (status == 0 && h->state == HEAD_FIELDS)
+        status = feed_fields(h, buf, len, limits);
     if (status < 0) {
         h->state = HEAD_REFUSED;
         return h->is_response ? -502 : status;
     }
-    return h->state == HEAD_DONE ? (ssize_t)h->parsed : 0;
+    if (h->state == HEAD_DONE)
+        return (ssize_t)h->parsed;
+    h->scanned = (uint32_t)len;
+    return 0;
 }

@@ -50,6 +50,27 @@ static ssize_t written(const struct out *o, const char *start)
 #define SET(id) (UINT32_C(1) << (id))
 _Static_assert(FIELD_X_REQUEST_ID < 32, "field ids fit into one word");
 
+/* Writes one field. Name, colon, one blank and value that stand like this already are one copy. */
+static inline void put_field(struct out *o, const char *buf, const struct field *f)
+{
+    size_t len = (size_t)f->name.len + 2 + f->value.len;
+    if ((size_t)(o->end - o->at) < len + 2) {
+        o->full = true;
+        o->end = o->at;
+        return;
+    }
+    const char *name = buf + f->name.at, *value = buf + f->value.at;
+    if (value == name + f->name.len + 2 && value[-1] == ' ') {
+        memcpy(o->at, name, len);
+    } else {
+        memcpy(o->at, name, f->name.len);
+        memcpy(o->at + f->name.len, ": ", 2);
+        memcpy(o->at + f->name.len + 2, value, f->value.len);
+    }
+    memcpy(o->at + len, "\r\n", 2);
+    o->at += len + 2;
+}
+
 /* Copies the fields that are neither hop-by-hop nor in left_out. Returns the set of all ids that
  * the head has. */
 static uint32_t put_fields(struct out *o, const struct head *h, const char *buf, uint32_t left_out)
@@ -57,12 +78,8 @@ static uint32_t put_fields(struct out *o, const struct head *h, const char *buf,
     uint32_t seen = 0;
     for (const struct field *f = h->fields, *end = f + h->n_fields; f < end; f++) {
         seen |= SET(f->id);
-        if (f->hop || (left_out & SET(f->id)))
-            continue;
-        put(o, buf + f->name.at, f->name.len);
-        PUT(o, ": ");
-        put(o, buf + f->value.at, f->value.len);
-        PUT(o, "\r\n");
+        if (!f->hop && !(left_out & SET(f->id)))
+            put_field(o, buf, f);
     }
     return seen;
 }

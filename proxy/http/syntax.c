@@ -69,7 +69,7 @@ static bool is_value_bytewise(const char *at, size_t n)
 
 /* Eight bytes at once: true where none is below 0x20 or DEL. A HTAB gives false, so false asks for
  * a closer look. */
-static bool has_no_control(const char *at)
+static bool has_no_control8(const char *at)
 {
     uint64_t word;
     memcpy(&word, at, sizeof word);
@@ -79,16 +79,32 @@ static bool has_no_control(const char *at)
     return ((below_space | is_delete) & EVERY_BYTE(0x80u)) == 0;
 }
 
+/* The same for sixteen bytes. */
+static bool has_no_control16(const char *at)
+{
+#ifdef __SSE2__
+    __m128i bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    __m128i below_space = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    __m128i is_delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    return _mm_movemask_epi8(_mm_or_si128(below_space, is_delete)) == 0;
+#else
+    return has_no_control8(at) && has_no_control8(at + 8);
+#endif
+}
+
+/* Looks at blocks from the front, then at one that ends with the value and overlaps them. */
 bool syntax_is_value(struct slice s)
 {
-    if (s.len < sizeof(uint64_t))
+    if (s.len < 8)
         return is_value_bytewise(s.at, s.len);
-    size_t i = 0;
-    for (; i + sizeof(uint64_t) <= s.len; i += sizeof(uint64_t))
-        if (!has_no_control(s.at + i) && !is_value_bytewise(s.at + i, sizeof(uint64_t)))
+    const char *at = s.at, *end = s.at + s.len;
+    if (s.len < 16)
+        return (has_no_control8(at) && has_no_control8(end - 8)) || is_value_bytewise(at, s.len);
+    for (; end - at > 16; at += 16)
+        if (!has_no_control16(at) && !is_value_bytewise(at, 16))
             return false;
-    const char *last = s.at + s.len - sizeof(uint64_t);
-    return has_no_control(last) || is_value_bytewise(last, sizeof(uint64_t));
+    return has_no_control16(end - 16) || is_value_bytewise(end - 16, 16);
 }
 
 bool syntax_is_target(struct slice s)

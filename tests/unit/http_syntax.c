@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -29,8 +30,8 @@ static void token_and_value_bytes_are_those_of_the_rfc(void **state)
 static void value_check_sees_every_byte(void **state)
 {
     (void)state;
-    for (size_t n = 0; n <= 25; n++) {
-        char text[32];
+    for (size_t n = 0; n <= 40; n++) {
+        char text[40];
         memset(text, 0xe9, sizeof text);
         assert_true(syntax_is_value(slice_of(text, n)));
         for (size_t at = 0; at < n; at++) {
@@ -41,6 +42,28 @@ static void value_check_sees_every_byte(void **state)
             }
             text[at] = (char)(at % 3 ? 'a' : '\t');
         }
+    }
+}
+
+/* A byte of every value at every place of a name, before the colon that ends it. */
+static void token_ends_at_the_first_other_byte(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n <= 36; n++) {
+        char *text = malloc(n + 1);
+        assert_non_null(text);
+        memset(text, 'z', n);
+        text[n] = ':';
+        for (size_t at = 0; at < n; at++) {
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                assert_int_equal(syntax_token_bytes(slice_of(text, n)),
+                                 syntax_is((char)c, SYNTAX_TOKEN) ? n : at);
+            }
+            text[at] = "aAZ-0!"[at % 6];
+        }
+        assert_int_equal(syntax_token_bytes(slice_of(text, n)), n);
+        free(text);
     }
 }
 
@@ -120,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(token_and_value_bytes_are_those_of_the_rfc),
         cmocka_unit_test(value_check_sees_every_byte),
+        cmocka_unit_test(token_ends_at_the_first_other_byte),
         cmocka_unit_test(authorities_are_judged),
         cmocka_unit_test(lists_are_walked),
     };
