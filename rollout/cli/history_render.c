@@ -89,10 +89,13 @@ static void add_step(struct text *t, const cJSON *step, const char *end, const s
     text_add(t, "%*s%-7s", (int)STEP_INDENT, "", number_percent(percent).at);
     text_add(t, "%-8s", number_duration(seconds_between(string_of(step, "entered_at"), end)).at);
     text_add_clean(t, string_of(step, "verdict"));
-    text_pad(t, STEP_INDENT + 25);
-    text_add(t, "%s", style_begin(s, COLOUR_DIM));
-    add_sentence(t, s, STEP_INDENT + 25, string_of(step, "why"));
-    text_add(t, "%s\n", style_end(s, COLOUR_DIM));
+    if (string_of(step, "why")[0]) {
+        text_pad(t, STEP_INDENT + 25);
+        text_add(t, "%s", style_begin(s, COLOUR_DIM));
+        add_sentence(t, s, STEP_INDENT + 25, string_of(step, "why"));
+        text_add(t, "%s", style_end(s, COLOUR_DIM));
+    }
+    text_add(t, "\n");
 }
 
 static void add_rollout(struct text *t, const cJSON *rollout, const struct style *s)
@@ -123,7 +126,8 @@ static void add_rollout(struct text *t, const cJSON *rollout, const struct style
     }
     cJSON_ArrayForEach(step, cJSON_GetObjectItemCaseSensitive(rollout, "steps"))
     {
-        add_step(t, step, step->next ? string_of(step->next, "entered_at") : ended, s);
+        if (cJSON_IsObject(step))
+            add_step(t, step, step->next ? string_of(step->next, "entered_at") : ended, s);
     }
 }
 
@@ -132,6 +136,8 @@ void history_render(struct text *t, const struct cJSON *json, const struct style
     const cJSON *rollout;
     cJSON_ArrayForEach(rollout, json)
     {
+        if (!cJSON_IsObject(rollout))
+            continue;
         if (rollout != json->child)
             text_add(t, "\n");
         add_rollout(t, rollout, s);

@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#define LABEL_COLUMNS 11u /* "  " and the longest label with its gap */
+#define EVIDENCE_BAR_WIDTH 72u /* narrower terminals get the figures alone */
+#define LABEL_COLUMNS      11u /* "  " and the longest label with its gap */
 
 static enum colour phase_colour(const struct status_view *v)
 {
@@ -31,17 +32,29 @@ static bool is_state(const struct status_view *v, const char *state)
     return strcmp(v->state, state) == 0;
 }
 
-/* Past the steps: the canary has passed them all. */
-static bool is_past_steps(const struct status_view *v)
-{
-    return is_state(v, "PROMOTING") || is_state(v, "BAKING") || is_state(v, "FINALIZING") ||
-           is_state(v, "COMPLETED");
-}
-
 static void add_label(struct text *t, const struct style *s, const char *label)
 {
     text_add(t, "  %s%s%s", style_begin(s, COLOUR_DIM), label, style_end(s, COLOUR_DIM));
     text_pad(t, LABEL_COLUMNS);
+}
+
+/* words may have colours of our own, but nothing foreign. */
+static void add_words(struct text *t, const struct style *s, const char *label, const char *words)
+{
+    add_label(t, s, label);
+    text_add_wrapped(t, words, LABEL_COLUMNS, s->width);
+    text_add(t, "\n");
+}
+
+static void add_sentence(struct text *t, const struct style *s, const char *label,
+                         const char *foreign)
+{
+    struct text clean = {0};
+    if (!foreign[0])
+        return;
+    text_add_clean(&clean, foreign);
+    add_words(t, s, label, text_str(&clean));
+    text_fini(&clean);
 }
 
 /* The name left; phase and state right, or below where both do not fit. */
@@ -65,7 +78,9 @@ static void add_header(struct text *t, const struct status_view *v, const struct
     }
     size_t used = text_columns(text_str(&left)) + text_columns(text_str(&right));
     text_add(t, "%s", text_str(&left));
-    if (used + 2 <= s->width)
+    if (!text_columns(text_str(&right)))
+        text_add(t, "\n\n");
+    else if (used + 2 <= s->width)
         text_add(t, "%*s%s\n\n", (int)(s->width - used), "", text_str(&right));
     else
         text_add(t, "\n%s\n\n", text_str(&right));
@@ -81,74 +96,67 @@ static double step_fraction(const struct status_view *v)
     return fmin(time, proof); /* fmin takes the other where one is NaN */
 }
 
+/* The bake counts as the last step. */
+static unsigned steps_done(const struct status_view *v)
+{
+    if (is_state(v, "COMPLETED") || strcmp(v->result, "completed") == 0)
+        return v->steps;
+    return v->step > 0 ? v->step - 1 : 0;
+}
+
 static void add_steps(struct text *t, const struct status_view *v, const struct style *s)
 {
     if (v->steps == 0)
         return;
-    bool is_over = is_past_steps(v);
     struct bar_steps b = {
-        .done = is_over       ? v->steps
-                : v->step > 0 ? v->step - 1
-                              : 0,
+        .done = steps_done(v),
         .steps = v->steps,
         .fraction = v->step > 0 && status_is_running(v) ? step_fraction(v) : NAN,
         .colour = phase_colour(v),
         .weights = v->n_weights == v->steps ? v->weights : NULL,
     };
+    if (is_state(v, "STABLE") && b.done == 0)
+        return;
     bar_add_steps(t, s, &b, s->width - 2);
     text_add(t, "\n");
 }
 
 static void add_step_line(struct text *t, const struct status_view *v, const struct style *s)
 {
-    if (v->steps == 0 || (v->step == 0 && !is_past_steps(v)))
+    struct text words = {0};
+    if (v->steps == 0 || v->step == 0)
         return;
-    add_label(t, s, "step");
-    if (is_state(v, "BAKING"))
-        text_add(t, "all %u passed, baking", v->steps);
-    else if (is_past_steps(v))
-        text_add(t, "all %u passed", v->steps);
-    else
-        text_add(t, "%u of %u", v->step, v->steps);
+    text_add(&words, "%s%u of %u%s", status_is_running(v) ? "" : "stopped at ", v->step, v->steps,
+             is_state(v, "BAKING") ? ", baking" : "");
     if (status_is_running(v) && v->step_elapsed_s >= 0) {
-        text_add(t, " %s %s", style_glyph(s, GLYPH_DOT), number_duration(v->step_elapsed_s).at);
+        text_add(&words, " %s %s", style_glyph(s, GLYPH_DOT),
+                 number_duration(v->step_elapsed_s).at);
         if (v->hold_s > 0)
-            text_add(t, " of at least %s", number_duration(v->hold_s).at);
+            text_add(&words, " of at least %s", number_duration(v->hold_s).at);
     }
-    text_add(t, "\n");
+    add_words(t, s, "step", text_str(&words));
+    text_fini(&words);
 }
 
 static void add_weight_line(struct text *t, const struct status_view *v, const struct style *s)
 {
+    struct text words = {0};
     if (!v->canary[0] || !(v->intended >= 0))
         return;
-    add_label(t, s, "weight");
-    text_add(t, "%s%s%s intended", style_begin(s, COLOUR_BOLD), number_percent(v->intended).at,
+    text_add(&words, "%s%s%s intended", style_begin(s, COLOUR_BOLD), number_percent(v->intended).at,
              style_end(s, COLOUR_BOLD));
     if (v->observed >= 0)
-        text_add(t, " %s %s observed", style_glyph(s, GLYPH_DOT), number_percent(v->observed).at);
-    text_add(t, "\n");
+        text_add(&words, " %s %s observed", style_glyph(s, GLYPH_DOT),
+                 number_percent(v->observed).at);
+    add_words(t, s, "weight", text_str(&words));
+    text_fini(&words);
 }
 
 static void add_elapsed_line(struct text *t, const struct status_view *v, const struct style *s)
 {
     if (!(v->elapsed_s >= 0) || (!status_is_running(v) && !v->result[0]))
         return;
-    add_label(t, s, status_is_running(v) ? "running" : "took");
-    text_add(t, "%s\n", number_duration(v->elapsed_s).at);
-}
-
-static void add_sentence(struct text *t, const struct style *s, const char *label,
-                         const char *sentence)
-{
-    struct text clean = {0};
-    if (!sentence[0])
-        return;
-    text_add_clean(&clean, sentence);
-    add_label(t, s, label);
-    text_add_wrapped(t, text_str(&clean), LABEL_COLUMNS, s->width);
-    text_add(t, "\n");
-    text_fini(&clean);
+    add_words(t, s, status_is_running(v) ? "running" : "took", number_duration(v->elapsed_s).at);
 }
 
 /* What a person can do now. */
@@ -162,38 +170,46 @@ static void add_hint(struct text *t, const struct status_view *v, const struct s
         text_add(&hint, "serin retry %s", v->route);
     } else if (is_state(v, "FAILED_PROMOTION")) {
         text_add(&hint, "serin promote %s or serin abort %s", v->route, v->route);
-    } else if (v->quarantined[0] && !status_is_running(v)) {
-        text_add(&hint, "%s is in quarantine: serin retry %s", v->quarantined, v->route);
+    } else if (v->is_quarantined && !status_is_running(v)) {
+        text_add(&hint, "%s is in quarantine: serin retry %s", v->canary, v->route);
     }
     add_sentence(t, s, "next", text_str(&hint));
     text_fini(&hint);
 }
 
 struct evidence {
-    const char *label, *verb;
+    const char *label, *short_label, *verb;
     double odds, limit;
     enum colour colour;
 };
 
 static void add_evidence(struct text *t, const struct style *s, const struct evidence *e)
 {
-    bool is_wide = s->width >= 68;
+    struct text words = {0};
     if (!(e->odds >= 0) || !(e->limit > 0))
         return;
-    text_add(t, "  %s%s%s", style_begin(s, COLOUR_DIM), e->label, style_end(s, COLOUR_DIM));
-    text_pad(t, 20);
-    if (is_wide) {
+    if (e->odds < 1.05) /* below 1 it speaks for the contrary: of this there is none */
+        text_add(&words, "none, %s at %s to 1", e->verb, number_odds(e->limit).at);
+    else
+        text_add(&words, "%s to 1, %s at %s", number_odds(e->odds).at, e->verb,
+                 number_odds(e->limit).at);
+    if (s->width < EVIDENCE_BAR_WIDTH) {
+        add_words(t, s, e->short_label, text_str(&words));
+    } else {
+        add_label(t, s, e->label);
+        text_pad(t, 21);
         bar_add(t, s, bar_odds_fraction(e->odds, e->limit), 20, e->colour);
-        text_add(t, "  ");
+        text_add(t, "  %s\n", text_str(&words));
     }
-    text_add(t, "%s to 1, %s at %s\n", number_odds(e->odds).at, e->verb, number_odds(e->limit).at);
+    text_fini(&words);
 }
 
 static void add_both_evidences(struct text *t, const struct status_view *v, const struct style *s)
 {
-    const struct evidence against = {"proof it is worse", "reverts", v->against, v->revert_at,
-                                     COLOUR_RED};
-    const struct evidence safe = {"proof it is safe", "widens", v->safe, v->widen_at, COLOUR_GREEN};
+    const struct evidence against = {"proof it is worse", "worse",      "reverts",
+                                     v->against,          v->revert_at, COLOUR_RED};
+    const struct evidence safe = {"proof it is safe", "safe",      "widens", v->safe,
+                                  v->widen_at,        COLOUR_GREEN};
     bool was_judged = status_is_running(v) || is_state(v, "ABORTED");
     if (!was_judged || (!(v->against >= 0) && !(v->safe >= 0)))
         return;
@@ -205,6 +221,7 @@ static void add_both_evidences(struct text *t, const struct status_view *v, cons
 void status_render(struct text *t, const struct status_view *v, const struct style *s)
 {
     add_header(t, v, s);
+    size_t header = t->len;
     add_steps(t, v, s);
     add_step_line(t, v, s);
     add_weight_line(t, v, s);
@@ -212,10 +229,18 @@ void status_render(struct text *t, const struct status_view *v, const struct sty
     add_sentence(t, s, "why", v->why);
     add_hint(t, v, s);
     if (v->n_versions > 0) {
-        text_add(t, "\n");
+        if (t->len > header)
+            text_add(t, "\n");
         status_render_versions(t, v, s);
     }
     add_both_evidences(t, v, s);
+}
+
+static void add_cut_line(struct text *t, const struct text *line, const struct style *s)
+{
+    bool is_long = text_columns(text_str(line)) > s->width;
+    text_add_bytes(t, text_str(line), text_cut(text_str(line), s->width - is_long));
+    text_add(t, "%s%s\n", is_long ? style_glyph(s, GLYPH_ELLIPSIS) : "", style_end(s, COLOUR_DIM));
 }
 
 static void add_row(struct text *t, const struct status_view *v, const struct style *s,
@@ -238,10 +263,9 @@ static void add_row(struct text *t, const struct status_view *v, const struct st
         text_add(&row, " %s ", style_glyph(s, GLYPH_ARROW));
         text_add_clean(&row, v->canary);
     }
-    text_add(&row, "  %s", style_begin(s, COLOUR_DIM));
+    text_add(&row, "%s%s", v->why[0] ? "  " : "", style_begin(s, COLOUR_DIM));
     text_add_clean(&row, v->why);
-    text_add_bytes(t, text_str(&row), text_cut(text_str(&row), s->width));
-    text_add(t, "%s\n", style_end(s, COLOUR_DIM));
+    add_cut_line(t, &row, s);
     text_fini(&row);
 }
 
@@ -260,8 +284,11 @@ void status_render_all(struct text *t, const struct cJSON *json, const struct st
         if (columns > name_columns)
             name_columns = columns;
     }
-    text_add(t, "%s%-*s  %-13s%-7s%-9s%s%s\n", style_begin(s, COLOUR_DIM), (int)name_columns,
-             "ROUTE", "PHASE", "STEP", "WEIGHT", "VERSIONS", style_end(s, COLOUR_DIM));
+    struct text titles = {0};
+    text_add(&titles, "%s%-*s  %-13s%-7s%-9s%s", style_begin(s, COLOUR_DIM), (int)name_columns,
+             "ROUTE", "PHASE", "STEP", "WEIGHT", "VERSIONS");
+    add_cut_line(t, &titles, s);
+    text_fini(&titles);
     cJSON_ArrayForEach(item, routes)
     {
         struct status_view v = status_view_of(item);

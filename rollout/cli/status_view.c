@@ -58,10 +58,10 @@ static void read_lists(struct status_view *v, const cJSON *json)
         if (v->n_weights < ARRAY_LEN(v->weights) && cJSON_IsNumber(item))
             v->weights[v->n_weights++] = item->valuedouble;
     }
-    const cJSON *first =
-        cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "quarantine"), 0);
-    const char *name = cJSON_GetStringValue(first);
-    v->quarantined = name ? name : string_of(first, "version");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "quarantine"))
+    {
+        v->is_quarantined |= v->canary[0] && strcmp(string_of(item, "name"), v->canary) == 0;
+    }
 }
 
 struct status_view status_view_of(const struct cJSON *json)

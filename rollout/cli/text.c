@@ -129,16 +129,21 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-size_t text_columns(const char *s)
+static size_t columns_of(const char *s, size_t len)
 {
     size_t columns = 0;
-    while (*s) {
+    for (const char *end = s + len; s < end;) {
         size_t colour = colour_length(s);
         if (!colour)
             columns += !is_continuation(*s);
         s += colour ? colour : 1;
     }
     return columns;
+}
+
+size_t text_columns(const char *s)
+{
+    return columns_of(s, strlen(s));
 }
 
 size_t text_cut(const char *s, size_t columns)
@@ -173,9 +178,7 @@ void text_add_wrapped(struct text *t, const char *words, size_t indent, size_t w
         size_t len = strcspn(words, " ");
         if (len == 0)
             break;
-        size_t columns = 0;
-        for (size_t i = 0; i < len; i++)
-            columns += !is_continuation(words[i]);
+        size_t columns = columns_of(words, len);
         if (!is_first && column + 1 + columns > width) {
             text_add(t, "\n%*s", (int)indent, "");
             column = indent;

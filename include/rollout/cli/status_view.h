@@ -31,8 +31,8 @@ struct status_view {
     size_t n_versions;
     double weights[STATUS_STEPS_MAX]; /* percent of each step, where the server tells them */
     size_t n_weights;
-    const char *quarantined; /* the first version in quarantine; "" = none */
-    int exit;                /* as the server says; -1 = it does not */
+    bool is_quarantined; /* the canary has been reverted before, and does not start by itself */
+    int exit;            /* as the server says; -1 = it does not */
 };
 
 /* Reads one route's status; json may be anything. Pure. */
