@@ -41,7 +41,8 @@ class Backend:
     """Listens on a port of its own; calls answer(connection, request) for every request, on a thread a connection.
 
     The default answer names the version. An answer function sends what it likes: it may hang on backend.released,
-    reset or close the connection. requests and connections keep what was seen.
+    reset or close the connection. requests keeps what was seen, connections counts those that
+    carried a request (serin also looks now and then whether an endpoint can be connected to).
     """
 
     def __init__(self, version="v1", answer=None, family=socket.AF_INET, path=None):
@@ -72,7 +73,6 @@ class Backend:
             except OSError:
                 return
             with self.lock:
-                self.connections += 1
                 self.open.add(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
@@ -80,6 +80,7 @@ class Backend:
         if self.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, sock)
+        is_first = True
         try:
             while True:
                 request = self.read(connection)
@@ -87,6 +88,8 @@ class Backend:
                     break
                 with self.lock:
                     self.requests.append(request)
+                    self.connections += is_first
+                is_first = False
                 self.answer(connection, request)
         except (OSError, EOFError):
             pass

@@ -22,7 +22,15 @@ def proxy(serin, v1, v2):
 
 
 def at_weight(proxy, weight):
-    wait_until(lambda: proxy.status()["weight"]["intended"] == weight, 10, f"the weight of {weight} %")
+    """Waits until that weight is in force and being judged."""
+    def is_there():
+        status = proxy.status()
+        return status["weight"]["intended"] == weight and status["state"] in ("ANALYZING", "HOLDING")
+    wait_until(is_there, 10, f"the weight of {weight} %")
+
+
+def has_aborted(proxy):
+    wait_until(lambda: proxy.status()["state"] == "ABORTED", 10, "the end of the abort")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -59,11 +67,13 @@ def test_a_rollout_by_hand(proxy):
     proxy.cli("promote", "web")
     at_weight(proxy, 50)
     proxy.cli("abort", "web")
-    wait_until(lambda: proxy.cli("status", "web", expect=None).returncode == 4, 10, "the end of the abort")
+    has_aborted(proxy)
+    proxy.cli("status", "web", expect=4)
     proxy.cli("start", "web", expect=1)             # in quarantine
     proxy.cli("retry", "web")
     at_weight(proxy, 10)
     proxy.cli("abort", "web")
+    has_aborted(proxy)
     proxy.cli("reset", "web")
     proxy.cli("status", "web", expect=0)
     assert proxy.ask().body == b"v1"
@@ -73,15 +83,15 @@ def test_promotion_by_hand_and_undo(proxy):
     proxy.cli("start", "web")
     at_weight(proxy, 10)
     proxy.cli("promote", "web", "--full")
-    wait_for_requests(proxy, "web", 0)
+    wait_under_traffic(proxy, 0)
     assert {proxy.ask().body for _ in range(50)} == {b"v2"}
     assert proxy.status()["stable"] == "v2"
     proxy.cli("undo", "web")
-    wait_for_requests(proxy, "web", 0)
+    wait_under_traffic(proxy, 0)
     assert {proxy.ask().body for _ in range(50)} == {b"v1"}
 
 
-def wait_for_requests(proxy, name, code, seconds=30):
+def wait_under_traffic(proxy, code, seconds=30):
     """serin wait, while somebody asks: without traffic nothing moves."""
     ends = threading.Event()
 
@@ -92,7 +102,7 @@ def wait_for_requests(proxy, name, code, seconds=30):
     asking = threading.Thread(target=ask_on)
     asking.start()
     try:
-        return proxy.cli("wait", name, "--timeout", f"{seconds}s", expect=code)
+        return proxy.cli("wait", "web", "--timeout", f"{seconds}s", expect=code)
     finally:
         ends.set()
         asking.join()
@@ -131,6 +141,7 @@ def test_json(proxy):
     everything = json.loads(proxy.cli("status", "--json", expect=3))
     assert [r["route"] for r in everything["routes"]] == ["web"]
     proxy.cli("abort", "web", "--who", "Anna")
+    has_aborted(proxy)
     history = json.loads(proxy.cli("history", "web", "--json"))
     runs = history if isinstance(history, list) else history["history"]
     assert runs[0]["canary"] == "v2" and runs[0]["result"] == "aborted"

@@ -15,14 +15,14 @@ STEPS = {"steps": ["50%", "100%"], "hold": "5m", "max_hold": "10m"}
 
 @pytest.fixture
 def busy(serin, shop):
-    """serin in a rollout with some traffic of every kind behind it."""
-    v2 = shop("v2", errors=20)
-    proxy = serin(route(shop("v1").address, v2.address, override={"header": "X-Canary"}, rollout=STEPS, breaker={"min_requests": 0},
-                        hosts=["web.test"]), workers=2)
+    """serin in a rollout with some traffic of every kind behind it; both versions fail alike, so it goes on."""
+    proxy = serin(route(shop("v1", errors=20).address, shop("v2", errors=20).address, override={"header": "X-Canary"},
+                        rollout=STEPS, breaker={"min_requests": 0}, hosts=["web.test"]), workers=2)
     with proxy.client() as c:
         for _ in range(20):
             c.ask()
         proxy.cli("start", "web")
+        wait_until(lambda: proxy.metrics().sum("serin_rollout_weight_ratio", kind="intended") == 0.5, 10, "the first step")
         for _ in range(20):
             c.ask()
             c.ask(headers={"X-Canary": "always"})
@@ -90,13 +90,14 @@ def query(port, expression):
         if answer.status == 200 else {}
 
 
-def test_prometheus_answers_the_error_ratio_of_each_version(busy, cleanup, tmp_path, free_port):
+def test_prometheus_answers_the_error_ratio_of_each_version(serin, shop, cleanup, tmp_path, free_port):
+    proxy = serin(route(shop("v1").address, shop("v2", errors=20).address, weight="50%", breaker={"min_requests": 0}))
     config = tmp_path / "prometheus.yml"
     config.write_text(f"""
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
   - job_name: serin
-    static_configs: [{{targets: ["{busy.admin}"]}}]
+    static_configs: [{{targets: ["{proxy.admin}"]}}]
 """)
     log = open(tmp_path / "prometheus.log", "wb")
     process = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",
@@ -111,7 +112,7 @@ scrape_configs:
     wait_until(is_ready, 30, "Prometheus being ready")
 
     def ratios():
-        with busy.client() as c:
+        with proxy.client() as c:
             for _ in range(50):
                 c.ask()
         return query(free_port, 'sum by (version) (rate(serin_requests_total{code=~"5..|5xx"}[30s]))'

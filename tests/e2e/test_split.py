@@ -133,6 +133,7 @@ def test_new_rollout_draws_new_users(split):
         wait_until(lambda: proxy.status()["weight"]["intended"] == 10, 10, "the first step")
         drawn.append({u for u in USERS if by_cookie(proxy, u) == "v2"})
         proxy.cli("abort", "web")
+        wait_until(lambda: proxy.status()["state"] == "ABORTED", 10, "the end of the abort")
     assert drawn[0] and drawn[1] and drawn[0] != drawn[1]
 
 
