@@ -148,6 +148,10 @@ static void a_long_sleep_finds_everything(void **state)
     assert_int_equal(w.count, 299);
     assert_int_equal(run(&w, 12345 + 10000000), 299);
     assert_int_equal(w.count, 0);
+    /* Of any length, in one round: tick by tick this would take years. */
+    wheel_set(&w, &entries[0], 1000000000000000);
+    assert_int_equal(run(&w, 999999999999999), 0);
+    assert_int_equal(run(&w, 2000000000000000), 1);
 }
 
 static void time_that_stands_or_goes_back_does_nothing(void **state)
