@@ -178,7 +178,7 @@ const struct config_field config_fields[] = {
 {"limits.connections", TYPE_INTEGER, "0", 1, 10000000, RELOAD_YES, "client connections of the process",
  IN_CONFIG(limits.connections), .zero = "no limit"},
 {"limits.pending_per_endpoint", TYPE_INTEGER, "1024", 1, 1000000, RELOAD_YES,
- "requests in flight to one endpoint; more: 503", IN_CONFIG(limits.pending_per_endpoint)},
+ "requests that wait for a connection to one endpoint; more: 503", IN_CONFIG(limits.pending_per_endpoint)},
 {"limits.upstream_connections_per_endpoint", TYPE_INTEGER, "0", 1, 1000000, RELOAD_YES,
  "connections to one endpoint", IN_CONFIG(limits.upstream_connections_per_endpoint), LATER, .zero = "no limit"},
 {"limits.requests_per_connection", TYPE_INTEGER, "0", 1, 1000000000, RELOAD_YES,

@@ -39,7 +39,9 @@ static bool is_own_fault(int error)
 
 static void dial(struct exchange *x, struct pool *p)
 {
-    if (p->n_connecting >= conf_of(x)->limits.pending_per_endpoint) {
+    /* the limit is the process's; each worker keeps to its part of it */
+    uint32_t part = (conf_of(x)->limits.pending_per_endpoint + x->flow->workers - 1) / x->flow->workers;
+    if (p->n_connecting >= part) {
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
     }

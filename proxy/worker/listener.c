@@ -24,8 +24,8 @@ static bool is_stale(const struct sockaddr_un *un, socklen_t len)
     return refused;
 }
 
-/* A bound, listening socket, or -1 with errno. */
-static int open_one(const struct wire_addr *addr)
+/* A bound, listening socket, or -1 with errno. is_shared: with SO_REUSEPORT. */
+static int open_one(const struct wire_addr *addr, bool is_shared)
 {
     struct sockaddr_storage ss;
     int on = 1, family = wire_addr_family(addr);
@@ -40,7 +40,8 @@ static int open_one(const struct wire_addr *addr)
             (void)unlink(un.sun_path);
     } else {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+        if (is_shared)
+            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }
     if (family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
@@ -52,13 +53,26 @@ static int open_one(const struct wire_addr *addr)
     return -1;
 }
 
+/* With SO_REUSEPORT a second process of the same user would take a part of the connections without a word: a socket
+ * without it is refused there. */
+static bool is_free(const struct wire_addr *addr)
+{
+    if (wire_addr_family(addr) == AF_UNIX)
+        return true;
+    int fd = open_one(addr, false);
+    if (fd < 0)
+        return false;
+    (void)close(fd);
+    return true;
+}
+
 enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct wire_addr *bound, struct why *why)
 {
     char text[WIRE_TEXT_MAX];
     bool is_unix = wire_addr_family(addr) == AF_UNIX;
     *bound = *addr;
     for (unsigned i = 0; i < n; i++) {
-        fds[i] = i && is_unix ? dup(fds[0]) : open_one(bound);
+        fds[i] = i == 0 && !is_free(addr) ? -1 : i && is_unix ? dup(fds[0]) : open_one(bound, true);
         if (fds[i] < 0) {
             int failure = errno;
             while (i)
