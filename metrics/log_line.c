@@ -199,16 +199,35 @@ static bool is_key_char(char c, bool first)
            (!first && ((c >= '0' && c <= '9') || c == '.' || c == '-'));
 }
 
-/* Bytes up to the quote that ends a value, which must end its word too; 0 when there is none. */
+/* Does another pair begin here? */
+static bool is_pair(struct slice s)
+{
+    size_t key = 0;
+    while (key < s.len && is_key_char(s.at[key], key == 0))
+        key++;
+    return key > 0 && key < s.len && s.at[key] == '=';
+}
+
+/* Bytes up to the quote that ends a value; 0 when there is none. That quote is followed by the end
+ * or by another pair, so that a reason may quote a name without escapes; failing that, by a space.
+ */
 static size_t quoted_len(struct slice s)
 {
+    size_t before_space = 0;
     for (size_t i = 1; i < s.len; i++) {
-        if (s.at[i] == '\\')
+        struct slice rest = slice_of(s.at + i + 1, s.len - i - 1);
+        if (s.at[i] == '\\') {
             i++;
-        else if (s.at[i] == '"')
-            return i + 1 == s.len || s.at[i + 1] == ' ' ? i + 1 : 0;
+        } else if (s.at[i] == '"') {
+            if (rest.len == 0)
+                return i + 1;
+            if (rest.at[0] == ' ' && is_pair(slice_of(rest.at + 1, rest.len - 1)))
+                return i + 1;
+            if (rest.at[0] == ' ' && !before_space)
+                before_space = i + 1;
+        }
     }
-    return 0;
+    return before_space;
 }
 
 static struct slice word_of(struct slice s)
