@@ -82,7 +82,9 @@ static void check_request(const char *bytes, uint8_t flags)
                                 .forwarded = (enum forwarded_mode)((flags >> MODE_SHIFT) & 3),
                                 .request_id = request_id_received(&whole, bytes),
                                 .fallback_host = SLICE("fallback")};
-    ssize_t n = rewrite_request(&r, out, sizeof out);
+    size_t room = whole.parsed + REWRITE_EXTRA_BYTES + r.request_id.len + 2 * r.client.len +
+                  r.fallback_host.len;
+    ssize_t n = rewrite_request(&r, out, room);
     if (!check_written(out, n, false))
         return;
     CHECK(body_plan_request(&body_again, &again) == 0);
@@ -103,7 +105,8 @@ static void check_response(const char *bytes, uint8_t flags)
                                  .keep_alive = flags & KEEP_ALIVE,
                                  .set_cookie = SLICE("a=b"),
                                  .request_id = SLICE("12345678")};
-    ssize_t n = rewrite_response(&r, out, sizeof out);
+    size_t room = whole.parsed + REWRITE_EXTRA_BYTES + r.request_id.len + r.set_cookie.len;
+    ssize_t n = rewrite_response(&r, out, room);
     CHECK(check_written(out, n, true));
     CHECK(again.status == whole.status);
     CHECK(body_plan_response(&body_again, &again, flags & TO_HEAD) == 0);
