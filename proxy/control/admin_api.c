@@ -118,10 +118,13 @@ static void answer_metrics(struct request *r)
         return;
     }
     host->metrics(host->host, is_open, body);
-    admin_reply_text(r->req, 200,
-                     is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                             : "text/plain; version=0.0.4; charset=utf-8",
-                     body);
+    if (evbuffer_get_length(body) == 0)
+        admin_reply_error(r->req, 500, "internal", "memory is short: there is no page");
+    else
+        admin_reply_text(r->req, 200,
+                         is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                 : "text/plain; version=0.0.4; charset=utf-8",
+                         body);
     evbuffer_free(body);
 }
 
@@ -147,14 +150,22 @@ static void answer_route(struct request *r)
         answer_unknown_route(r);
 }
 
+/* An object, so that it can say more one day. */
 static void answer_history(struct request *r)
 {
     const struct admin_host *host = &r->api->host;
-    cJSON *json = host->history(host->host, r->route);
-    if (json)
-        admin_reply_json(r->req, 200, json);
-    else
+    cJSON *json, *list = host->history(host->host, r->route);
+    if (!list) {
         answer_unknown_route(r);
+        return;
+    }
+    json = cJSON_CreateObject();
+    if (!cJSON_AddItemToObject(json, "history", list)) {
+        cJSON_Delete(list);
+        cJSON_Delete(json);
+        json = NULL;
+    }
+    admin_reply_json(r->req, 200, json);
 }
 
 static void note_request(struct request *r, bool streams)

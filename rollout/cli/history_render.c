@@ -133,15 +133,15 @@ static void add_rollout(struct text *t, const cJSON *rollout, const struct style
 
 void history_render(struct text *t, const struct cJSON *json, const struct style *s)
 {
-    const cJSON *rollout;
-    cJSON_ArrayForEach(rollout, json)
+    const cJSON *rollout, *history = cJSON_GetObjectItemCaseSensitive(json, "history");
+    cJSON_ArrayForEach(rollout, history)
     {
         if (!cJSON_IsObject(rollout))
             continue;
-        if (rollout != json->child)
+        if (rollout != history->child)
             text_add(t, "\n");
         add_rollout(t, rollout, s);
     }
-    if (cJSON_GetArraySize(json) == 0)
+    if (cJSON_GetArraySize(history) == 0)
         text_add(t, "no rollout yet\n");
 }

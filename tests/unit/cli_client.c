@@ -244,7 +244,7 @@ static const struct {
      {STATUS("Progressing", "BAKING"), STATUS("Degraded", "ABORTED")},
      4,
      "GET "},
-    {"history my-web", {OK_HEAD "[]"}, 0, "GET /api/v1/routes/my-web/history "},
+    {"history my-web", {OK_HEAD "{\"history\":[]}"}, 0, "GET /api/v1/routes/my-web/history "},
     {"abort my-web", {OK_HEAD "{}"}, 0, "POST /api/v1/routes/my-web/abort "},
     {"promote my-web --full --json", {OK_HEAD "{}"}, 0, "POST /api/v1/routes/my-web/promote "},
     {"undo my-web", {REFUSED}, 1, "POST "},

@@ -43,7 +43,7 @@ static cJSON *read_json(const char *name)
 static void draw(struct text *t, const cJSON *json, const struct style *s)
 {
     struct status_view v = status_view_of(json);
-    if (cJSON_IsArray(json))
+    if (cJSON_GetObjectItem(json, "history"))
         history_render(t, json, s);
     else if (cJSON_GetObjectItem(json, "routes"))
         status_render_all(t, json, s);

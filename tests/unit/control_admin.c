@@ -22,7 +22,7 @@ static const struct {
     {"GET /api/v1/routes/my-web HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},
     {"GET /api/v1/routes/my%2Dweb HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},
     {"GET /api/v1/routes/my-web?x=1 HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},
-    {"GET /api/v1/routes/my-web/history HTTP/1.1\r\n" HOST LAST, 200, "\r\n\r\n[]\n"},
+    {"GET /api/v1/routes/my-web/history HTTP/1.1\r\n" HOST LAST, 200, "\r\n\r\n{\"history\":[]}\n"},
     {"HEAD /api/v1/routes HTTP/1.1\r\n" HOST LAST, 200, "X-Content-Type-Options: nosniff"},
     {"HEAD /api/v1/events HTTP/1.1\r\n" HOST LAST, 200, "text/event-stream"},
     {"GET /api/v1/routes HTTP/1.1\r\n" HOST LAST, 200, "Cache-Control: no-store"},

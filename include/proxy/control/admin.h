@@ -30,7 +30,8 @@ struct admin_host {
     /* One route, as `serin status` prints it; the caller frees it. NULL = no such route. */
     struct cJSON *(*route)(void *host, const char *name);
 
-    /* Past rollouts of a route, the newest first; the caller frees it. NULL = no such route. */
+    /* A list of the past rollouts of a route, the newest first; the caller frees it and answers it
+     * as {"history":[...]}. NULL = no such route. */
     struct cJSON *(*history)(void *host, const char *name);
 
     /* A person's verb: start pause resume promote abort retry undo reset; full: promote to the end.
@@ -42,7 +43,7 @@ struct admin_host {
     /* Reads the configuration anew. OK: *why says what changed. */
     enum err (*reload)(void *host, struct why *why);
 
-    /* Appends the page of /metrics. */
+    /* Appends the page of /metrics; nothing when memory is short. */
     void (*metrics)(void *host, bool openmetrics, struct evbuffer *out);
 
     /* Listening and configured. */
