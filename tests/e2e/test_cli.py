@@ -142,8 +142,7 @@ def test_json(proxy):
     assert [r["route"] for r in everything["routes"]] == ["web"]
     proxy.cli("abort", "web", "--who", "Anna")
     has_aborted(proxy)
-    history = json.loads(proxy.cli("history", "web", "--json"))
-    runs = history if isinstance(history, list) else history["history"]
+    runs = json.loads(proxy.cli("history", "web", "--json"))["history"]
     assert runs[0]["canary"] == "v2" and runs[0]["result"] == "aborted"
     assert json.loads(run_serin("version", "--json").stdout)["version"]
 
