@@ -32,6 +32,19 @@ static bool is_state(const struct status_view *v, const char *state)
     return strcmp(v->state, state) == 0;
 }
 
+/* Promoted, and nothing of the old version is left to show on its way. */
+static bool is_done(const struct status_view *v)
+{
+    return is_state(v, "STABLE") && strcmp(v->result, "completed") == 0 && !(v->intended > 0);
+}
+
+/* On the way to a weight: what was measured belongs to the one before. */
+static bool is_between_weights(const struct status_view *v)
+{
+    return is_state(v, "PENDING") || is_state(v, "SCALING") || is_state(v, "SHIFTING") ||
+           is_state(v, "PROMOTING");
+}
+
 static void add_label(struct text *t, const struct style *s, const char *label)
 {
     text_add(t, "  %s%s%s", style_begin(s, COLOUR_DIM), label, style_end(s, COLOUR_DIM));
@@ -65,7 +78,7 @@ static void add_header(struct text *t, const struct status_view *v, const struct
     text_add_clean(&left, v->route);
     text_add(&left, "%s   ", style_end(s, COLOUR_BOLD));
     text_add_clean(&left, v->stable);
-    if (v->canary[0]) {
+    if (v->canary[0] && !is_done(v)) {
         text_add(&left, " %s ", style_glyph(s, GLYPH_ARROW));
         text_add_clean(&left, v->canary);
     }
@@ -91,6 +104,8 @@ static void add_header(struct text *t, const struct status_view *v, const struct
 /* A step ends when its time is over and there is evidence enough: the one that lags is shown. */
 static double step_fraction(const struct status_view *v)
 {
+    if (is_between_weights(v))
+        return 0;
     double time = v->hold_s > 0 ? fmin(v->step_elapsed_s / v->hold_s, 1) : NAN;
     double proof = v->widen_at > 1 ? bar_odds_fraction(v->safe, v->widen_at) : NAN;
     return fmin(time, proof); /* fmin takes the other where one is NaN */
@@ -128,7 +143,7 @@ static void add_step_line(struct text *t, const struct status_view *v, const str
         return;
     text_add(&words, "%s%u of %u%s", status_is_running(v) ? "" : "stopped at ", v->step, v->steps,
              is_state(v, "BAKING") ? ", baking" : "");
-    if (status_is_running(v) && v->step_elapsed_s >= 0) {
+    if (status_is_running(v) && !is_between_weights(v) && v->step_elapsed_s >= 0) {
         text_add(&words, " %s %s", style_glyph(s, GLYPH_DOT),
                  number_duration(v->step_elapsed_s).at);
         if (v->hold_s > 0)
@@ -141,7 +156,7 @@ static void add_step_line(struct text *t, const struct status_view *v, const str
 static void add_weight_line(struct text *t, const struct status_view *v, const struct style *s)
 {
     struct text words = {0};
-    if (!v->canary[0] || !(v->intended >= 0))
+    if (!v->canary[0] || !(v->intended >= 0) || is_done(v))
         return;
     text_add(&words, "%s%s%s intended", style_begin(s, COLOUR_BOLD), number_percent(v->intended).at,
              style_end(s, COLOUR_BOLD));
@@ -215,7 +230,8 @@ static void add_both_evidences(struct text *t, const struct status_view *v, cons
         return;
     text_add(t, "\n");
     add_evidence(t, s, &against);
-    add_evidence(t, s, &safe);
+    if (!is_between_weights(v))
+        add_evidence(t, s, &safe);
 }
 
 void status_render(struct text *t, const struct status_view *v, const struct style *s)

@@ -51,7 +51,7 @@ static void name_cell(struct cell *cell, const struct status_version *v, const s
 /* The interval tells how much the figure is worth: few requests, wide interval. */
 static void errors_cell(struct cell *cell, const struct status_version *v, const struct style *s)
 {
-    if (v->low >= 0 && v->high >= 0)
+    if (v->error_rate >= 0 && v->low >= 0 && v->high >= 0)
         snprintf(cell->at, sizeof cell->at, "%s (%s %s %s)", number_rate(v->error_rate).at,
                  number_rate(v->low).at, style_glyph(s, GLYPH_DASH), number_rate(v->high).at);
     else

@@ -148,7 +148,8 @@ void status_add_line(struct text *t, const struct status_view *v)
     text_add_clean(t, v->route);
     if (v->step > 0 && v->steps > 0)
         text_add(t, "  step %u/%u", v->step, v->steps);
-    if (v->intended >= 0)
+    bool is_at_rest = strcmp(v->state, "STABLE") == 0 && v->intended == 0;
+    if (v->intended >= 0 && !is_at_rest)
         text_add(t, "  %s", number_percent(v->intended).at);
     text_add(t, "  ");
     text_add_clean(t, v->state[0] ? v->state : v->phase);

@@ -60,6 +60,7 @@ static const struct {
     {"progressing", "progressing.30", {.width = 30, .is_utf8 = true}},
     {"progressing", "progressing.ascii", {.width = 80}},
     {"progressing", "progressing.colour", {.width = 80, .is_utf8 = true, .has_colour = true}},
+    {"shifting", "shifting.80", {.width = 80, .is_utf8 = true}},
     {"no_requests_yet", "no_requests_yet.80", {.width = 80, .is_utf8 = true}},
     {"aborted", "aborted.80", {.width = 80, .is_utf8 = true}},
     {"aborted", "aborted.colour", {.width = 80, .is_utf8 = true, .has_colour = true}},
