@@ -1,4 +1,4 @@
-/* `serin history`: the past rollouts of a route.
+/* The command serin history: the past rollouts of a route.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/history_render.h"

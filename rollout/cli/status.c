@@ -1,4 +1,4 @@
-/* `serin status`: one look at a route, or at all.
+/* The command serin status: one look at a route, or at all.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/status_render.h"

@@ -1,4 +1,4 @@
-/* `serin start`, `pause`, ... and `reload`: one verb, one audit line.
+/* The commands start, pause, ... and reload: one verb, one audit line.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/numbers.h"
