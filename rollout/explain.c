@@ -191,7 +191,7 @@ static void explain_paused(const struct rollout *r, char why[RECORD_WHY_MAX])
     explain_copy(why, RECORD_WHY_MAX, text.text);
 }
 
-void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
+static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
 {
     const struct record *record = &r->record;
     const struct machine *m = &record->machine;
@@ -235,5 +235,17 @@ void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
     case MACHINE_STATE_COUNT:
         break;
     }
+    explain_copy(why, RECORD_WHY_MAX, text.text);
+}
+
+void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
+{
+    char state[RECORD_WHY_MAX];
+    struct why text;
+    explain_state(r, state);
+    if (r->unwritten && r->record.machine.state != MACHINE_HOLDING)
+        (void)why_set(&text, OK, "%.200s; not on disk: %.200s", state, r->write_error);
+    else
+        (void)why_set(&text, OK, "%s", state);
     explain_copy(why, RECORD_WHY_MAX, text.text);
 }

@@ -282,10 +282,12 @@ static void scale(struct machine *m, const struct plan *p, const struct machine_
     m->weight_bp = plan_stage_weight_bp(p, m->step);
 }
 
-static void promote(struct machine *m, const struct machine_input *in)
+static void promote(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
     if (in->stable_available == 0) {
         moves_goto(m, MACHINE_FAILED_PROMOTION, MACHINE_CAUSE_STABLE_LOST);
+    } else if (m->weight_bp < p->bake_weight_bp) {
+        m->weight_bp = p->bake_weight_bp;
     } else if (in->confirmed) {
         moves_goto(m, MACHINE_BAKING, m->cause);
         confirm(m);
@@ -318,7 +320,7 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
         analyze(m, p, in);
         break;
     case MACHINE_PROMOTING:
-        promote(m, in);
+        promote(m, p, in);
         break;
     case MACHINE_BAKING:
         bake(m, p, in);

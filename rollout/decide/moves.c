@@ -145,7 +145,6 @@ void moves_promote(struct machine *m, const struct plan *p, enum machine_cause c
 {
     m->step = (unsigned)plan_judged_steps(p);
     moves_goto(m, MACHINE_PROMOTING, cause);
-    m->weight_bp = p->bake_weight_bp;
     m->progress_ms = 0;
 }
 

@@ -13,7 +13,7 @@ void moves_goto(struct machine *m, enum machine_state to, enum machine_cause cau
  * Pure. */
 void moves_next_step(struct machine *m, const struct plan *p, enum machine_cause cause);
 
-/* To the bake's weight, from any state that may. Pure. */
+/* To PROMOTING, from any state that may; the weight is raised there, once the canary can serve. Pure. */
 void moves_promote(struct machine *m, const struct plan *p, enum machine_cause cause);
 
 /* Out of HOLDING or PAUSED: back to the state that was left, or, where the weight was lowered
