@@ -193,16 +193,39 @@ static bool add_weight(const struct machine *m, cJSON *json)
            add_number(weight, "observed", m->weight_bp ? 100 * observed_weight(m) : NAN);
 }
 
+/* 1 to steps while one runs, and where it stopped; otherwise 0. */
 static unsigned shown_step(const struct machine *m)
 {
-    return machine_is_running(m) ? m->step + 1 : 0;
+    return machine_is_running(m) || m->state == MACHINE_ABORTED ? m->step + 1 : 0;
+}
+
+static const struct plan *shown_plan(const struct rollout *r)
+{
+    const struct machine *m = &r->record.machine;
+    bool frozen = machine_is_running(m) || m->state == MACHINE_ABORTED;
+    return frozen ? &r->record.plan : &r->next_plan;
 }
 
 /* The bake counts as the last: so a list that ends in 100 % shows its own length. */
 static unsigned shown_steps(const struct rollout *r)
 {
-    bool frozen = machine_is_running(&r->record.machine);
-    return (unsigned)plan_judged_steps(frozen ? &r->record.plan : &r->next_plan) + 1;
+    return (unsigned)plan_judged_steps(shown_plan(r)) + 1;
+}
+
+/* In percent, one a step; the last is where it goes. */
+static bool add_weights(const struct rollout *r, cJSON *json)
+{
+    const struct plan *p = shown_plan(r);
+    cJSON *list = cJSON_AddArrayToObject(json, "weights");
+    if (!list)
+        return false;
+    for (size_t i = 0; i <= plan_judged_steps(p); i++) {
+        double percent = i < plan_judged_steps(p) ? p->steps[i].weight_bp / 100.0 : 100;
+        cJSON *weight = cJSON_CreateNumber(percent);
+        if (!weight || !cJSON_AddItemToArray(list, weight))
+            return false;
+    }
+    return true;
 }
 
 static bool add_head(const struct rollout *r, cJSON *json)
@@ -215,6 +238,7 @@ static bool add_head(const struct rollout *r, cJSON *json)
            cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
            cJSON_AddStringToObject(json, "cause", machine_cause_name(m->cause)) &&
            add_number(json, "step", shown_step(m)) && add_number(json, "steps", shown_steps(r)) &&
+           add_weights(r, json) &&
            cJSON_AddStringToObject(json, "stable", record->pair.stable.name) &&
            (canary[0] ? cJSON_AddStringToObject(json, "canary", canary)
                       : cJSON_AddNullToObject(json, "canary")) &&
@@ -324,7 +348,7 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
     *out = (struct rollout_metrics){
         .route = r->record.route,
         .phase = machine_phase(m),
-        .step = shown_step(m),
+        .step = machine_is_running(m) ? m->step + 1 : 0,
         .steps = shown_steps(r),
         .weight_intended = m->weight_bp / 10000.0,
         .weight_observed = m->weight_bp ? observed_weight(m) : NAN,
