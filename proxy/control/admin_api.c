@@ -1,5 +1,6 @@
 /* The resources of the admin port: which path takes which method, under which rule, with what
- * answer. SPDX-License-Identifier: Apache-2.0 */
+ * answer.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_api.h"
 #include "base/check.h"
 #include "base/log.h"

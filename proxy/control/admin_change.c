@@ -1,5 +1,6 @@
 /* Changes through the admin port: a verb on a route, or a reload, each with one audit line in the
- * log. SPDX-License-Identifier: Apache-2.0 */
+ * log.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_change.h"
 #include "base/check.h"
 #include "base/log.h"

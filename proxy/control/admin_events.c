@@ -1,5 +1,6 @@
 /* Server-sent events of the admin port (HTML living standard, section 9.2): who follows, and what
- * they get. SPDX-License-Identifier: Apache-2.0 */
+ * they get.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_events.h"
 #include "base/log.h"
 #include "base/slice.h"

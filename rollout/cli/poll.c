@@ -1,5 +1,6 @@
 /* Asks for a status again and again: once a second, through short absences of the server, until a
- * signal. SPDX-License-Identifier: Apache-2.0 */
+ * signal.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/poll.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Redraws a few lines in place on a terminal: plain cursor movement, nothing cleared that is not
- * ours. SPDX-License-Identifier: Apache-2.0 */
+ * ours.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/screen.h"
 
 #include <stdint.h>

@@ -1,5 +1,6 @@
 /* The command serin wait: blocks until a rollout has ended, for continuous integration; one line a
- * change, the exit code tells. SPDX-License-Identifier: Apache-2.0 */
+ * change, the exit code tells.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/news.h"
 #include "rollout/cli/poll.h"

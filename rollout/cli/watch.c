@@ -1,5 +1,6 @@
 /* The command serin status --watch: follows a rollout until it ends; redrawn in place on a
- * terminal, else one line a change. SPDX-License-Identifier: Apache-2.0 */
+ * terminal, else one line a change.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/news.h"
 #include "rollout/cli/poll.h"

@@ -1,5 +1,6 @@
 /* Tests the client against a server that answers canned bytes, and the commands' exit codes on top
- * of it. SPDX-License-Identifier: Apache-2.0 */
+ * of it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

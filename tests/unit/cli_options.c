@@ -1,5 +1,6 @@
 /* Tests the command line of the client's commands: what is taken, what is refused, where defaults
- * come from. SPDX-License-Identifier: Apache-2.0 */
+ * come from.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* Tests the small parts of what is shown: text in columns, numbers for people, frames on a
- * terminal. SPDX-License-Identifier: Apache-2.0 */
+ * terminal.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* What the tests of the admin port share: a fake host, and a client that takes turns with the
- * server on one thread, so that nothing waits for luck. SPDX-License-Identifier: Apache-2.0 */
+ * server on one thread, so that nothing waits for luck.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_TESTS_CONTROL_ADMIN_FIXTURE_H
 #define SERIN_TESTS_CONTROL_ADMIN_FIXTURE_H
 

@@ -1,6 +1,7 @@
 /* The admin port: metrics, health, the API and its page, over HTTP on the control thread's event
  * base. It knows the rest of the program only by the callbacks of its host, so that it can be
- * tested alone. SPDX-License-Identifier: Apache-2.0 */
+ * tested alone.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONTROL_ADMIN_H
 #define SERIN_PROXY_CONTROL_ADMIN_H
 

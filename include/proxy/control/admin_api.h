@@ -1,5 +1,6 @@
 /* The resources of the admin port: which path takes which method, under which rule, with what
- * answer. SPDX-License-Identifier: Apache-2.0 */
+ * answer.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONTROL_ADMIN_API_H
 #define SERIN_PROXY_CONTROL_ADMIN_API_H
 

@@ -1,5 +1,6 @@
 /* Changes through the admin port: a verb on a route, or a reload, each with one audit line in the
- * log. SPDX-License-Identifier: Apache-2.0 */
+ * log.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONTROL_ADMIN_CHANGE_H
 #define SERIN_PROXY_CONTROL_ADMIN_CHANGE_H
 

@@ -1,5 +1,6 @@
 /* Server-sent events of the admin port (HTML living standard, section 9.2): who follows, and what
- * they get. SPDX-License-Identifier: Apache-2.0 */
+ * they get.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONTROL_ADMIN_EVENTS_H
 #define SERIN_PROXY_CONTROL_ADMIN_EVENTS_H
 

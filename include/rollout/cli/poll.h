@@ -1,5 +1,6 @@
 /* Asks for a status again and again: once a second, through short absences of the server, until a
- * signal. SPDX-License-Identifier: Apache-2.0 */
+ * signal.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_POLL_H
 #define SERIN_ROLLOUT_CLI_POLL_H
 

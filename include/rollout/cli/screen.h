@@ -1,5 +1,6 @@
 /* Redraws a few lines in place on a terminal: plain cursor movement, nothing cleared that is not
- * ours (pure). SPDX-License-Identifier: Apache-2.0 */
+ * ours (pure).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_SCREEN_H
 #define SERIN_ROLLOUT_CLI_SCREEN_H
 

@@ -1,5 +1,6 @@
 /* Draws a status for a person: what runs, how far it is, both versions side by side, and why
- * (pure). SPDX-License-Identifier: Apache-2.0 */
+ * (pure).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_STATUS_RENDER_H
 #define SERIN_ROLLOUT_CLI_STATUS_RENDER_H
 

@@ -1,5 +1,6 @@
 /* A route's status as the admin API tells it, read once into fields; what is missing is NaN, 0 or
- * "". SPDX-License-Identifier: Apache-2.0 */
+ * "".
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_STATUS_VIEW_H
 #define SERIN_ROLLOUT_CLI_STATUS_VIEW_H
 

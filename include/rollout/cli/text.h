@@ -1,5 +1,6 @@
 /* Growing text for the terminal: what is shown is measured in columns, and foreign bytes are made
- * harmless. SPDX-License-Identifier: Apache-2.0 */
+ * harmless.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_CLI_TEXT_H
 #define SERIN_ROLLOUT_CLI_TEXT_H
 
