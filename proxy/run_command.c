@@ -1,4 +1,4 @@
-/* `serin run`: the proxy, the controller and the admin port, in the foreground.
+/* The command run: the proxy, the controller and the admin port, in the foreground.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/run_command.h"
 

@@ -1,4 +1,4 @@
-/* `serin version`: which serin this is, and what it was built with.
+/* The command version: which serin this is, and what it was built with.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/version_command.h"
 

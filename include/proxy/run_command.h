@@ -1,4 +1,4 @@
-/* `serin run`: the proxy, the controller and the admin port, in the foreground.
+/* The command run: the proxy, the controller and the admin port, in the foreground.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_RUN_COMMAND_H
 #define SERIN_PROXY_RUN_COMMAND_H
