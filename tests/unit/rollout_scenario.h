@@ -183,7 +183,7 @@ static void scenario_kill(struct scenario *s)
 static void scenario_verb(struct scenario *s, const struct scenario_line *line, const char *name,
                           bool refused, bool strict)
 {
-    enum rollout_verb verb;
+    enum rollout_verb verb = ROLLOUT_START;
     struct why why = {""};
     if (!name || !rollout_verb_parse(name, &verb) || !s->rollout)
         scenario_fail(s, line, "no such verb");
