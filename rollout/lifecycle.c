@@ -361,8 +361,8 @@ void lifecycle_begin_auto(struct rollout *r)
     const struct record *record = &r->record;
     bool restart = record->machine.cause == MACHINE_CAUSE_NEW_VERSION;
     struct why why;
-    if (record->machine.state != MACHINE_STABLE || record->settled || record->alert[0] ||
-        r->unwritten || !(r->next_plan.start_auto || restart) || may_start(record, &why) != OK)
+    if (record->machine.state != MACHINE_STABLE || record->settled || r->unwritten ||
+        !(r->next_plan.start_auto || restart) || may_start(record, &why) != OK)
         return;
     if (lifecycle_begin(r, LIFECYCLE_START, restart ? "new version" : "auto", &why) != OK)
         log_error("rollout_not_started", "route=%s why=\"%s\"", record->route, why.text);
