@@ -45,11 +45,12 @@ void breaker_reset(struct breaker *b)
     STORE(b->state, BREAKER_CLOSED);
 }
 
-/* Slices of time are counted from 1, so that an untouched slot (0) is never taken for a fresh one. */
+/* Slices of time are counted from BREAKER_SLOTS on, so that an untouched slot (0) lies outside every window, also
+ * while the monotonic clock is young. */
 static uint64_t epoch_of(const struct config_breaker *conf, int64_t now_us)
 {
     uint64_t slice_us = (uint64_t)conf->window_ms * 1000 / BREAKER_SLOTS;
-    return (uint64_t)now_us / (slice_us ? slice_us : 1) + 1;
+    return (uint64_t)now_us / (slice_us ? slice_us : 1) + BREAKER_SLOTS;
 }
 
 static void count(struct breaker *b, unsigned worker, uint64_t epoch, bool failed)
@@ -91,6 +92,20 @@ static bool move(struct breaker *b, uint32_t from, uint32_t to)
     return atomic_compare_exchange_strong(&b->state, &from, to);
 }
 
+static void close_again(struct breaker *b)
+{
+    forget_window(b);
+    STORE(b->failed_trickles, 0);
+    STORE(b->trickle_ok, 0);
+    atomic_store_explicit(&b->state, BREAKER_CLOSED, memory_order_release);
+}
+
+/* What the holder wrote is there for the next one. */
+static void release_trial(struct breaker *b)
+{
+    atomic_store_explicit(&b->in_flight, 0, memory_order_release);
+}
+
 bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned worker, bool failed,
                   int64_t now_us)
 {
@@ -107,20 +122,21 @@ bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned
     return true;
 }
 
-/* One trial at a time, BREAKER_TRICKLE of them per retry_after. */
+/* One trial at a time, BREAKER_TRICKLE of them per retry_after. in_flight is a lock that is never waited for: only
+ * its holder moves between OPEN and TRICKLING and touches the fields of the trickle. */
 static enum breaker_pass ask_for_trial(struct breaker *b, const struct config_breaker *conf, int64_t now_us)
 {
     uint32_t none = 0;
     if (!atomic_compare_exchange_strong(&b->in_flight, &none, 1))
         return BREAKER_REFUSE;
-    /* from here on this request alone moves the fields below */
     if (now_us >= LOAD(b->retry_at_us)) {
         STORE(b->trickle_used, 0);
         STORE(b->retry_at_us, now_us + (int64_t)conf->retry_after_ms * 1000);
+        (void)move(b, BREAKER_OPEN, BREAKER_TRICKLING);
     }
     uint32_t used = LOAD(b->trickle_used);
     if (LOAD(b->state) != BREAKER_TRICKLING || used >= BREAKER_TRICKLE) {
-        STORE(b->in_flight, 0);
+        release_trial(b);
         return BREAKER_REFUSE;
     }
     STORE(b->trickle_used, used + 1);
@@ -129,29 +145,33 @@ static enum breaker_pass ask_for_trial(struct breaker *b, const struct config_br
 
 enum breaker_pass breaker_ask(struct breaker *b, const struct config_breaker *conf, int64_t now_us)
 {
-    uint32_t state = LOAD(b->state);
-    if (__builtin_expect(state == BREAKER_CLOSED, 1))
+    if (__builtin_expect(LOAD(b->state) == BREAKER_CLOSED, 1))
         return BREAKER_PASS;
-    if (state == BREAKER_OPEN) {
-        if (now_us < LOAD(b->retry_at_us))
-            return BREAKER_REFUSE;
-        if (move(b, BREAKER_OPEN, BREAKER_TRICKLING))
-            STORE(b->trickle_ok, 0);
+    if (conf->min_requests == 0) { /* a reload has switched it off */
+        close_again(b);
+        return BREAKER_PASS;
     }
+    /* whoever sees OPEN sees its retry_at_us too */
+    if (atomic_load_explicit(&b->state, memory_order_acquire) == BREAKER_OPEN && now_us < LOAD(b->retry_at_us))
+        return BREAKER_REFUSE;
     return ask_for_trial(b, conf, now_us);
 }
 
 void breaker_trial_end(struct breaker *b, const struct config_breaker *conf, enum breaker_trial outcome,
                        int64_t now_us)
 {
-    if (outcome == TRIAL_FAILED) {
-        atomic_fetch_add(&b->failed_trickles, 1);
-        STORE(b->retry_at_us, now_us + (int64_t)conf->retry_after_ms * 1000);
-        (void)move(b, BREAKER_TRICKLING, BREAKER_OPEN);
-    } else if (outcome == TRIAL_OK && atomic_fetch_add(&b->trickle_ok, 1) + 1 >= BREAKER_TRICKLE) {
-        forget_window(b);
-        STORE(b->failed_trickles, 0);
-        (void)move(b, BREAKER_TRICKLING, BREAKER_CLOSED);
+    /* in any other state it was reset meanwhile: the outcome is not the present canary's */
+    if (LOAD(b->state) == BREAKER_TRICKLING) {
+        if (outcome == TRIAL_FAILED) {
+            STORE(b->trickle_ok, 0);
+            STORE(b->retry_at_us, now_us + (int64_t)conf->retry_after_ms * 1000);
+            if (move(b, BREAKER_TRICKLING, BREAKER_OPEN))
+                atomic_fetch_add(&b->failed_trickles, 1);
+        } else if (outcome == TRIAL_OK) {
+            STORE(b->trickle_ok, LOAD(b->trickle_ok) + 1);
+            if (LOAD(b->trickle_ok) >= BREAKER_TRICKLE)
+                close_again(b);
+        }
     }
-    STORE(b->in_flight, 0);
+    release_trial(b);
 }
