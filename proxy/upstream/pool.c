@@ -133,10 +133,16 @@ static void become_busy(struct upstream_conn *c, void *owner)
 
 struct upstream_conn *pool_take(struct pool *p, void *owner)
 {
-    struct list *node = list_pop_front(&p->idle);
-    if (!node)
-        return NULL;
-    struct upstream_conn *c = CONTAINER_OF(node, struct upstream_conn, link);
+    struct upstream_conn *c;
+    for (;;) {
+        if (list_empty(&p->idle))
+            return NULL;
+        c = CONTAINER_OF(p->idle.next, struct upstream_conn, link);
+        if (!stream_is_due(&c->stream))
+            break;
+        close_idle(c); /* as its read event would, which comes later in this turn */
+    }
+    list_remove(&c->link);
     p->n_idle--;
     p->upstream->n_idle--;
     /* the idle deadline stays in the wheel and is moved on by the next pool_put; until then it must not fire */

@@ -4,8 +4,10 @@
 
 #include "base/check.h"
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,6 +66,11 @@ ssize_t stream_recv(struct stream *s, char *buf, size_t room)
         if (errno != EINTR)
             return STREAM_ERROR;
     }
+}
+
+bool stream_is_due(const struct stream *s)
+{
+    return s->read.ev_evcallback.evcb_flags & EVLIST_ACTIVE;
 }
 
 /* One sendmsg; 0 when the kernel takes nothing now, -1 when the connection is broken. */
@@ -140,12 +147,23 @@ enum stream_result stream_flush(struct stream *s)
         s->out_at += (uint32_t)sent;
         if (s->out_at < s->out_len)
             return STREAM_PENDING;
-        free(s->out);
-        s->out = NULL;
-        s->out_at = s->out_len = 0;
     }
-    write_off(s);
+    stream_discard(s);
     return STREAM_OK;
+}
+
+void stream_discard(struct stream *s)
+{
+    free(s->out);
+    s->out = NULL;
+    s->out_at = s->out_len = 0;
+    write_off(s);
+}
+
+uint32_t stream_unacknowledged(const struct stream *s)
+{
+    int n = 0;
+    return ioctl(s->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
 }
 
 void stream_reset_on_close(struct stream *s)
@@ -162,9 +180,7 @@ void stream_close(struct stream *s)
     (void)event_del(&s->read);
     (void)event_del(&s->write);
     s->is_reading = s->is_writing = false;
+    stream_discard(s);
     (void)close(s->fd);
     s->fd = -1;
-    free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_len = 0;
 }

@@ -64,7 +64,10 @@ struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr);
 /* Lets go; the last one closes its idle connections. */
 void pool_release(struct pool *p);
 
-/* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. */
+/* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. One that the loop has
+ * seen readable (closed by the peer, or written to unasked) is closed and the next one looked at: bytes that wait there
+ * would be taken for the answer to this request. What comes later than the loop looked cannot be told from an answer,
+ * by a system call neither. */
 struct upstream_conn *pool_take(struct pool *p, void *owner);
 
 /* Starts a new connection for owner: on_connected follows in a later turn. NULL with errno where it cannot even

@@ -48,6 +48,9 @@ void stream_write_on(struct stream *s);
 /* One recv of what is there. > 0: bytes; else STREAM_EOF, STREAM_AGAIN, STREAM_ERROR. */
 ssize_t stream_recv(struct stream *s, char *buf, size_t room);
 
+/* True where the loop has seen the peer's bytes or its end and is yet to call on_read in this turn. No system call. */
+bool stream_is_due(const struct stream *s);
+
 /* One send of all parts (at most STREAM_PARTS_MAX); what is left is copied and goes out by stream_flush.
  * While bytes wait, new ones queue behind them. */
 #define STREAM_PARTS_MAX 8
@@ -61,6 +64,12 @@ static inline size_t stream_pending(const struct stream *s)
 {
     return s->out_len - s->out_at;
 }
+
+/* Throws away what waits and rests the write event: the peer takes nothing more. */
+void stream_discard(struct stream *s);
+
+/* Bytes that the kernel has taken and the peer has not acknowledged; 0 where the kernel does not tell. */
+uint32_t stream_unacknowledged(const struct stream *s);
 
 /* Closes the socket and frees what waited. The stream may be initialised again. */
 void stream_close(struct stream *s);
