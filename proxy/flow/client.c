@@ -10,8 +10,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define LINGER_MS    2000        /* how long a peer that goes on sending may hold a closing connection */
-#define LINGER_BYTES (1u << 20)  /* and how much it may send meanwhile */
+#define LINGER_MS 2000 /* how long a peer that goes on sending may hold a closing connection; longer while it reads */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -62,6 +61,7 @@ static void linger(struct client *c)
         return;
     }
     c->state = CLIENT_LINGER;
+    c->unacknowledged = UINT32_MAX;
     held_drop(&c->held);
     stream_read_on(&c->stream);
     flow_deadline(c->flow, &c->timer, LINGER_MS);
@@ -99,7 +99,7 @@ static void after_flush(struct client *c)
 void client_response_done(struct client *c, enum client_next next)
 {
     c->exchange = NULL;
-    c->next = next;
+    c->next = (uint8_t)next;
     if (stream_pending(&c->stream) == 0) {
         after_flush(c);
         return;
@@ -176,21 +176,20 @@ static void feed(struct client *c, char *buf, size_t len)
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
-    bool is_fresh = c->held.len && !c->held.head; /* read ahead: not looked at yet */
+    bool is_ahead = c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
     stream_read_on(&c->stream);
     size_t len = held_restore(&c->held, f->in, &f->head, false);
-    ssize_t n = stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
-    if (n <= 0 && !is_fresh) {
-        if (n == STREAM_AGAIN && len) {
+    ssize_t n = is_ahead ? 0 : stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
+    if (n > 0 || is_ahead) {
+        feed(c, f->in, len + (size_t)n);
+    } else if (n == STREAM_AGAIN) {
+        if (len)
             keep_partial(c, f->in, len);
-        } else if (n != STREAM_AGAIN) {
-            if (len)
-                count_error(c, CLIENT_ERROR_ABORTED);
-            close_client(c);
-        }
-        return;
+    } else {
+        if (len)
+            count_error(c, CLIENT_ERROR_ABORTED);
+        close_client(c);
     }
-    feed(c, f->in, len + (n > 0 ? (size_t)n : 0));
 }
 
 /* While an exchange runs: its body, or what comes too early, or the end of the client. */
@@ -216,14 +215,17 @@ static void read_busy(struct client *c)
 static void discard(struct client *c)
 {
     ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
-    if (n == STREAM_AGAIN)
-        return;
-    if (n > 0) {
-        c->discarded_bytes += (uint32_t)n;
-        if (c->discarded_bytes < LINGER_BYTES)
-            return;
-    }
-    close_client(c);
+    if (n == STREAM_EOF || n == STREAM_ERROR)
+        close_client(c);
+}
+
+/* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
+ * what the kernel still has for it. */
+static bool is_still_reading(struct client *c)
+{
+    uint32_t before = c->unacknowledged;
+    c->unacknowledged = stream_unacknowledged(&c->stream);
+    return c->unacknowledged && c->unacknowledged < before;
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
@@ -275,6 +277,8 @@ static void on_due(struct wheel_entry *e)
         refuse(c, 408);
     } else if (c->state == CLIENT_BUSY) {
         exchange_on_client_gone(c->exchange, true);
+    } else if (c->state == CLIENT_LINGER && is_still_reading(c)) {
+        flow_deadline(c->flow, &c->timer, LINGER_MS);
     } else {
         if (c->state == CLIENT_FLUSH)
             count_error(c, CLIENT_ERROR_TIMEOUT);

@@ -115,6 +115,7 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     attempt_release(x, may_reuse);
     bool down_keep_alive = x->down_keep_alive && request_is_read(x);
     bool asked_to_close = !x->keep_alive && request_is_read(x);
+    bool shows_its_end = x->down_chunked || x->response_body.kind == BODY_LENGTH;
     c->exchange = NULL;
     let_go(x);
     switch (why) {
@@ -127,8 +128,16 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     case END_CLIENT_GONE:
         client_abort(c, false);
         break;
-    case END_UPSTREAM_CUT:
+    case END_CLIENT_CUT:
         client_abort(c, true);
+        break;
+    case END_UPSTREAM_CUT:
+        /* a reset would also take back what the client has not read yet, whole responses before this one included: only
+         * where an ordinary end would say that the body is whole */
+        if (shows_its_end)
+            client_response_done(c, CLIENT_NEXT_LINGER);
+        else
+            client_abort(c, true);
         break;
     }
 }
@@ -228,7 +237,7 @@ static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
         attempt_settle(x, n < 0 ? 400 : 413, REASON_NONE, true);
         x->keep_alive = false;
         if (x->head_down || stream_pending(&x->client->stream))
-            exchange_end(x, END_UPSTREAM_CUT);
+            exchange_end(x, END_CLIENT_CUT);
         else
             exchange_reply(x, n < 0 ? 400 : 413);
         return false;
@@ -320,6 +329,6 @@ void exchange_on_client_gone(struct exchange *x, bool is_timeout)
         x->keep_alive = false;
         exchange_reply(x, 408);
     } else {
-        exchange_end(x, x->head_down && is_timeout ? END_UPSTREAM_CUT : END_CLIENT_GONE);
+        exchange_end(x, x->head_down && is_timeout ? END_CLIENT_CUT : END_CLIENT_GONE);
     }
 }

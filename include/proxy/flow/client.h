@@ -33,7 +33,7 @@ struct client {
     struct grave grave;
     struct held held;
     uint32_t n_requests;
-    uint32_t discarded_bytes;  /* while lingering */
+    uint32_t unacknowledged;   /* while lingering: bytes of the reply that the peer had not taken when last looked */
     uint8_t state;             /* enum client_state */
     uint8_t next;  /* enum client_next, once a response is handed over */
     bool has_partial_head;     /* the header deadline runs, not the idle one */

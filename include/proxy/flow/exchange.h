@@ -23,8 +23,9 @@ enum exchange_state {
 enum exchange_end {
     END_DONE,          /* the response was handed over whole */
     END_REPLIED,       /* the proxy answered by itself */
-    END_CLIENT_GONE,   /* the client closed or was too slow */
-    END_UPSTREAM_CUT,  /* the upstream failed after its head had gone down: the client's connection is cut */
+    END_CLIENT_GONE,   /* the client closed */
+    END_CLIENT_CUT,    /* the client was too slow or sent nonsense after the head had gone down: reset */
+    END_UPSTREAM_CUT,  /* the upstream failed after its head had gone down: the client must see that the rest is missing */
 };
 
 /* The attempt on one version that is now under way. */
