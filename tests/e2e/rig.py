@@ -341,6 +341,13 @@ class Serin:
         assert code == 200, body
         return body
 
+    def at_weight(self, weight, name="web"):
+        """Waits until that weight is in force in every worker and being judged."""
+        def is_there():
+            status = self.status(name)
+            return status["weight"]["intended"] == weight and status["state"] in ("ANALYZING", "HOLDING")
+        wait_until(is_there, 15, f"the weight of {weight} %")
+
     def cli(self, *words, expect=0, environment=None):
         """Runs a serin command against this one; returns what it printed."""
         done = run_serin(*words, environment={"SERIN_ADMIN": self.admin_url, **(environment or {})})

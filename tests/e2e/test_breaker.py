@@ -68,7 +68,7 @@ def test_holds_during_a_rollout(serin, v1, v2):
     steps = {"steps": ["50%", "100%"], "hold": "5m", "max_hold": "10m"}
     proxy = serin(route(v1.address, v2.address, breaker={**BREAKER, "retry_after": "5m"}, rollout=steps))
     proxy.cli("start", "web")
-    wait_until(lambda: proxy.status()["weight"]["intended"] == 50, 10, "the first step")
+    proxy.at_weight(50)
     v2.answer = broken
     with proxy.client() as c:
         answers = [c.ask().status for _ in range(300)]

@@ -21,14 +21,6 @@ def proxy(serin, v1, v2):
     return serin(route(v1.address, v2.address, rollout=STANDING))
 
 
-def at_weight(proxy, weight):
-    """Waits until that weight is in force and being judged."""
-    def is_there():
-        status = proxy.status()
-        return status["weight"]["intended"] == weight and status["state"] in ("ANALYZING", "HOLDING")
-    wait_until(is_there, 10, f"the weight of {weight} %")
-
-
 def has_aborted(proxy):
     wait_until(lambda: proxy.status()["state"] == "ABORTED", 10, "the end of the abort")
 
@@ -57,7 +49,7 @@ def test_a_rollout_by_hand(proxy):
     proxy.cli("status", "web", expect=0)
     proxy.cli("pause", "web", expect=1)             # nothing runs
     proxy.cli("start", "web")
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     proxy.cli("start", "web", expect=1)             # runs already
     proxy.cli("status", "web", expect=3)
     proxy.cli("pause", "web")
@@ -65,13 +57,13 @@ def test_a_rollout_by_hand(proxy):
     proxy.cli("resume", "web")
     proxy.cli("status", "web", expect=3)
     proxy.cli("promote", "web")
-    at_weight(proxy, 50)
+    proxy.at_weight(50)
     proxy.cli("abort", "web")
     has_aborted(proxy)
     proxy.cli("status", "web", expect=4)
     proxy.cli("start", "web", expect=1)             # in quarantine
     proxy.cli("retry", "web")
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     proxy.cli("abort", "web")
     has_aborted(proxy)
     proxy.cli("reset", "web")
@@ -81,7 +73,7 @@ def test_a_rollout_by_hand(proxy):
 
 def test_promotion_by_hand_and_undo(proxy):
     proxy.cli("start", "web")
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     proxy.cli("promote", "web", "--full")
     wait_under_traffic(proxy, 0)
     assert {proxy.ask().body for _ in range(50)} == {b"v2"}
@@ -125,7 +117,7 @@ def test_watch_in_a_pipe(proxy):
                                 stdout=subprocess.PIPE, text=True, preexec_fn=rig.die_with_me)
     proxy.cli("start", "web")
     line = watching.stdout.readline()
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     proxy.cli("abort", "web")
     rest, _ = watching.communicate(timeout=20)
     assert watching.returncode == 4 and "\x1b" not in line + rest and len(rest.splitlines()) < 30
@@ -133,7 +125,7 @@ def test_watch_in_a_pipe(proxy):
 
 def test_json(proxy):
     proxy.cli("start", "web", "--json")
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     status = json.loads(proxy.cli("status", "web", "--json", expect=3))
     assert (status["route"], status["stable"], status["canary"], status["phase"]) == ("web", "v1", "v2", "Progressing")
     assert status["exit"] == 3 and status["why"] and status["weight"]["intended"] == 10
@@ -149,7 +141,7 @@ def test_json(proxy):
 
 def test_text_says_why(proxy):
     proxy.cli("start", "web")
-    at_weight(proxy, 10)
+    proxy.at_weight(10)
     text = proxy.cli("status", "web", expect=3)
     assert "v2" in text and "10%" in text.replace(" ", "") and "\x1b" not in text
     assert "v2" in proxy.cli("history", "web")

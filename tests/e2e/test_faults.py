@@ -218,7 +218,7 @@ def test_state_dir_that_goes_away_holds_the_rollout(serin, v1, v2):
     proxy = serin(route(v1.address, v2.address, rollout={"steps": ["10%", "50%", "100%"], "hold": "1s", "min_requests": 1,
                                                          "on_low_evidence": "advance", "max_hold": "3s", "harm_budget": "5%"}))
     proxy.cli("start", "web")
-    wait_until(lambda: proxy.status()["weight"]["intended"] == 10, 10, "the first step")
+    proxy.at_weight(10)
     shutil.rmtree(proxy.config["state_dir"])
     with proxy.client() as c:
         for _ in range(100):

@@ -113,11 +113,11 @@ def test_users_stay_while_the_weight_grows_and_go_home_on_abort(split, sticky, a
     canary_users = lambda: {u for u in USERS if ask(proxy, u) == "v2"}
     assert canary_users() == set()
     proxy.cli("start", "web")
-    wait_until(lambda: proxy.status()["weight"]["intended"] == 10, 10, "the first step")
+    proxy.at_weight(10)
     at_10 = canary_users()
     assert canary_users() == at_10 and 0.03 < len(at_10) / len(USERS) < 0.2
     proxy.cli("promote", "web")
-    wait_until(lambda: proxy.status()["weight"]["intended"] == 50, 10, "the second step")
+    proxy.at_weight(50)
     at_50 = canary_users()
     assert at_10 < at_50 and 0.38 < len(at_50) / len(USERS) < 0.62
     assert proxy.metrics().sum("serin_requests_total", role="canary", assigned="sticky") >= len(at_50)
@@ -130,7 +130,7 @@ def test_new_rollout_draws_new_users(split):
     drawn = []
     for verb in ("start", "retry"):
         proxy.cli(verb, "web")
-        wait_until(lambda: proxy.status()["weight"]["intended"] == 10, 10, "the first step")
+        proxy.at_weight(10)
         drawn.append({u for u in USERS if by_cookie(proxy, u) == "v2"})
         proxy.cli("abort", "web")
         wait_until(lambda: proxy.status()["state"] == "ABORTED", 10, "the end of the abort")
