@@ -20,6 +20,13 @@ def weight(proxy):
     return proxy.status()["weight"]["intended"]
 
 
+def another_second(crowd):
+    """Waits for a second's worth of requests; returns the counts."""
+    before = crowd.counts()
+    wait_until(lambda: crowd.counts()["requests"] > before["requests"] + RATE, 10, "another second of traffic")
+    return crowd.counts()
+
+
 def is_state(proxy, *states):
     return proxy.status()["state"] in states
 
@@ -42,8 +49,8 @@ def test_good_version_reaches_everyone(serin, versions, users):
     wait_until(is_over, 90, "v2 serving everyone")
     took = time.monotonic() - began
     assert seen == sorted(seen), f"the weight fell: {seen}"
-    before = crowd.counts()
-    wait_until(lambda: crowd.counts()["requests"] > before["requests"] + RATE, 10, "another second of traffic")
+    before = another_second(crowd)      # meanwhile what was on its way has arrived and is in the summary
+    another_second(crowd)
     counts = crowd.stop()
     assert counts["failed"] == 0
     assert counts["v1_requests"] == before["v1_requests"], "v1 still gets requests"
@@ -71,7 +78,7 @@ def test_version_that_turns_bad_is_taken_back(serin, versions, users, errors, mo
     seconds = time.monotonic() - began
     wait_until(lambda: is_state(proxy, "ABORTED"), 10, "the end of the revert")
     before = crowd.counts()
-    wait_until(lambda: crowd.counts()["requests"] > before["requests"] + RATE, 10, "another second of traffic")
+    another_second(crowd)
     counts = crowd.stop()
     print(f"\nv2 turned {errors} % bad at 25 %: weight 0 after {seconds:.2f} s, {counts['failed']} users' requests failed "
           f"of {counts['requests']}; first failure to weight 0 by serin's own clock: "
