@@ -273,18 +273,32 @@ const struct worker_cells *metrics_worker_at(const struct metrics *m, unsigned w
     return m->cells[worker];
 }
 
+/* A part that is read before its whole, and is no larger: no share ever passes 1. */
+static uint64_t part(uint64_t cell, uint64_t whole)
+{
+    return cell < whole ? cell : whole;
+}
+
 struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role)
 {
-    struct judged_totals t = {0, 0, 0};
+    struct judged_totals t = {0};
     for (unsigned i = 0; i < v->workers; i++) {
         const struct variant_cells *c = v->cells[i];
-        /* The parts before the whole, each no larger than the whole: no share ever passes 1. */
+        uint64_t slow[JUDGED_QUANTILES];
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            slow[q] = cell_read(&c->judged_slow[role][q]);
         uint64_t failed = cell_read(&c->judged_failed[role]);
         uint64_t client_errors = cell_read(&c->judged_client_errors[role]);
+        uint64_t key_failed = cell_read(&c->key_failed[role]);
+        uint64_t key_requests = cell_read(&c->key_requests[role]);
         uint64_t requests = cell_read(&c->judged[role]);
         t.requests += requests;
-        t.failed += failed < requests ? failed : requests;
-        t.client_errors += client_errors < requests ? client_errors : requests;
+        t.failed += part(failed, requests);
+        t.client_errors += part(client_errors, requests);
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            t.slow[q] += part(slow[q], requests);
+        t.key_requests += key_requests;
+        t.key_failed += part(key_failed, key_requests);
     }
     return t;
 }

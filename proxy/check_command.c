@@ -81,20 +81,6 @@ static void print_plan(const struct config_route *r)
     printf("    100%%  after %s at the earliest\n", format_time(earliest_ms(plan), time));
 }
 
-/* Checks that a rollout's file may name while this release does not judge by them: a sentence, or
- * NULL. */
-static const char *note_of(const struct config *config)
-{
-    static const char latency[] = "routes[].rollout.checks.latency.";
-    const struct config_field *later = config_field_find(latency, SLICE("margin"));
-    bool has_rollout = false;
-    for (size_t i = 0; i < config->n_routes; i++)
-        has_rollout = has_rollout || config->routes[i].has_rollout;
-    if (!has_rollout || !later || !config_field_is_later(later))
-        return NULL;
-    return "checks.client_errors and checks.latency are not judged in this release";
-}
-
 static void print_routes(const struct config *config)
 {
     char weight[UNITS_TEXT_MAX];
@@ -107,8 +93,6 @@ static void print_routes(const struct config *config)
             printf("route %s: %s of requests to %s, without a controller\n", r->name,
                    units_format_share(r->weight_bp, weight), r->canary);
     }
-    if (note_of(config))
-        printf("note: %s\n", note_of(config));
 }
 
 /* --- JSON --- */
@@ -158,9 +142,6 @@ static int write_config_json(const struct config *config)
     for (size_t i = 0; i < config->n_routes; i++)
         if (config->routes[i].has_rollout)
             cJSON_AddItemToArray(rollouts, json_of_plan(&config->routes[i]));
-    cJSON *notes = cJSON_AddArrayToObject(document, "notes");
-    if (note_of(config))
-        cJSON_AddItemToArray(notes, cJSON_CreateString(note_of(config)));
     return write_json(document);
 }
 

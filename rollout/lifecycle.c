@@ -77,7 +77,7 @@ enum err lifecycle_accepts(const struct record *record, const struct record_pair
 /* What was counted belongs to versions in roles that they no longer have. */
 static void forget_counts(struct machine *m)
 {
-    static const struct machine_counts none;
+    static const struct judge_seen none;
     m->counts = m->at_stage = m->at_steady = none;
 }
 
@@ -284,7 +284,8 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     enum err e = judge_settings_from_plan(&settings, &next->plan, why);
     if (e != OK)
         return e;
-    judge_start(&next->judge, &settings, false, &baseline);
+    judge_start(&next->judge, &settings, r->is_sticky, &baseline);
+    memset(next->slow_us, 0, sizeof next->slow_us);
     next->judged = true;
     machine_begin(&next->machine, &next->plan, kind == LIFECYCLE_UNDO);
     return OK;

@@ -185,6 +185,7 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
     r->first_bad_ms = -1;
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
+    r->is_sticky = setup->is_sticky;
     if (open_all(r, setup, why) != OK) {
         journal_close(r->journal);
         record_fini(&r->record);
@@ -279,6 +280,7 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     bool plan_changed = !is_same_plan(&r->next_plan, &plan);
     r->wanted = wanted;
     r->next_plan = plan;
+    r->is_sticky = setup->is_sticky;
     if (!r->journal) {
         r->record.file = r->record.pair = wanted;
     } else {

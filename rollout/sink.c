@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "rollout/inside.h"
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <string.h>
 
 /* Workers adopt a snapshot between two events; one that has not after this is asked again, and a
@@ -23,8 +24,29 @@ static void apply(struct rollout *r, const struct rollout_split *split)
     (void)snprintf(s->salt, sizeof s->salt, "%s", split->salt);
 }
 
+/* What is slow: stable's own quantiles for stable, with the margin on top for the canary. Nothing is counted where no
+ * run compares it. */
+static void apply_slow_limits(struct rollout *r)
+{
+    const struct record *record = &r->record;
+    struct sink *s = &r->sink;
+    uint64_t limits_us[ROLE_COUNT][JUDGED_QUANTILES] = {{0}};
+    bool compares = record->judged && machine_is_running(&record->machine);
+    for (unsigned q = 0; compares && q < JUDGED_QUANTILES; q++) {
+        double allowed_us = (double)record->slow_us[q] * (1 + record->plan.latency_margin);
+        limits_us[ROLE_STABLE][q] = record->slow_us[q];
+        limits_us[ROLE_CANARY][q] = (uint64_t)ceil(allowed_us);
+    }
+    if (!r->ports.apply_slow_limits ||
+        (s->applied && memcmp(s->slow_us, limits_us, sizeof limits_us) == 0))
+        return;
+    memcpy(s->slow_us, limits_us, sizeof limits_us);
+    r->ports.apply_slow_limits(r->ports.host, record->route, s->slow_us);
+}
+
 void sink_apply(struct rollout *r)
 {
+    apply_slow_limits(r);
     const struct sink *s = &r->sink;
     struct rollout_split split;
     rollout_split(r, &split);
@@ -82,7 +104,7 @@ void sink_event(struct rollout *r, const char *name, const char *why)
 void sink_log(const struct rollout *r, const struct machine_move *move, const char *why)
 {
     const struct machine *m = &r->record.machine;
-    const struct machine_tally *stable = &m->counts.stable, *canary = &m->counts.canary;
+    const struct judge_side *stable = &m->counts.stable, *canary = &m->counts.canary;
     log_info("rollout_move",
              "route=%s rollout=%s from=%s to=%s cause=%s step=%u weight=%.2f%%->%.2f%% verdict=%s "
              "stable_failed=%llu stable_requests=%llu canary_failed=%llu canary_requests=%llu "

@@ -2,15 +2,25 @@
  * summed. SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/source.h"
 
+#include "rollout/decide/judge_counts.h"
 #include <string.h>
 
-static struct judged_totals read_side(const struct rollout_ports *ports,
-                                      const struct record *record, enum metric_role role)
+_Static_assert(JUDGED_QUANTILES == JUDGE_LATENCY_MAX, "a threshold for each quantile");
+
+static struct judge_side read_side(const struct rollout_ports *ports, const struct record *record,
+                                   enum metric_role role)
 {
     const char *name = role == ROLE_STABLE ? record->pair.stable.name : record->pair.canary.name;
     if (name[0] == '\0')
-        return (struct judged_totals){0};
-    return ports->counts(ports->host, record->route, name, role);
+        return (struct judge_side){0};
+    struct judged_totals t = ports->counts(ports->host, record->route, name, role);
+    struct judge_side side = {.requests = t.requests,
+                              .failed = t.failed,
+                              .client_errors = t.client_errors,
+                              .key_requests = t.key_requests,
+                              .key_failed = t.key_failed};
+    memcpy(side.slow, t.slow, sizeof side.slow);
+    return counts_cut(&side);
 }
 
 void source_base(struct source *s, const struct rollout_ports *ports, const struct record *record)
@@ -39,21 +49,15 @@ void source_base_durations(struct source *s, const struct rollout_ports *ports,
     read_durations(ports, record, &s->stable_durations, &s->canary_durations);
 }
 
-static uint64_t grown(uint64_t now, uint64_t before)
+static void add(struct judge_side *sum, const struct judge_side *now,
+                const struct judge_side *before)
 {
-    return now >= before ? now - before : now;
-}
-
-static void add(struct machine_tally *sum, const struct judged_totals *now,
-                const struct judged_totals *before)
-{
-    sum->requests += grown(now->requests, before->requests);
-    sum->failed += grown(now->failed, before->failed);
-    sum->client_errors += grown(now->client_errors, before->client_errors);
+    struct judge_side gained = counts_gained(before, now);
+    counts_add(sum, &gained);
 }
 
 void source_read(struct source *s, const struct rollout_ports *ports, const struct record *record,
-                 struct machine_counts *counts)
+                 struct judge_seen *counts)
 {
     if (strcmp(s->stable_name, record->pair.stable.name) != 0 ||
         strcmp(s->canary_name, record->pair.canary.name) != 0) {
@@ -61,7 +65,7 @@ void source_read(struct source *s, const struct rollout_ports *ports, const stru
         source_base_durations(s, ports, record);
         return;
     }
-    struct judged_totals stable = s->stable, canary = s->canary;
+    struct judge_side stable = s->stable, canary = s->canary;
     source_base(s, ports, record);
     add(&counts->stable, &s->stable, &stable);
     add(&counts->canary, &s->canary, &canary);
@@ -98,9 +102,9 @@ struct judge_baseline source_baseline(const struct source *s)
     const struct source_baseline *b = &s->baseline;
     if (b->n == 0)
         return (struct judge_baseline){0};
-    const struct judged_totals *newest = &b->samples[b->newest];
-    const struct judged_totals *oldest =
+    const struct judge_side *newest = &b->samples[b->newest];
+    const struct judge_side *oldest =
         &b->samples[b->n < SOURCE_SAMPLES ? 0 : (b->newest + 1) % SOURCE_SAMPLES];
-    return (struct judge_baseline){.requests = grown(newest->requests, oldest->requests),
-                                   .failed = grown(newest->failed, oldest->failed)};
+    struct judge_side gained = counts_gained(oldest, newest);
+    return (struct judge_baseline){.requests = gained.requests, .failed = gained.failed};
 }

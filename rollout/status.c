@@ -1,6 +1,7 @@
 /* What a rollout says of itself: status and history as JSON, and the numbers of /metrics.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/decide/interval.h"
+#include "rollout/decide/judge_counts.h"
 #include "rollout/explain.h"
 #include "rollout/inside.h"
 #include "rollout/moment.h"
@@ -25,11 +26,9 @@ static double ratio_of(double log_value)
     return value < EVIDENCE_MAX ? value : EVIDENCE_MAX;
 }
 
-static struct machine_tally since(const struct machine_tally *now, const struct machine_tally *then)
+static struct judge_side since(const struct judge_side *now, const struct judge_side *then)
 {
-    return (struct machine_tally){.requests = now->requests - then->requests,
-                                  .failed = now->failed - then->failed,
-                                  .client_errors = now->client_errors - then->client_errors};
+    return counts_gained(then, now);
 }
 
 static double share(uint64_t part, uint64_t whole)
@@ -76,7 +75,7 @@ static bool add_quantile(cJSON *json, const char *name, const struct hist_sum *s
 
 struct shown_version {
     const char *name, *role;
-    struct machine_tally tally;
+    struct judge_side tally;
     const struct hist_sum *durations;
     unsigned available, endpoints;
 };
@@ -343,8 +342,8 @@ static void check_metrics(const struct rollout *r, struct rollout_metrics *out)
 void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
 {
     const struct machine *m = &r->record.machine;
-    struct machine_tally stable = since(&m->counts.stable, &m->at_stage.stable);
-    struct machine_tally canary = since(&m->counts.canary, &m->at_stage.canary);
+    struct judge_side stable = since(&m->counts.stable, &m->at_stage.stable);
+    struct judge_side canary = since(&m->counts.canary, &m->at_stage.canary);
     *out = (struct rollout_metrics){
         .route = r->record.route,
         .phase = machine_phase(m),

@@ -15,6 +15,9 @@
 /* A tick that comes later than this was not late: the process stood still (suspended, stopped). */
 #define TICK_LATE_MS 10000
 
+/* Fewer recent requests of stable than this say too little about its p99. */
+#define LATENCY_REQUESTS_MIN 1000
+
 /* The clock may have been set: a gap beyond this is not believed. */
 #define GAP_MAX_MS (30 * 24 * 3600 * (int64_t)1000)
 
@@ -166,13 +169,6 @@ static void gather(struct rollout *r, struct record *next, struct machine_input 
     };
 }
 
-static struct judge_side side_of(const struct machine_tally *tally)
-{
-    return (struct judge_side){.requests = tally->requests,
-                               .failed = tally->failed,
-                               .client_errors = tally->client_errors};
-}
-
 /* Judges where there is something to compare: the canary has a share, and it is not all. */
 static void judge(struct rollout *r, struct record *next, struct machine_input *in, int64_t dt_ms)
 {
@@ -185,8 +181,9 @@ static void judge(struct rollout *r, struct record *next, struct machine_input *
                                 .elapsed_s = (double)dt_ms / 1000,
                                 .stage = m->stage < 0 ? m->step : (unsigned)m->stage,
                                 .weight_bp = m->weight_bp,
-                                .stable = side_of(&m->counts.stable),
-                                .canary = side_of(&m->counts.canary)};
+                                .latency_known = r->sink.slow_us[ROLE_STABLE][0] > 0,
+                                .stable = m->counts.stable,
+                                .canary = m->counts.canary};
     judge_tick(&next->judge, &input, &r->decision);
     r->decided = true;
     r->verdicts[r->decision.verdict]++;
@@ -195,6 +192,22 @@ static void judge(struct rollout *r, struct record *next, struct machine_input *
     in->low_evidence = r->decision.low_evidence;
     in->no_data = r->decision.no_data;
     in->incident = r->decision.incident;
+}
+
+/* Fixes what is slow for the rest of the run, once stable has had enough requests in ten minutes. */
+static void learn_latency(const struct rollout *r, struct record *next)
+{
+    struct hist_sum recent;
+    if (!next->judged || !next->plan.latency_judged || next->slow_us[0] ||
+        !machine_is_running(&next->machine) || !r->ports.recent_durations)
+        return;
+    r->ports.recent_durations(r->ports.host, next->route, &recent);
+    if (hist_count(&recent) < LATENCY_REQUESTS_MIN)
+        return;
+    for (size_t q = 0; q < next->plan.n_quantiles; q++) {
+        uint64_t us = hist_quantile_us(&recent, next->plan.quantiles[q]);
+        next->slow_us[q] = us ? us : 1;
+    }
 }
 
 /* Moves until the machine rests. Each move is stored before it is acted on. */
@@ -275,8 +288,10 @@ void rollout_tick(struct rollout *r)
     gather(r, &next, &in);
     machine_advance(&next.machine, &in, dt_ms);
     judge(r, &next, &in, dt_ms);
+    learn_latency(r, &next);
     if (!move_on(r, &next, &in))
         keep_evidence(r, &next);
+    sink_apply(r); /* what was learnt counts from here on, whole seconds at a time */
     while (tick_adopt(r))
         continue;
     lifecycle_begin_auto(r);

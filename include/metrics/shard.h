@@ -65,6 +65,9 @@ static inline unsigned code_cell(unsigned status)
 
 typedef _Atomic uint64_t metric_cell;
 
+/* Latency thresholds that a request is held against: one for each quantile that the judge compares. */
+#define JUDGED_QUANTILES 3u
+
 /* One version of one route, one worker. */
 struct variant_cells {
     metric_cell requests[ROLE_COUNT][ASSIGNED_COUNT][CODE_CELLS];
@@ -72,6 +75,10 @@ struct variant_cells {
     /* What the judge reads: first attempts that were not forced by header or cookie
      * (metrics/totals.h). */
     metric_cell judged[ROLE_COUNT], judged_failed[ROLE_COUNT], judged_client_errors[ROLE_COUNT];
+    /* whose age crossed the threshold of a quantile, answered or not */
+    metric_cell judged_slow[ROLE_COUNT][JUDGED_QUANTILES];
+    /* sticky only: requests of keys that had not failed, and first failures of keys */
+    metric_cell key_requests[ROLE_COUNT], key_failed[ROLE_COUNT];
     metric_cell inflight; /* gauge: up and down by the same worker */
     struct hist duration[ROLE_COUNT];
 };

@@ -70,10 +70,11 @@ const struct worker_cells *metrics_worker_at(const struct metrics *m, unsigned w
 /* What the judge reads of one side: cumulative since the process started. */
 struct judged_totals {
     uint64_t requests, failed, client_errors;
+    uint64_t slow[JUDGED_QUANTILES];
+    uint64_t key_requests, key_failed;
 };
 
-/* Sums the judged cells of one version in one role. Neither failed nor client_errors is ever above
- * requests, and no sum ever goes back; but a request that is counted at this very moment may show
+/* Sums the judged cells of one version in one role. No part is ever above its requests, and no sum ever goes back; but a request that is counted at this very moment may show
  * in requests now and in failed only the next time, so that the difference of two moments may have
  * failed above requests by one per worker. Any thread. */
 struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role);

@@ -53,6 +53,15 @@ struct rollout_ports {
     void (*durations)(void *host, const char *route, const char *version, enum metric_role role,
                       struct hist_sum *sum);
 
+    /* The durations of the version that serves as stable, over the last ten minutes; all 0 where
+     * nothing is known. NULL = never known: latency is not judged. */
+    void (*recent_durations)(void *host, const char *route, struct hist_sum *sum);
+
+    /* From when on a request counts as slow, by the role of its version and the quantile
+     * (microseconds; 0 = not counted). May be called again with the same limits. NULL is allowed. */
+    void (*apply_slow_limits)(void *host, const char *route,
+                              uint64_t const limits_us[ROLE_COUNT][JUDGED_QUANTILES]);
+
     /* Puts a split in force at once (publishes a snapshot). May be called again with the same
      * split. */
     void (*apply_split)(void *host, const char *route, const struct rollout_split *split);

@@ -4,7 +4,6 @@
 #define SERIN_ROLLOUT_SOURCE_H
 
 #include "metrics/hist.h"
-#include "metrics/totals.h"
 #include "rollout/decide/record.h"
 #include "rollout/ports.h"
 
@@ -15,14 +14,14 @@
 struct source_baseline {
     char name[RECORD_NAME_MAX]; /* whose */
     int64_t next_ms;            /* monotonic: when the next sample is due */
-    struct judged_totals samples[SOURCE_SAMPLES];
+    struct judge_side samples[SOURCE_SAMPLES];
     size_t n, newest;
 };
 
 /* Where the process's counters stood when they were last read. */
 struct source {
     char stable_name[RECORD_NAME_MAX], canary_name[RECORD_NAME_MAX]; /* whose; "" = not read yet */
-    struct judged_totals stable, canary;
+    struct judge_side stable, canary;
     struct hist_sum stable_durations, canary_durations; /* when the stage began */
     struct source_baseline baseline;
 };
@@ -40,7 +39,7 @@ void source_base(struct source *s, const struct rollout_ports *ports, const stru
 /* Adds what came since the last read to counts. The first read after a restart only sets the base.
  * A counter that went down was reset: all of it is new. */
 void source_read(struct source *s, const struct rollout_ports *ports, const struct record *record,
-                 struct machine_counts *counts);
+                 struct judge_seen *counts);
 
 /* The durations of a stage begin now. For show. */
 void source_base_durations(struct source *s, const struct rollout_ports *ports,

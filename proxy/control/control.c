@@ -34,9 +34,8 @@ static void look_at_slowness(struct control *c)
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         const struct variant_metrics *stable = r->conf ? metrics_variant(c->metrics, r->name, r->split.stable) : NULL;
-        uint64_t p99 = stable ? slowness_look(&r->slowness, stable, now_ms()) : UINT64_MAX;
-        if (p99 != UINT64_MAX)
-            atomic_store_explicit(&r->live.stable_p99_us, p99, memory_order_relaxed);
+        if (stable && slowness_look(&r->slowness, stable, now_ms()))
+            atomic_store_explicit(&r->live.stable_p99_us, slowness_p99_us(&r->slowness), memory_order_relaxed);
     }
 }
 

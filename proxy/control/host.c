@@ -12,7 +12,7 @@ static struct judged_totals port_counts(void *host, const char *route, const cha
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    return v ? metrics_judged(v, role) : (struct judged_totals){0, 0, 0};
+    return v ? metrics_judged(v, role) : (struct judged_totals){0};
 }
 
 static void port_durations(void *host, const char *route, const char *version, enum metric_role role,
@@ -22,6 +22,25 @@ static void port_durations(void *host, const char *route, const char *version, e
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
     if (v)
         metrics_durations(v, role, sum);
+}
+
+static void port_recent_durations(void *host, const char *route, struct hist_sum *sum)
+{
+    struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    memset(sum, 0, sizeof *sum);
+    if (r)
+        slowness_sum(&r->slowness, sum);
+}
+
+static void port_apply_slow_limits(void *host, const char *route,
+                                   uint64_t const limits_us[ROLE_COUNT][JUDGED_QUANTILES])
+{
+    struct control *c = host;
+    struct known_route *r = known_find_route(&c->known, route);
+    for (unsigned role = 0; r && role < ROLE_COUNT; role++)
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            atomic_store_explicit(&r->live.slow_us[role][q], limits_us[role][q], memory_order_relaxed);
 }
 
 static void copy_split(struct known_split *to, const struct rollout_split *from)
@@ -56,8 +75,12 @@ static void port_apply_split(void *host, const char *route, const struct rollout
         return;
     struct known_split before = r->split;
     copy_split(&r->split, split);
-    if (strcmp(before.canary, r->split.canary) != 0 || strcmp(before.salt, r->split.salt) != 0)
+    if (strcmp(before.canary, r->split.canary) != 0 || strcmp(before.salt, r->split.salt) != 0) {
+        struct failed_keys *keys = atomic_load_explicit(&r->live.failed_keys, memory_order_relaxed);
         breaker_reset(r->live.breaker);
+        if (keys)
+            failed_keys_clear(keys);
+    }
     r->split_generation = SPLIT_UNPUBLISHED;
     if (!c->is_reloading && publish(c) != OK)
         log_error("publish_failed", "route=%s why=\"out of memory\"", route);
@@ -117,6 +140,8 @@ struct rollout_ports host_ports(struct control *c)
     return (struct rollout_ports){.host = c,
                                   .counts = port_counts,
                                   .durations = port_durations,
+                                  .recent_durations = port_recent_durations,
+                                  .apply_slow_limits = port_apply_slow_limits,
                                   .apply_split = port_apply_split,
                                   .split_confirmed = port_split_confirmed,
                                   .health = port_health,
@@ -138,6 +163,7 @@ struct rollout_setup host_setup(const struct config *config, const struct config
                                   .state_dir = config->state_dir,
                                   .stable = {route->stable, revision_of(route, route->stable)},
                                   .canary = {canary, revision_of(route, canary)},
+                                  .is_sticky = route->sticky.by != STICKY_NONE,
                                   .plan = route->has_rollout ? &route->plan : NULL};
 }
 

@@ -33,6 +33,7 @@ void known_fini(struct known *k)
         struct known_route *r = CONTAINER_OF(node, struct known_route, link);
         rollout_close(r->rollout);
         breaker_free(r->live.breaker);
+        free(r->live.failed_keys);
         slowness_fini(&r->slowness);
         free(r);
     }
@@ -113,6 +114,12 @@ static enum err know_route(struct known *k, const struct config_route *c, struct
     if (!r)
         return ERR_MEMORY;
     r->conf = c;
+    if (c->has_rollout && c->sticky.by != STICKY_NONE && !r->live.failed_keys) {
+        struct failed_keys *keys = calloc(1, sizeof *keys);
+        if (!keys)
+            return ERR_MEMORY;
+        atomic_store_explicit(&r->live.failed_keys, keys, memory_order_release);
+    }
     for (size_t v = 0; v < c->n_versions; v++)
         for (size_t i = 0; i < c->versions[v].endpoints.n; i++) {
             enum err e = know_endpoint(k, c->name, c->versions[v].name, c->versions[v].endpoints.items[i], why);

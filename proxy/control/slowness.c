@@ -1,40 +1,47 @@
-/* How slow stable is of late: the p99 of its durations, older ones fading out over ten minutes.
+/* How slow stable was in the last ten minutes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/slowness.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Each look keeps 59/60 of the older counts: after 60 looks, ten minutes, a third is left. */
-#define FADE_NUMERATOR   59u
-#define FADE_DENOMINATOR 60u
-
 void slowness_fini(struct slowness *s)
 {
-    free(s->before);
-    free(s->faded);
+    free(s->recent);
     *s = (struct slowness){NULL, NULL, 0};
 }
 
-uint64_t slowness_look(struct slowness *s, const struct variant_metrics *stable, int64_t now_ms)
+bool slowness_look(struct slowness *s, const struct variant_metrics *stable, int64_t now_ms)
 {
     struct hist_sum now;
-    if (now_ms < s->next_ms)
-        return UINT64_MAX;
+    if (now_ms < s->next_ms && s->of == stable)
+        return false;
     s->next_ms = now_ms + SLOWNESS_STEP_MS;
-    if (!s->before)
-        s->before = calloc(1, sizeof *s->before);
-    if (!s->faded)
-        s->faded = calloc(1, sizeof *s->faded);
-    if (!s->before || !s->faded)
-        return 0;
+    if (!s->recent)
+        s->recent = malloc(sizeof *s->recent);
+    if (!s->recent)
+        return false;
     memset(&now, 0, sizeof now);
     metrics_durations(stable, ROLE_STABLE, &now);
-    for (unsigned i = 0; i < HIST_CELLS; i++) {
-        /* another version may have become stable: its counters are smaller */
-        uint64_t fresh = now.cells[i] >= s->before->cells[i] ? now.cells[i] - s->before->cells[i] : 0;
-        s->faded->cells[i] = s->faded->cells[i] * FADE_NUMERATOR / FADE_DENOMINATOR + fresh;
-    }
-    *s->before = now;
-    return hist_count(s->faded) < SLOWNESS_REQUESTS_MIN ? 0 : hist_quantile_us(s->faded, 0.99);
+    if (s->of == stable)
+        recent_look(s->recent, &now, now_ms);
+    else
+        recent_start(s->recent, &now, now_ms);
+    s->of = stable;
+    return true;
+}
+
+uint64_t slowness_p99_us(const struct slowness *s)
+{
+    struct hist_sum sum;
+    slowness_sum(s, &sum);
+    return hist_count(&sum) < SLOWNESS_REQUESTS_MIN ? 0 : hist_quantile_us(&sum, 0.99);
+}
+
+void slowness_sum(const struct slowness *s, struct hist_sum *sum)
+{
+    if (s->of)
+        recent_sum(s->recent, sum);
+    else
+        memset(sum, 0, sizeof *sum);
 }

@@ -79,7 +79,7 @@ static bool canary_may_serve(struct exchange *x)
 void assign_version(struct exchange *x, const char *buf)
 {
     const struct route *r = x->route;
-    struct split_pick pick = {false, ASSIGNED_WEIGHT};
+    struct split_pick pick = {false, ASSIGNED_WEIGHT, 0};
     if (r->split.is_active) {
         struct split_request request = {.header = OVERRIDE_NONE, .cookie = OVERRIDE_NONE};
         read_override(x, buf, &request);
@@ -88,6 +88,7 @@ void assign_version(struct exchange *x, const char *buf)
         pick = split_pick(&r->split, x->flow->order, &request, &x->place->cursor);
     }
     x->assigned = (uint8_t)pick.assigned;
+    x->key_hash = pick.key_hash;
     x->attempt.is_canary = pick.canary && canary_may_serve(x);
     x->attempt.variant = x->attempt.is_canary ? &r->canary : &r->stable;
 }

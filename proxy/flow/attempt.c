@@ -3,6 +3,7 @@
 #include "proxy/flow/attempt.h"
 
 #include "base/log.h"
+#include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
@@ -64,7 +65,8 @@ void attempt_start(struct exchange *x)
     struct attempt *a = &x->attempt;
     a->cells = a->variant->metrics->cells[x->flow->worker];
     a->is_open = true;
-    a->got_bytes = false;
+    a->is_counted = a->is_judged = a->got_bytes = false;
+    a->slow = 0;
     cell_add(&a->cells->inflight, 1);
     a->endpoint = choose_endpoint(x, a->variant, x->tries ? a->avoid : PICK_NONE);
     if (a->endpoint == PICK_NONE) {
@@ -194,32 +196,6 @@ bool attempt_retry_status(struct exchange *x, unsigned status)
     return true;
 }
 
-static void note_breaker(struct exchange *x, bool failed)
-{
-    struct route_live *live = x->route->live;
-    const struct config_breaker *conf = &x->route->conf->breaker;
-    if (breaker_note(live->breaker, conf, x->flow->worker, failed, x->flow->now_us))
-        log_warn("breaker_open", "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u",
-                 x->route->conf->name, x->attempt.variant->name, conf->error_rate_bp / 100,
-                 conf->error_rate_bp % 100, conf->window_ms, conf->retry_after_ms);
-}
-
-/* What the judge and the breaker see: forced requests are not comparable with the rest and stay out. */
-static void judge(struct exchange *x, unsigned status, bool failed)
-{
-    struct attempt *a = &x->attempt;
-    enum metric_role role = a->variant->role;
-    if (x->assigned != ASSIGNED_WEIGHT && x->assigned != ASSIGNED_STICKY)
-        return;
-    cell_add(&a->cells->judged[role], 1);
-    if (failed)
-        cell_add(&a->cells->judged_failed[role], 1);
-    else if (status >= 400)
-        cell_add(&a->cells->judged_client_errors[role], 1);
-    if (a->is_canary && !a->is_trial)
-        note_breaker(x, failed);
-}
-
 static void settle_trial(struct exchange *x, bool failed, bool is_void)
 {
     enum breaker_trial outcome = is_void ? TRIAL_VOID : failed ? TRIAL_FAILED : TRIAL_OK;
@@ -229,28 +205,38 @@ static void settle_trial(struct exchange *x, bool failed, bool is_void)
                  failed ? "failed" : "ok");
 }
 
-void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
+void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
 {
     struct attempt *a = &x->attempt;
     bool failed = reason != REASON_NONE || status >= 500;
-    if (a->is_open) {
-        enum metric_role role = a->variant->role;
-        a->is_open = false;
-        cell_sub(&a->cells->inflight, 1);
-        if (x->tries) {
-            struct route_cells *cells = x->route->metrics->cells[x->flow->worker];
-            cell_add(&cells->retries[a->failed_role][role][failed ? RETRY_FAILED : RETRY_OK], 1);
-        } else {
-            cell_add(&a->cells->requests[role][x->assigned][code_cell(status)], 1);
-            hist_record(&a->cells->duration[role], (uint64_t)(x->flow->now_us - x->start_us));
-            if (failed)
-                cell_add(&a->cells->errors[role][reason == REASON_NONE ? REASON_5XX : reason], 1);
-            if (!is_void)
-                judge(x, status, failed);
-        }
+    enum metric_role role = a->variant->role;
+    if (a->is_counted)
+        return;
+    a->is_counted = true;
+    if (x->tries) {
+        struct route_cells *cells = x->route->metrics->cells[x->flow->worker];
+        cell_add(&cells->retries[a->failed_role][role][failed ? RETRY_FAILED : RETRY_OK], 1);
+    } else {
+        cell_add(&a->cells->requests[role][x->assigned][code_cell(status)], 1);
+        hist_record(&a->cells->duration[role], (uint64_t)(x->flow->now_us - x->start_us));
+        if (failed)
+            cell_add(&a->cells->errors[role][reason == REASON_NONE ? REASON_5XX : reason], 1);
+        judged_settle(x, status, failed, is_void);
     }
-    if (a->is_trial) {
+    if (a->is_trial)
         settle_trial(x, failed, is_void);
+    a->is_trial = false;
+}
+
+void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
+{
+    struct attempt *a = &x->attempt;
+    if (a->is_open) {
+        attempt_count(x, status, reason, is_void);
+        cell_sub(&a->cells->inflight, 1);
+        a->is_open = false;
+    } else if (a->is_trial) { /* it was not even begun */
+        settle_trial(x, true, is_void);
         a->is_trial = false;
     }
 }

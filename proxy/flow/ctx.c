@@ -4,6 +4,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/judged.h"
 #include "proxy/wire/time.h"
 #include <sys/random.h>
 
@@ -76,6 +77,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
     graveyard_init(&f->graves, base);
     list_init(&f->clients);
+    judged_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
     return OK;
 }
@@ -84,6 +86,7 @@ void flow_fini(struct flow *f)
 {
     while (!list_empty(&f->clients))
         client_abort(CONTAINER_OF(f->clients.next, struct client, link), false);
+    wheel_cancel(&f->wheel, &f->slow_look);
     world_unref(f->world);
     upstream_fini(&f->upstream);
     (void)event_del(&f->tick);

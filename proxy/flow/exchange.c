@@ -4,6 +4,7 @@
 
 #include "proxy/flow/assign.h"
 #include "proxy/flow/attempt.h"
+#include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
 #include "proxy/flow/reply.h"
 #include "proxy/http/rewrite.h"
@@ -78,7 +79,9 @@ static struct exchange *make(struct client *c)
     x->start_us = f->now_us;
     x->is_replayable = true;
     c->exchange = x;
+    list_push_back(&f->exchanges, &x->link);
     f->n_exchanges++;
+    judged_begin(f);
     return x;
 }
 
@@ -92,6 +95,7 @@ static void let_go(struct exchange *x)
     free(x->replay);
     arena_reset(&x->arena);
     world_unref(x->world);
+    list_remove(&x->link);
     f->n_exchanges--;
     if (f->n_spare < FLOW_SPARE_EXCHANGES_MAX) {
         x->next_spare = f->spare;

@@ -235,6 +235,16 @@ static bool relay_interim(struct exchange *x, const char *buf)
     return true;
 }
 
+/* Server-sent events and their like last as long as the user looks: what the version does is known with the head. */
+static bool is_stream(const struct head *head, const char *buf)
+{
+    struct slice type, parameters;
+    if (!head_find_name(head, buf, SLICE("content-type"), &type))
+        return false;
+    (void)slice_cut(type, ';', &type, &parameters);
+    return slice_equal_nocase(slice_trim(type), SLICE("text/event-stream"));
+}
+
 /* A final response head is whole: what came with it of the body goes down in the same send. */
 static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t len)
 {
@@ -262,6 +272,8 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     exchange_goto(x, EXCHANGE_REPLY);
     x->head_down = true;
     cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(x->status)], 1);
+    if (x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf))
+        attempt_count(x, x->status, REASON_NONE, false);
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
     after_reply(x, stream_send(&x->client->stream, parts, n + 1));

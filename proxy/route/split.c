@@ -39,16 +39,16 @@ struct split_pick split_pick(const struct split *s, const struct split_order *or
                              const struct split_request *request, uint32_t *cursor)
 {
     if (!s->is_active)
-        return (struct split_pick){false, ASSIGNED_WEIGHT};
+        return (struct split_pick){false, ASSIGNED_WEIGHT, 0};
     if (request->header != OVERRIDE_NONE)
-        return (struct split_pick){request->header == OVERRIDE_ALWAYS, ASSIGNED_HEADER};
+        return (struct split_pick){request->header == OVERRIDE_ALWAYS, ASSIGNED_HEADER, 0};
     if (request->cookie != OVERRIDE_NONE)
-        return (struct split_pick){request->cookie == OVERRIDE_ALWAYS, ASSIGNED_COOKIE};
+        return (struct split_pick){request->cookie == OVERRIDE_ALWAYS, ASSIGNED_COOKIE, 0};
     if (request->has_key) {
-        uint64_t bucket = hash_bytes(s->salt, request->key) % SPLIT_BUCKETS;
-        return (struct split_pick){bucket < s->weight_bp, ASSIGNED_STICKY};
+        uint64_t hash = hash_bytes(s->salt, request->key);
+        return (struct split_pick){hash % SPLIT_BUCKETS < s->weight_bp, ASSIGNED_STICKY, hash};
     }
     uint32_t at = *cursor;
     *cursor = at + 1 < SPLIT_BUCKETS ? at + 1 : 0;
-    return (struct split_pick){order->bucket[at] < s->weight_bp, ASSIGNED_WEIGHT};
+    return (struct split_pick){order->bucket[at] < s->weight_bp, ASSIGNED_WEIGHT, 0};
 }

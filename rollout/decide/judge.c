@@ -213,8 +213,6 @@ static void end_warm_up(struct judge *j)
 static void feed_latency(struct judge *j, const struct judge_seen *d, double elapsed_s)
 {
     const struct judge_latency *latency = &j->settings.latency;
-    if (!latency->enabled)
-        return;
     for (unsigned i = 0; i < latency->n; i++) {
         struct evidence_block slow = counts_block(d, JUDGE_CHECK_LATENCY + i, j->sticky);
         feed(j, JUDGE_PROCESS_LATENCY + i, &slow);
@@ -413,7 +411,8 @@ void judge_tick(struct judge *j, const struct judge_input *input, struct judge_d
     feed_failures(j, &d);
     if (j->warm && t_s > settings->latency.warmup_s)
         end_warm_up(j);
-    feed_latency(j, &d, elapsed_s);
+    if (settings->latency.enabled && input->latency_known)
+        feed_latency(j, &d, elapsed_s);
     feed_safe(j, &d);
     struct mean mean = mean_of(j);
     *decision = (struct judge_decision){

@@ -49,6 +49,17 @@ void counts_add(struct judge_side *sum, const struct judge_side *d)
         sum->slow[i] = cut(sum->slow[i] + d->slow[i]);
 }
 
+bool counts_is_ordered(const struct judge_side *early, const struct judge_side *late)
+{
+    bool ordered = early->requests <= late->requests && early->failed <= late->failed &&
+                   early->client_errors <= late->client_errors &&
+                   early->key_requests <= late->key_requests &&
+                   early->key_failed <= late->key_failed;
+    for (size_t i = 0; i < JUDGE_LATENCY_MAX; i++)
+        ordered = ordered && early->slow[i] <= late->slow[i];
+    return ordered;
+}
+
 static uint64_t marked(const struct judge_side *side, enum judge_check check)
 {
     switch (check) {

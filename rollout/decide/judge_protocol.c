@@ -137,6 +137,7 @@ static enum err read_tick(const struct judge_protocol *p, const cJSON *m, struct
         e = read_side(member(m, "s"), p->judge.sticky, &input->stable, why);
     if (!e)
         e = read_side(member(m, "c"), p->judge.sticky, &input->canary, why);
+    input->latency_known = member(member(m, "s"), "lat") && member(member(m, "c"), "lat");
     input->weight_bp = e ? 0 : (uint32_t)lround(weight * 100);
     return e;
 }

@@ -82,6 +82,7 @@ static void stages_of(struct judge_settings *settings, const struct plan *plan)
 /* One to three quantiles share the weight of latency; three as their proof was tuned. */
 static void latency_of(struct judge_latency *latency, const struct plan *plan)
 {
+    latency->enabled = plan->latency_judged;
     latency->n = plan->n_quantiles < JUDGE_LATENCY_MAX ? plan->n_quantiles : JUDGE_LATENCY_MAX;
     latency->warmup_s = seconds(plan->latency_warmup_ms);
     for (size_t i = 0; i < latency->n; i++) {
@@ -104,11 +105,11 @@ enum err judge_settings_from_plan(struct judge_settings *settings, const struct 
     settings->errors.margin_absolute = plan->errors.margin_absolute;
     settings->client_errors.margin = plan->client_errors.margin;
     settings->client_errors.margin_absolute = plan->client_errors.margin_absolute;
-    settings->ceiling.ceiling = plan->errors_ceiling;
+    settings->client_errors.enabled = plan->client_errors_judged;
+    settings->ceiling.enabled = plan->errors_ceiling > 0;
+    if (settings->ceiling.enabled) /* without one, the usual one still tells an incident of stable */
+        settings->ceiling.ceiling = plan->errors_ceiling;
     latency_of(&settings->latency, plan);
-    settings->client_errors.enabled = false;
-    settings->ceiling.enabled = false;
-    settings->latency.enabled = false;
     return judge_settings_check(settings, why);
 }
 

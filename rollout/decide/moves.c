@@ -3,6 +3,7 @@
 #include "rollout/decide/moves.h"
 
 #include "base/check.h"
+#include "rollout/decide/judge_counts.h"
 
 #define FULL_BP   10000u
 #define TO(state) (1u << MACHINE_##state)
@@ -188,10 +189,10 @@ static uint32_t weight_bound_bp(const struct machine *m, const struct plan *p)
     }
 }
 
-static bool is_ordered(const struct machine_tally *early, const struct machine_tally *late)
+static bool is_ordered(const struct judge_seen *early, const struct judge_seen *late)
 {
-    return early->requests <= late->requests && early->failed <= late->failed &&
-           early->client_errors <= late->client_errors;
+    return counts_is_ordered(&early->stable, &late->stable) &&
+           counts_is_ordered(&early->canary, &late->canary);
 }
 
 enum err machine_check(const struct machine *m, const struct plan *p, struct why *why)
@@ -213,10 +214,7 @@ enum err machine_check(const struct machine *m, const struct plan *p, struct why
     if (m->weight_bp > weight_bound_bp(m, p))
         return why_set(why, ERR_INVALID, "weight_bp: %u is above %u, the most in %s", m->weight_bp,
                        weight_bound_bp(m, p), machine_state_name(m->state));
-    if (!is_ordered(&m->at_stage.canary, &m->counts.canary) ||
-        !is_ordered(&m->at_stage.stable, &m->counts.stable) ||
-        !is_ordered(&m->at_steady.canary, &m->counts.canary) ||
-        !is_ordered(&m->at_steady.stable, &m->counts.stable))
+    if (!is_ordered(&m->at_stage, &m->counts) || !is_ordered(&m->at_steady, &m->counts))
         return why_set(why, ERR_INVALID, "counts: lower than when the stage began");
     return OK;
 }

@@ -42,8 +42,10 @@ static const struct field plan_rows[] = {
     SHARE("errors_margin", errors.margin),
     SHARE("errors_margin_absolute", errors.margin_absolute),
     SHARE("errors_ceiling", errors_ceiling),
+    FIELD_ROW_BOOL("client_errors_judged", struct plan, client_errors_judged),
     SHARE("client_errors_margin", client_errors.margin),
     SHARE("client_errors_margin_absolute", client_errors.margin_absolute),
+    FIELD_ROW_BOOL("latency_judged", struct plan, latency_judged),
     SHARE("latency_margin", latency_margin),
     TIME("latency_warmup_ms", latency_warmup_ms),
 };

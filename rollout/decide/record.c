@@ -23,10 +23,6 @@ static const char *cause_name(int value)
     FIELD_ROW_NUMBER(key, FIELD_U64, struct record, member, 0, FIELDS_WHOLE_MAX)
 #define TIME(key, member)                                                                          \
     FIELD_ROW_NUMBER(key, FIELD_I64, struct record, member, 0, FIELDS_WHOLE_MAX)
-#define TALLY(key, member)                                                                         \
-    COUNT(key "_requests", member.requests), COUNT(key "_failed", member.failed),                  \
-        COUNT(key "_client_errors", member.client_errors)
-
 static const struct field record_rows[] = {
     COUNT("epoch", epoch),
     COUNT("seq", seq),
@@ -36,6 +32,9 @@ static const struct field record_rows[] = {
     FIELD_ROW_BOOL("promoted", struct record, promoted),
     FIELD_ROW_BOOL("settled", struct record, settled),
     FIELD_ROW_TEXT("alert", struct record, alert),
+    COUNT("slow0_us", slow_us[0]),
+    COUNT("slow1_us", slow_us[1]),
+    COUNT("slow2_us", slow_us[2]),
     FIELD_ROW_ENUM("state", struct record, machine.state, MACHINE_STATE_COUNT, state_name),
     FIELD_ROW_ENUM("left", struct record, machine.left, MACHINE_STATE_COUNT, state_name),
     FIELD_ROW_ENUM("cause", struct record, machine.cause, MACHINE_CAUSE_COUNT, cause_name),
@@ -51,16 +50,11 @@ static const struct field record_rows[] = {
     TIME("steady_ms", machine.steady_ms),
     TIME("state_ms", machine.state_ms),
     TIME("progress_ms", machine.progress_ms),
-    TALLY("stable", machine.counts.stable),
-    TALLY("canary", machine.counts.canary),
-    TALLY("stage_stable", machine.at_stage.stable),
-    TALLY("stage_canary", machine.at_stage.canary),
-    TALLY("steady_stable", machine.at_steady.stable),
-    TALLY("steady_canary", machine.at_steady.canary),
 };
 
-static const char *const record_nested[] = {"schema", "file",       "pair",     "plan",
-                                            "run",    "quarantine", "evidence", "history"};
+static const char *const record_nested[] = {"schema",   "file",       "pair",     "plan",   "counts",
+                                            "at_stage", "at_steady",  "run",      "quarantine",
+                                            "evidence", "history"};
 static const struct field_set record_set = {record_rows, ARRAY_LEN(record_rows), record_nested,
                                             ARRAY_LEN(record_nested)};
 
@@ -71,6 +65,21 @@ static const struct field pair_rows[] = {
     FIELD_ROW_TEXT("revision_canary", struct record_pair, canary.revision),
 };
 static const struct field_set pair_set = {pair_rows, ARRAY_LEN(pair_rows), NULL, 0};
+
+#define SIDE(key, member)                                                                          \
+    FIELD_ROW_NUMBER(key, FIELD_U64, struct judge_side, member, 0, FIELDS_WHOLE_MAX)
+
+static const struct field side_rows[] = {
+    SIDE("requests", requests),
+    SIDE("failed", failed),
+    SIDE("client_errors", client_errors),
+    SIDE("slow0", slow[0]),
+    SIDE("slow1", slow[1]),
+    SIDE("slow2", slow[2]),
+    SIDE("key_requests", key_requests),
+    SIDE("key_failed", key_failed),
+};
+static const struct field_set side_set = {side_rows, ARRAY_LEN(side_rows), NULL, 0};
 
 static const struct field quarantine_rows[] = {
     FIELD_ROW_TEXT("name", struct record_quarantine, name),
@@ -105,6 +114,16 @@ void record_fini(struct record *r)
 {
     cJSON_Delete(r->history);
     r->history = NULL;
+}
+
+static enum err write_seen(cJSON *root, const char *name, const struct judge_seen *seen)
+{
+    cJSON *json = cJSON_AddObjectToObject(root, name);
+    cJSON *stable = cJSON_AddObjectToObject(json, "stable");
+    cJSON *canary = cJSON_AddObjectToObject(json, "canary");
+    if (!stable || !canary || fields_write(stable, &side_set, &seen->stable) != OK)
+        return ERR_MEMORY;
+    return fields_write(canary, &side_set, &seen->canary);
 }
 
 static enum err write_quarantine(const struct record *r, cJSON *list)
@@ -143,7 +162,10 @@ static enum err write_all(const struct record *r, cJSON *root)
         fields_write(pair, &pair_set, &r->pair) != OK || plan_to_json(&r->plan, plan) != OK ||
         record_run_to_json(&r->run, run) != OK || write_quarantine(r, quarantine) != OK)
         return ERR_MEMORY;
-    if (write_evidence(r, root) != OK)
+    const struct machine *m = &r->machine;
+    if (write_seen(root, "counts", &m->counts) != OK ||
+        write_seen(root, "at_stage", &m->at_stage) != OK ||
+        write_seen(root, "at_steady", &m->at_steady) != OK || write_evidence(r, root) != OK)
         return ERR_MEMORY;
     return cJSON_AddItemReferenceToObject(root, "history", r->history) ? OK : ERR_MEMORY;
 }
@@ -167,6 +189,21 @@ static enum err read_schema(const cJSON *root, struct why *why)
         return why_set(why, ERR_INVALID, "schema: %g, but this release reads %d",
                        schema->valuedouble, RECORD_SCHEMA);
     return OK;
+}
+
+static enum err read_seen(const cJSON *root, const char *name, struct judge_seen *seen,
+                          struct why *why)
+{
+    char path[2][32];
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(root, name);
+    const cJSON *stable = cJSON_GetObjectItemCaseSensitive(json, "stable");
+    const cJSON *canary = cJSON_GetObjectItemCaseSensitive(json, "canary");
+    (void)snprintf(path[0], sizeof path[0], "%s.stable.", name);
+    (void)snprintf(path[1], sizeof path[1], "%s.canary.", name);
+    if (cJSON_GetArraySize(json) != 2)
+        return why_set(why, ERR_INVALID, "%s: not stable and canary", name);
+    enum err e = fields_read(stable, &side_set, &seen->stable, path[0], why);
+    return e ? e : fields_read(canary, &side_set, &seen->canary, path[1], why);
 }
 
 static enum err read_quarantine(struct record *r, const cJSON *list, struct why *why)
@@ -244,6 +281,9 @@ static enum err read_all(struct record *r, cJSON *root, struct why *why)
         fields_read(pair, &pair_set, &r->pair, "pair.", why) != OK ||
         plan_from_json(&r->plan, plan, why) != OK ||
         record_run_from_json(&r->run, run, why) != OK ||
+        read_seen(root, "counts", &r->machine.counts, why) != OK ||
+        read_seen(root, "at_stage", &r->machine.at_stage, why) != OK ||
+        read_seen(root, "at_steady", &r->machine.at_steady, why) != OK ||
         read_quarantine(r, cJSON_GetObjectItemCaseSensitive(root, "quarantine"), why) != OK ||
         read_evidence(r, cJSON_GetObjectItemCaseSensitive(root, "evidence"), why) != OK ||
         check_whole(r, why) != OK)

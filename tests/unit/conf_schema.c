@@ -213,16 +213,6 @@ static const struct help_row later_rows[] = {
      "such as http://host/path)\n"},
     {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\" }] }\n",
      "f:7:16: routes[0].rollout.windows: is not yet supported (this release has [])\n"},
-    {BELOW_CHECKS("errors: { ceiling: 2% }"),
-     "f:9:28: routes[0].rollout.checks.errors.ceiling: \"2%\" "
-     "is not yet supported (this release has 1%)\n"},
-    {BELOW_CHECKS("client_errors: { margin: 1% }"),
-     "f:9:34: routes[0].rollout.checks.client_errors.margin: \"1%\" is not yet supported (this "
-     "release has 25%)\n"},
-    {BELOW_CHECKS("latency: { quantiles: [50%, 90%] }"),
-     "f:9:20: routes[0].rollout.checks.latency.quantiles: is not yet supported (this release "
-     "has "
-     "[50%, 90%, 99%])\n"},
 };
 
 static void test_not_yet_supported(void **state)

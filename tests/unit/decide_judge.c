@@ -288,9 +288,14 @@ static void test_disabled_checks_keep_their_weight(void **state)
 {
     (void)state;
     struct run run;
+    struct judge_settings settings;
     run_start_plan(&run);
+    settings = run.judge.settings;
+    settings.client_errors.enabled = settings.ceiling.enabled = settings.latency.enabled = false;
+    run_start(&run, &settings);
+    run.in.latency_known = true;
     for (int t = 0; t < 30; t++) {
-        run.in.canary.client_errors += 10; /* not measured in this release */
+        run.in.canary.client_errors += 10;
         run.in.canary.slow[0] += 10;
         (void)run_tick(&run, 10, 0, 990, 0);
     }
@@ -325,6 +330,7 @@ static void test_never_nan(void **state)
         struct judge_baseline baseline = {vectors_next(&random) >> 1, vectors_next(&random) >> 20};
         run_start(&run, &settings);
         judge_start(&run.judge, &settings, round % 2, round % 3 ? &baseline : NULL);
+        run.in.latency_known = true;
         run.in.t_ms = 1; /* the end of the warm-up starts latency anew */
         judge_tick(&run.judge, &run.in, &run.out);
         double before = run.out.log_evidence;

@@ -56,7 +56,7 @@ static void test_a_restart_at_any_tick_changes_nothing(void **state)
         struct judge whole, restarted;
         judge_start(&whole, &settings, sticky, &(struct judge_baseline){600000, 600});
         restarted = whole;
-        struct judge_input in = {0}, in2 = {0};
+        struct judge_input in = {.latency_known = true}, in2 = in;
         struct vectors_random random = {5}, random2 = {5};
         struct judge_decision out, out2;
         for (int t = 0; t < 150; t++) {

@@ -84,8 +84,23 @@ static void test_from_the_default_plan(void **state)
     assert_true(s.stages[4].hold_s == 60 && s.stages[4].max_hold_s == 600);
     assert_true(s.stages[5].hold_s == 300 && s.stages[5].max_hold_s == 600);
     assert_true(s.stages[0].min_requests == 50 && s.no_data_requests == 5);
+    assert_true(s.errors.enabled && s.client_errors.enabled && s.ceiling.enabled &&
+                s.latency.enabled);
+}
+
+static void test_what_a_plan_switches_off(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct judge_settings s;
+    struct why why;
+    plan_default(&plan);
+    plan.client_errors_judged = plan.latency_judged = false;
+    plan.errors_ceiling = 0;
+    assert_int_equal(judge_settings_from_plan(&s, &plan, &why), OK);
     assert_true(s.errors.enabled);
     assert_false(s.client_errors.enabled || s.ceiling.enabled || s.latency.enabled);
+    assert_true(s.ceiling.ceiling == 0.01); /* still tells an incident of stable */
 }
 
 static void test_from_a_plan_of_its_own(void **state)
@@ -218,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_the_vectors),
         cmocka_unit_test(test_from_the_default_plan),
+        cmocka_unit_test(test_what_a_plan_switches_off),
         cmocka_unit_test(test_from_a_plan_of_its_own),
         cmocka_unit_test(test_excess),
         cmocka_unit_test(test_extreme_plans),

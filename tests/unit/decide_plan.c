@@ -108,7 +108,7 @@ REFUSE(alpha_big, p->false_abort = 0.6)
 REFUSE(harm_zero, p->harm_budget = 0)
 REFUSE(margin_negative, p->errors.margin = -0.1)
 REFUSE(absolute_big, p->errors.margin_absolute = 1.5)
-REFUSE(ceiling_zero, p->errors_ceiling = 0)
+REFUSE(ceiling_negative, p->errors_ceiling = -0.01)
 REFUSE(client_margin, p->client_errors.margin = NAN)
 REFUSE(latency_margin, p->latency_margin = -1)
 REFUSE(no_quantiles, p->n_quantiles = 0)
@@ -146,7 +146,7 @@ static void test_refused(void **state)
         {harm_zero, "harm_budget: "},
         {margin_negative, "checks.errors.margin: "},
         {absolute_big, "checks.errors.margin_absolute: "},
-        {ceiling_zero, "checks.errors.ceiling: "},
+        {ceiling_negative, "checks.errors.ceiling: "},
         {client_margin, "checks.client_errors.margin: "},
         {latency_margin, "checks.latency.margin: "},
         {no_quantiles, "checks.latency.quantiles: "},

@@ -141,6 +141,10 @@ static void judged_sums_workers_and_keeps_roles_apart(void **state)
         cell_add(&v->cells[w]->judged[ROLE_STABLE], 100);
         cell_add(&v->cells[w]->judged_failed[ROLE_STABLE], 3);
         cell_add(&v->cells[w]->judged_client_errors[ROLE_STABLE], 5);
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            cell_add(&v->cells[w]->judged_slow[ROLE_STABLE][q], 50 >> q);
+        cell_add(&v->cells[w]->key_requests[ROLE_STABLE], 40);
+        cell_add(&v->cells[w]->key_failed[ROLE_STABLE], 2);
     }
     cell_add(&v->cells[1]->judged[ROLE_CANARY], 1);
     struct judged_totals stable = metrics_judged(v, ROLE_STABLE);
@@ -148,6 +152,11 @@ static void judged_sums_workers_and_keeps_roles_apart(void **state)
     assert_int_equal(stable.requests, 200);
     assert_int_equal(stable.failed, 6);
     assert_int_equal(stable.client_errors, 10);
+    assert_int_equal(stable.slow[0], 100);
+    assert_int_equal(stable.slow[1], 50);
+    assert_int_equal(stable.slow[2], 24);
+    assert_int_equal(stable.key_requests, 80);
+    assert_int_equal(stable.key_failed, 4);
     assert_int_equal(canary.requests, 1);
     assert_int_equal(canary.failed, 0);
 }
@@ -158,11 +167,15 @@ static void parts_are_never_above_the_whole(void **state)
     struct variant_metrics *v = metrics_variant(*state, "web", "v1");
     cell_add(&v->cells[0]->judged_failed[ROLE_STABLE], 1);
     cell_add(&v->cells[0]->judged_client_errors[ROLE_STABLE], 1);
+    cell_add(&v->cells[0]->judged_slow[ROLE_STABLE][1], 1);
+    cell_add(&v->cells[0]->key_failed[ROLE_STABLE], 1);
     cell_add(&v->cells[1]->judged[ROLE_STABLE], 5);
     struct judged_totals t = metrics_judged(v, ROLE_STABLE);
     assert_int_equal(t.requests, 5);
     assert_int_equal(t.failed, 0);
     assert_int_equal(t.client_errors, 0);
+    assert_int_equal(t.slow[1], 0);
+    assert_int_equal(t.key_failed, 0);
 }
 
 static void durations_and_inflight_sum_workers(void **state)

@@ -25,7 +25,11 @@ void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned caus
  * and the policy allows; false: not retried and not counted, the response goes down. */
 bool attempt_retry_status(struct exchange *x, unsigned status);
 
-/* Counts the attempt with its status and reason, once. is_void: neither success nor failure (the client left). */
+/* Counts the attempt with its status and reason, where it was not counted yet. is_void: neither success nor failure
+ * (the client left). */
+void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void);
+
+/* The attempt is over: counts it, and it is in flight no more. Once; later calls change nothing. */
 void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void);
 
 /* Gives the connection back to its pool, or closes it. */

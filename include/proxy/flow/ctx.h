@@ -35,6 +35,8 @@ struct flow {
     struct flow_shared *shared;
     struct worker_cells *cells;
     struct list clients;          /* all client connections of this worker */
+    struct list exchanges;        /* all requests under way, the oldest first */
+    struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges;
     bool is_draining;             /* no new connection, every response says close */
     uint64_t random;              /* state of flow_random */

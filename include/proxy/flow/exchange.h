@@ -37,9 +37,12 @@ struct attempt {
     uint8_t failed_role;    /* enum metric_role of the attempt before it, where there was one */
     bool is_canary;
     bool is_trial;          /* the breaker's one trial request */
-    bool is_open;           /* counted as in flight, not settled yet */
+    bool is_open;           /* in flight: not settled yet */
+    bool is_counted;        /* its outcome is: a stream's is that of its head */
     bool was_stale;         /* sent again because an idle connection had closed under it */
     bool got_bytes;         /* something of a response has come */
+    bool is_judged;         /* counted as a request for the judge; before its end where it is slow already */
+    uint8_t slow;           /* bit i: counted as slower than the threshold of quantile i */
 };
 
 struct exchange {
@@ -50,9 +53,11 @@ struct exchange {
     struct route_place *place;
     struct upstream_conn *up;
     struct exchange *next_spare;
+    struct list link;          /* flow->exchanges */
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms;
+    uint64_t key_hash; /* of its sticky key, where it was assigned by one */
     uint8_t state; /* enum exchange_state */
     uint8_t assigned; /* enum metric_assigned */
     uint8_t method, minor; /* of the request */

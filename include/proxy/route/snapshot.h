@@ -8,6 +8,7 @@
 #include "proxy/conf/config.h"
 #include "proxy/route/breaker.h"
 #include "proxy/route/endpoint.h"
+#include "proxy/route/failed_keys.h"
 #include "proxy/route/match.h"
 #include "proxy/route/split.h"
 
@@ -23,7 +24,11 @@ struct route_variant {
 /* Facts about a route that outlive snapshots: owned by the control thread, shared by relaxed atomics. */
 struct route_live {
     struct breaker *breaker;
-    _Atomic uint64_t stable_p99_us; /* of the last ten minutes; 0 = not known */
+    struct failed_keys *_Atomic failed_keys; /* NULL where no rollout of the route was sticky */
+    _Atomic uint64_t stable_p99_us;  /* of the last ten minutes; 0 = not known */
+    /* A request older than this is slow, by the role of its version and the quantile; 0 = not known. The judge's
+     * margin is in it already. */
+    _Atomic uint64_t slow_us[ROLE_COUNT][JUDGED_QUANTILES];
 };
 
 struct route {

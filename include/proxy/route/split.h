@@ -41,6 +41,7 @@ struct split_request {
 struct split_pick {
     bool canary;
     enum metric_assigned assigned;
+    uint64_t key_hash; /* where assigned is ASSIGNED_STICKY */
 };
 
 /* Picks the version. The canary owns the buckets [0, weight): a key that is on it at some weight stays there at any

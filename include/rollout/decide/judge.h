@@ -29,6 +29,7 @@ struct judge_input {
     double elapsed_s;   /* since the tick before */
     unsigned stage;     /* index of judge_settings.stages, below n_stages */
     uint32_t weight_bp; /* in force now; for the sentence only */
+    bool latency_known; /* slow was counted since the tick before; false: latency says nothing */
     struct judge_side stable, canary;
 };
 

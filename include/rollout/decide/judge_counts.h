@@ -15,6 +15,9 @@ struct judge_side counts_gained(const struct judge_side *before, const struct ju
 /* Adds d to *sum, cut at JUDGE_COUNT_MAX. Both cut. Pure. */
 void counts_add(struct judge_side *sum, const struct judge_side *d);
 
+/* Whether no counter of late is below that of early. Pure. */
+bool counts_is_ordered(const struct judge_side *early, const struct judge_side *late);
+
 /* The requests that a check marks among those seen. sticky: errors go by first failures of keys.
  * Pure. */
 struct evidence_block counts_block(const struct judge_seen *seen, enum judge_check check,

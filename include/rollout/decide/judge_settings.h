@@ -82,8 +82,8 @@ struct judge_settings {
 void judge_settings_default(struct judge_settings *settings);
 
 /* The settings of a plan: its steps below 100 % in their order (same index), then the bake, then
- * 100 %. So the last judged stage, judge_settings_bake(), is the bake. Enables the checks that this
- * release measures: errors. Fewer than 5 canary requests in a stage never widen. ERR_INVALID with
+ * 100 %. So the last judged stage, judge_settings_bake(), is the bake. Enables the checks that the
+ * plan does not switch off. Fewer than 5 canary requests in a stage never widen. ERR_INVALID with
  * the field of the plan in why when a number is out of range. Pure. */
 enum err judge_settings_from_plan(struct judge_settings *settings, const struct plan *plan,
                                   struct why *why) MUST_USE;

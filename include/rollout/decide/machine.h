@@ -56,15 +56,6 @@ enum machine_cause {
     MACHINE_CAUSE_COUNT
 };
 
-/* One version's judged requests, cumulative since the rollout began. */
-struct machine_tally {
-    uint64_t requests, failed, client_errors;
-};
-
-struct machine_counts {
-    struct machine_tally stable, canary;
-};
-
 /* Plain data: copy it, store it, compare it. Times are milliseconds that passed, never moments. */
 struct machine {
     enum machine_state state;
@@ -83,9 +74,9 @@ struct machine {
     int64_t steady_ms;     /* since the weight was confirmed; stands still while paused */
     int64_t state_ms;      /* in this state */
     int64_t progress_ms;   /* waiting for endpoints and workers */
-    struct machine_counts counts;
-    struct machine_counts at_stage;  /* counts when the stage began */
-    struct machine_counts at_steady; /* counts when the weight was confirmed */
+    struct judge_seen counts;    /* cumulative since the rollout began */
+    struct judge_seen at_stage;  /* counts when the stage began */
+    struct judge_seen at_steady; /* counts when the weight was confirmed */
 };
 
 /* What a tick gathered. */

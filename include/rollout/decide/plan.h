@@ -43,8 +43,10 @@ struct plan {
     double false_abort; /* alpha */
     double harm_budget; /* h */
     struct plan_check errors;
-    double errors_ceiling;
+    double errors_ceiling; /* 0 = none */
+    bool client_errors_judged;
     struct plan_check client_errors;
+    bool latency_judged;
     double latency_margin;
     double quantiles[PLAN_QUANTILES_MAX];
     size_t n_quantiles;

@@ -71,7 +71,9 @@ struct record {
     struct record_run run;
     struct record_quarantine quarantine[RECORD_QUARANTINE_MAX]; /* oldest first */
     size_t n_quarantine;
-    bool judged; /* judge holds the evidence of the run */
+    uint64_t slow_us[JUDGE_LATENCY_MAX]; /* stable's quantiles that the run compares with; 0 = not
+                                            known yet */
+    bool judged;                         /* judge holds the evidence of the run */
     struct judge judge;
     struct cJSON *history; /* runs before this one, newest first; owned, never NULL after init */
 };
