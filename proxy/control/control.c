@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_OK       0
@@ -244,6 +245,16 @@ static void control_stop(struct control *c)
     token_free(c->token);
 }
 
+/* Every connection is a descriptor: what the hard limit allows is taken. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int control_run(struct config *config, const char *path)
 {
     struct why why = {""};
@@ -257,6 +268,7 @@ int control_run(struct config *config, const char *path)
         return EXIT_INTERNAL;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     c->keep = keep;
     c->path = path;
     enum err e = reload_log(config, &why);

@@ -56,22 +56,22 @@ static void read_key(struct exchange *x, const char *buf, struct split_request *
         break;
     case STICKY_CLIENT_IP:
         request->key = client_peer(x->client);
-        request->has_key = true;
+        request->has_key = x->client->has_address; /* not over a UNIX socket: all users would be one */
         break;
     }
 }
 
-/* The fast guard: holds with the controller stopped as well as running. */
+/* The fast guard: holds with the controller stopped as well as running. Nobody who asks for the canary by name is its
+ * trial: such requests do not count. */
 static bool canary_may_serve(struct exchange *x)
 {
     const struct route *r = x->route;
+    bool is_comparable = x->assigned == ASSIGNED_WEIGHT || x->assigned == ASSIGNED_STICKY;
     if (!variant_may_serve(&r->canary))
         return false;
+    if (!is_comparable)
+        return breaker_is_closed(r->live->breaker);
     enum breaker_pass pass = breaker_ask(r->live->breaker, &r->conf->breaker, x->flow->now_us);
-    if (pass == BREAKER_TRIAL && x->assigned != ASSIGNED_WEIGHT) {
-        breaker_trial_end(r->live->breaker, &r->conf->breaker, TRIAL_VOID, x->flow->now_us);
-        return false;
-    }
     x->attempt.is_trial = pass == BREAKER_TRIAL;
     return pass != BREAKER_REFUSE;
 }

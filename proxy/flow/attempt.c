@@ -9,6 +9,8 @@
 #include "proxy/upstream/retry.h"
 #include <errno.h>
 
+#define DIAL_AGAIN_MS 50 /* how often a full queue of a UNIX socket is tried again, within timeouts.connect */
+
 static const struct config *conf_of(const struct exchange *x)
 {
     return x->world->snapshot->config;
@@ -38,6 +40,28 @@ static bool is_own_fault(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
 }
 
+/* The connection could not even be begun. */
+static void dial_failed(struct exchange *x, int error)
+{
+    if (is_own_fault(error)) {
+        log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name, x->attempt.variant->name,
+                 strerror(error));
+        attempt_settle(x, 503, REASON_REFUSED, true);
+        exchange_reply(x, 503);
+        return;
+    }
+    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
+    attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
+}
+
+static void rest_client(struct exchange *x)
+{
+    if (!exchange_wants_body(x))
+        return;
+    stream_read_off(&x->client->stream);
+    flow_deadline(x->flow, &x->client->timer, 0);
+}
+
 static void dial(struct exchange *x, struct pool *p)
 {
     /* the limit is the process's; each worker keeps to its part of it */
@@ -47,17 +71,25 @@ static void dial(struct exchange *x, struct pool *p)
         return;
     }
     x->up = pool_dial(p, x);
-    if (!x->up) {
-        bool own = is_own_fault(errno);
-        if (!own)
-            endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
-        attempt_failed(x, own ? REASON_REFUSED : REASON_CONNECT, RETRY_CONNECT);
+    if (!x->up && errno != EAGAIN) {
+        dial_failed(x, errno);
         return;
     }
-    exchange_goto(x, EXCHANGE_CONNECT);
-    if (exchange_wants_body(x))
-        stream_read_off(&x->client->stream);
-    exchange_deadline(x, conf_of(x)->timeouts.connect_ms);
+    if (x->state != EXCHANGE_CONNECT) {
+        exchange_goto(x, EXCHANGE_CONNECT);
+        x->connect_until_ms = flow_now_ms(x->flow) + conf_of(x)->timeouts.connect_ms;
+    }
+    rest_client(x);
+    /* EAGAIN: the queue of a UNIX socket is full, and there is no event for its having room */
+    exchange_deadline(x, x->up ? conf_of(x)->timeouts.connect_ms : DIAL_AGAIN_MS);
+}
+
+bool attempt_dial_again(struct exchange *x)
+{
+    if (x->state != EXCHANGE_CONNECT || x->up || flow_now_ms(x->flow) >= x->connect_until_ms)
+        return false;
+    dial(x, pool_of(x, x->attempt.endpoint));
+    return true;
 }
 
 void attempt_start(struct exchange *x)
@@ -74,7 +106,7 @@ void attempt_start(struct exchange *x)
         return;
     }
     struct pool *p = pool_of(x, a->endpoint);
-    x->up = pool_take(p, x);
+    x->up = pool_take(p, x, x->flow->now_us);
     if (!x->up) {
         dial(x, p);
         return;
@@ -101,7 +133,7 @@ void attempt_release(struct exchange *x, bool may_reuse)
     if (!x->up)
         return;
     if (may_reuse && stream_pending(&x->up->stream) == 0)
-        pool_put(x->up, flow_now_ms(x->flow));
+        pool_put(x->up, x->flow->now_us, x->response_body.kind == BODY_NONE);
     else
         pool_close(x->up);
     x->up = NULL;
@@ -116,7 +148,10 @@ static bool is_idempotent(uint8_t method)
 bool attempt_replace_stale(struct exchange *x)
 {
     struct attempt *a = &x->attempt;
-    if (!x->up->is_reused || a->got_bytes || a->was_stale || !x->is_replayable || !is_idempotent(x->method))
+    if (!x->up->is_reused || a->got_bytes)
+        return false;
+    pool_note_surprise(x->up, x->flow->now_us);
+    if (a->was_stale || !x->is_replayable || !is_idempotent(x->method))
         return false;
     a->was_stale = true;
     attempt_release(x, false);
@@ -140,7 +175,7 @@ static bool may_try_again(struct exchange *x, unsigned cause, bool nothing_sent)
         .tries = x->tries,
         .active = x->flow->n_exchanges * x->flow->workers,
         .active_retries = atomic_load_explicit(&x->flow->shared->retries, memory_order_relaxed)};
-    if (cause == RETRY_NEVER || !retry_may(policy, &facts))
+    if (cause == RETRY_NEVER || x->n_interim || !retry_may(policy, &facts))
         return false;
     if (a->is_canary && policy->to_stable) {
         a->variant = &x->route->stable;
@@ -196,13 +231,23 @@ bool attempt_retry_status(struct exchange *x, unsigned status)
     return true;
 }
 
-static void settle_trial(struct exchange *x, bool failed, bool is_void)
+static void end_trial(struct exchange *x, enum breaker_trial outcome)
 {
-    enum breaker_trial outcome = is_void ? TRIAL_VOID : failed ? TRIAL_FAILED : TRIAL_OK;
+    if (!x->attempt.is_trial)
+        return;
+    x->attempt.is_trial = false;
     breaker_trial_end(x->route->live->breaker, &x->route->conf->breaker, outcome, x->flow->now_us);
-    if (!is_void)
+    if (outcome != TRIAL_VOID)
         log_info("breaker_trial", "route=%s canary=%s result=%s", x->route->conf->name, x->attempt.variant->name,
-                 failed ? "failed" : "ok");
+                 outcome == TRIAL_FAILED ? "failed" : "ok");
+}
+
+void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
+{
+    if (status >= 500 || is_endless)
+        attempt_count(x, status, REASON_NONE, false);
+    else
+        end_trial(x, TRIAL_OK);
 }
 
 void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
@@ -223,9 +268,7 @@ void attempt_count(struct exchange *x, unsigned status, enum metric_reason reaso
             cell_add(&a->cells->errors[role][reason == REASON_NONE ? REASON_5XX : reason], 1);
         judged_settle(x, status, failed, is_void);
     }
-    if (a->is_trial)
-        settle_trial(x, failed, is_void);
-    a->is_trial = false;
+    end_trial(x, is_void ? TRIAL_VOID : failed ? TRIAL_FAILED : TRIAL_OK);
 }
 
 void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
@@ -235,8 +278,6 @@ void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reas
         attempt_count(x, status, reason, is_void);
         cell_sub(&a->cells->inflight, 1);
         a->is_open = false;
-    } else if (a->is_trial) { /* it was not even begun */
-        settle_trial(x, true, is_void);
-        a->is_trial = false;
     }
+    end_trial(x, TRIAL_VOID); /* where the attempt was not even begun */
 }

@@ -10,7 +10,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define LINGER_MS 2000 /* how long a peer that goes on sending may hold a closing connection; longer while it reads */
+#define LINGER_MS     5000  /* a closing connection waits so long for the next sign of its peer: input, or output taken */
+#define LINGER_MAX_MS 30000 /* a peer that goes on sending holds it no longer than this */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -62,17 +63,27 @@ static void linger(struct client *c)
     }
     c->state = CLIENT_LINGER;
     c->unacknowledged = UINT32_MAX;
+    c->linger_until_ms = flow_now_ms(c->flow) + LINGER_MAX_MS;
     held_drop(&c->held);
     stream_read_on(&c->stream);
     flow_deadline(c->flow, &c->timer, LINGER_MS);
+}
+
+/* A close with input unread makes the kernel send a reset. */
+static void close_or_linger(struct client *c)
+{
+    if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
+        linger(c);
+    else
+        close_client(c);
 }
 
 static void await_head(struct client *c)
 {
     c->state = CLIENT_READY;
     c->has_partial_head = false;
-    if (c->flow->is_draining) {
-        close_client(c);
+    if (c->flow->is_draining || c->has_ended) {
+        close_or_linger(c);
         return;
     }
     flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_idle_ms);
@@ -88,7 +99,7 @@ static void after_flush(struct client *c)
         await_head(c);
         break;
     case CLIENT_NEXT_CLOSE:
-        close_client(c);
+        close_or_linger(c);
         break;
     case CLIENT_NEXT_LINGER:
         linger(c);
@@ -144,6 +155,15 @@ static void keep_partial(struct client *c, const char *bytes, size_t len)
     c->has_partial_head = true;
 }
 
+/* Empty lines alone, left behind by a client that ends its body with one (RFC 9112 section 2.2): no request begins. */
+static bool is_blank(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i += 2)
+        if (i + 1 == len || bytes[i] != '\r' || bytes[i + 1] != '\n')
+            return false;
+    return true;
+}
+
 /* Serves the heads in buf; f->head holds the progress over the first one. Stops when an exchange needs time: what
  * then remains is kept for later. */
 static void feed(struct client *c, char *buf, size_t len)
@@ -160,7 +180,8 @@ static void feed(struct client *c, char *buf, size_t len)
             return;
         }
         if (n == 0) {
-            keep_partial(c, buf + at, len - at);
+            if (!is_blank(buf + at, len - at))
+                keep_partial(c, buf + at, len - at);
             return;
         }
         c->state = CLIENT_BUSY;
@@ -200,7 +221,8 @@ static void read_busy(struct client *c)
     if (n == STREAM_AGAIN)
         return;
     if (n <= 0) {
-        exchange_on_client_gone(c->exchange, false);
+        c->has_ended = n == STREAM_EOF;
+        exchange_on_client_end(c->exchange, n == STREAM_EOF);
         return;
     }
     size_t used = 0;
@@ -215,8 +237,11 @@ static void read_busy(struct client *c)
 static void discard(struct client *c)
 {
     ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
-    if (n == STREAM_EOF || n == STREAM_ERROR)
+    int64_t left_ms = c->linger_until_ms - flow_now_ms(c->flow);
+    if (n == STREAM_EOF || n == STREAM_ERROR || left_ms <= 0)
         close_client(c);
+    else
+        flow_deadline(c->flow, &c->timer, (uint32_t)(left_ms < LINGER_MS ? left_ms : LINGER_MS));
 }
 
 /* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
@@ -258,7 +283,8 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     flow_refresh_now(c->flow);
     enum stream_result r = stream_flush(&c->stream);
     if (r == STREAM_FAILED) {
-        count_error(c, CLIENT_ERROR_ABORTED);
+        if (!c->exchange) /* which counts by itself */
+            count_error(c, CLIENT_ERROR_ABORTED);
         client_abort(c, false);
     } else if (r == STREAM_PENDING) {
         flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_body_ms);
@@ -309,7 +335,8 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, struct 
     size_t len = wire_addr_host(peer, host);
     c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
     memcpy(c->peer, host, c->peer_len);
-    if (wire_addr_family(peer) != AF_UNIX)
+    c->has_address = wire_addr_family(peer) != AF_UNIX;
+    if (c->has_address)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     wheel_entry_init(&c->timer);
     c->timer.on_due = on_due;

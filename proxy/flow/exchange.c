@@ -52,6 +52,12 @@ static void on_due(struct wheel_entry *e)
         exchange_end(x, END_UPSTREAM_CUT);
         return;
     }
+    if (attempt_dial_again(x))
+        return;
+    if (flow_now_ms(x->flow) >= x->total_deadline_ms) {
+        attempt_failed(x, REASON_TIMEOUT, RETRY_NEVER); /* no time is left for another attempt */
+        return;
+    }
     if (x->state == EXCHANGE_CONNECT)
         endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
     attempt_failed(x, REASON_TIMEOUT, x->state == EXCHANGE_CONNECT ? RETRY_CONNECT : RETRY_504);
@@ -306,7 +312,8 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 
 void exchange_on_client_drained(struct exchange *x)
 {
-    flow_deadline(x->flow, &x->client->timer, 0);
+    bool reads = exchange_wants_body(x) && x->client->stream.is_reading;
+    flow_deadline(x->flow, &x->client->timer, reads ? x->world->snapshot->config->timeouts.client_body_ms : 0);
     if (x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
@@ -321,6 +328,16 @@ static bool gave_up(const struct exchange *x)
     return age > GIVEN_UP_MIN_US && p99 && (uint64_t)age > GIVEN_UP_P99S * p99;
 }
 
+void exchange_on_client_end(struct exchange *x, bool is_orderly)
+{
+    if (!is_orderly || x->state != EXCHANGE_REPLY || !request_is_read(x)) {
+        exchange_on_client_gone(x, false);
+        return;
+    }
+    x->keep_alive = x->down_keep_alive = false;
+    stream_read_off(&x->client->stream);
+}
+
 void exchange_on_client_gone(struct exchange *x, bool is_timeout)
 {
     client_error(x, is_timeout ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_ABORTED);
@@ -329,7 +346,7 @@ void exchange_on_client_gone(struct exchange *x, bool is_timeout)
         attempt_settle(x, x->status, REASON_NONE, x->status < 500);
     else
         attempt_settle(x, is_timeout ? 408 : STATUS_CLIENT_GONE, is_hung ? REASON_TIMEOUT : REASON_NONE, !is_hung);
-    if (is_timeout && !x->head_down && x->n_interim == 0) {
+    if (is_timeout && !x->head_down) {
         x->keep_alive = false;
         exchange_reply(x, 408);
     } else {

@@ -47,8 +47,11 @@ static int frame(struct iovec parts[3], char head[BODY_CHUNK_HEAD_MAX], struct s
 static void stop_sending(struct exchange *x)
 {
     x->send_failed = true;
-    if (exchange_wants_body(x))
+    if (!x->request_body.done)
         stream_read_off(&x->client->stream);
+    flow_deadline(x->flow, &x->client->timer, 0);
+    if (x->state != EXCHANGE_REPLY)
+        exchange_deadline(x, timeouts_of(x)->response_header_ms);
     stream_wake(&x->up->stream);
 }
 
@@ -67,9 +70,11 @@ static void after_send(struct exchange *x, enum stream_result r)
     } else if (!is_whole) {
         stream_read_on(&x->client->stream);
         flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
-    } else if (x->state == EXCHANGE_SEND) {
-        exchange_goto(x, EXCHANGE_WAIT);
-        flow_deadline(x->flow, &x->client->timer, 0);
+    } else {
+        flow_deadline(x->flow, &x->client->timer,
+                      stream_pending(&x->client->stream) ? timeouts_of(x)->client_body_ms : 0);
+        if (x->state == EXCHANGE_SEND)
+            exchange_goto(x, EXCHANGE_WAIT);
     }
     if (x->state != EXCHANGE_REPLY)
         exchange_deadline(x, r == STREAM_PENDING || is_whole ? timeouts_of(x)->response_header_ms : 0);
@@ -145,7 +150,8 @@ static void malformed(struct exchange *x, const char *fault)
 {
     log_debug("bad_response", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
               x->attempt.variant->name, x->attempt.variant->endpoints[x->attempt.endpoint].text, fault ? fault : "");
-    attempt_failed(x, REASON_MALFORMED, RETRY_NEVER);
+    pool_note_surprise(x->up, x->flow->now_us); /* it may have been the rest of the answer before */
+    attempt_failed(x, REASON_MALFORMED, RETRY_502);
 }
 
 static void client_broke(struct exchange *x)
@@ -180,7 +186,8 @@ static void cut(struct exchange *x, enum metric_reason reason)
 static void upstream_gone(struct exchange *x, bool is_eof)
 {
     if (x->state == EXCHANGE_REPLY) {
-        if (is_eof && x->response_body.kind == BODY_UNTIL_CLOSE) {
+        /* after a failed send the end may be a reset whose error that send has used up */
+        if (is_eof && x->response_body.kind == BODY_UNTIL_CLOSE && !x->send_failed) {
             struct iovec last = part(CHUNK_LAST, sizeof CHUNK_LAST - 1);
             x->response_body.done = true;
             after_reply(x, stream_send(&x->client->stream, &last, x->down_chunked ? 1 : 0));
@@ -188,8 +195,16 @@ static void upstream_gone(struct exchange *x, bool is_eof)
             cut(x, REASON_RESET);
         }
     } else if (!attempt_replace_stale(x)) {
-        attempt_failed(x, REASON_RESET, x->attempt.got_bytes ? RETRY_NEVER : RETRY_RESET);
+        attempt_failed(x, REASON_RESET, RETRY_RESET);
     }
+}
+
+/* More than one response came: the connection never serves again. */
+static void distrust(struct exchange *x)
+{
+    x->up_keep_alive = false;
+    x->up->idle_since_us = x->flow->now_us;
+    pool_note_surprise(x->up, x->flow->now_us);
 }
 
 static bool stays_open(const struct exchange *x)
@@ -206,7 +221,8 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
                                  .body = body,
                                  .client_minor = x->minor,
                                  .keep_alive = x->down_keep_alive,
-                                 .set_cookie = x->set_cookie};
+                                 .set_cookie = x->set_cookie,
+                                 .date = flow_date(x->flow)};
     x->down_chunked = rewrite_is_chunked(&r);
     return rewrite_response(&r, x->flow->out, FLOW_OUT_BYTES);
 }
@@ -257,7 +273,7 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         malformed(x, x->response_body.fault);
         return;
     }
-    if (x->status >= 502 && x->status <= 504 && x->n_interim == 0 && attempt_retry_status(x, x->status))
+    if (x->status >= 502 && x->status <= 504 && attempt_retry_status(x, x->status))
         return;
     ssize_t used = body_feed(&x->response_body, buf + head_len, len - head_len, &data);
     x->down_keep_alive = stays_open(x);
@@ -268,12 +284,12 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         return;
     }
     if ((size_t)used < len - head_len)
-        x->up_keep_alive = false; /* more than one response: never to be trusted again */
+        distrust(x);
     exchange_goto(x, EXCHANGE_REPLY);
     x->head_down = true;
     cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(x->status)], 1);
-    if (x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf))
-        attempt_count(x, x->status, REASON_NONE, false);
+    bool is_endless = x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf);
+    attempt_note_head(x, x->status, is_endless);
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
     after_reply(x, stream_send(&x->client->stream, parts, n + 1));
@@ -339,7 +355,7 @@ static void read_response_body(struct exchange *x)
         return;
     }
     if (used < got)
-        x->up_keep_alive = false;
+        distrust(x);
     int n = frame(parts, chunk, data, x->down_chunked, x->response_body.done);
     after_reply(x, stream_send(&x->client->stream, parts, n));
 }

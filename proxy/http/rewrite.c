@@ -272,6 +272,15 @@ static void put_announcement(struct out *o, const struct rewrite_response *r)
         PUT(o, "Transfer-Encoding: chunked\r\n");
 }
 
+static void put_date(struct out *o, struct slice date, uint32_t seen)
+{
+    if (date.len == 0 || seen & SET(FIELD_DATE))
+        return;
+    PUT(o, "Date: ");
+    put_slice(o, date);
+    PUT(o, "\r\n");
+}
+
 static void put_response_framing(struct out *o, const struct rewrite_response *r)
 {
     bool is_chunked = rewrite_is_chunked(r);
@@ -295,10 +304,13 @@ ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t roo
     const struct head *h = r->head;
     struct out o = {.at = out, .end = out + room};
     put_status_line(&o, h, r->buf);
-    (void)put_fields(&o, h, r->buf,
-                     SET(FIELD_CONTENT_LENGTH) | (r->request_id.len ? SET(FIELD_X_REQUEST_ID) : 0));
-    if (h->status >= 200)
+    uint32_t seen =
+        put_fields(&o, h, r->buf,
+                   SET(FIELD_CONTENT_LENGTH) | (r->request_id.len ? SET(FIELD_X_REQUEST_ID) : 0));
+    if (h->status >= 200) {
+        put_date(&o, r->date, seen);
         put_response_framing(&o, r);
+    }
     if (r->set_cookie.len) {
         PUT(&o, "Set-Cookie: ");
         put_slice(&o, r->set_cookie);

@@ -117,6 +117,8 @@ bool syntax_is_target(struct slice s)
             class = SYNTAX_QUERY;
             continue;
         }
+        if (s.at[i] == '%' && class == SYNTAX_QUERY)
+            continue; /* browsers send a lone one as it was typed; here it is nobody's separator */
         if (s.at[i] != '%' || s.len - i < 3 || !syntax_is(s.at[i + 1], SYNTAX_HEX) ||
             !syntax_is(s.at[i + 2], SYNTAX_HEX))
             return false;

@@ -27,6 +27,8 @@ static uint32_t pick_among(const struct pick *p, bool any_health)
         return PICK_NONE;
     if (a == b)
         b = next_usable(p, (a + 1) % p->n, any_health);
+    if (b == PICK_NONE)
+        return a; /* another thread has just taken it down */
     return *p->loads[b] < *p->loads[a] ? b : a;
 }
 

@@ -4,8 +4,12 @@
 
 #include "base/hash.h"
 #include "proxy/upstream/dial.h"
+#include "proxy/wire/time.h"
 #include <errno.h>
 #include <sys/socket.h>
+
+/* An idle connection that ends sooner than this was not ended for being idle. */
+#define HASTY_US 50000
 
 void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel, struct graveyard *graves,
                    const struct upstream_events *events)
@@ -86,15 +90,24 @@ void upstream_fini(struct upstream *u)
         CHECK(list_empty(&u->buckets[i]));
 }
 
+void pool_note_surprise(struct upstream_conn *c, int64_t now_us)
+{
+    if (now_us - c->idle_since_us < HASTY_US)
+        c->pool->careful_until_us = now_us + POOL_CAREFUL_US;
+}
+
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct upstream_conn *c = arg;
     (void)fd;
     (void)what;
-    if (c->owner)
+    if (c->owner) {
         c->pool->upstream->events->on_readable(c->owner);
-    else
-        close_idle(c); /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
+        return;
+    }
+    /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
+    pool_note_surprise(c, time_monotonic_us());
+    close_idle(c);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
@@ -131,17 +144,32 @@ static void become_busy(struct upstream_conn *c, void *owner)
     c->pool->upstream->n_busy++;
 }
 
-struct upstream_conn *pool_take(struct pool *p, void *owner)
+static bool has_settled(const struct upstream_conn *c, int64_t now_us)
 {
-    struct upstream_conn *c;
-    for (;;) {
-        if (list_empty(&p->idle))
-            return NULL;
-        c = CONTAINER_OF(p->idle.next, struct upstream_conn, link);
-        if (!stream_is_due(&c->stream))
-            break;
-        close_idle(c); /* as its read event would, which comes later in this turn */
+    return now_us >= c->pool->careful_until_us || now_us - c->idle_since_us >= POOL_SETTLE_US;
+}
+
+/* The first idle connection that may serve; those that the loop has seen readable end here, as their read event would
+ * end them later in this turn. */
+static struct upstream_conn *find_idle(struct pool *p, int64_t now_us)
+{
+    struct list *next;
+    for (struct list *l = p->idle.next; l != &p->idle; l = next) {
+        struct upstream_conn *c = CONTAINER_OF(l, struct upstream_conn, link);
+        next = l->next;
+        if (stream_is_due(&c->stream) || (c->is_doubtful && stream_unread(&c->stream)))
+            close_idle(c);
+        else if (has_settled(c, now_us))
+            return c;
     }
+    return NULL;
+}
+
+struct upstream_conn *pool_take(struct pool *p, void *owner, int64_t now_us)
+{
+    struct upstream_conn *c = find_idle(p, now_us);
+    if (!c)
+        return NULL;
     list_remove(&c->link);
     p->n_idle--;
     p->upstream->n_idle--;
@@ -166,7 +194,8 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
     }
     c->pool = p;
     c->is_connecting = true;
-    c->is_reused = false;
+    c->is_reused = c->is_doubtful = false;
+    c->idle_since_us = 0;
     list_init(&c->link);
     wheel_entry_init(&c->timer);
     c->timer.on_due = on_idle_due;
@@ -184,7 +213,7 @@ static void become_free(struct upstream_conn *c)
     c->pool->upstream->n_busy--;
 }
 
-void pool_put(struct upstream_conn *c, int64_t now_ms)
+void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
 {
     struct pool *p = c->pool;
     become_free(c);
@@ -192,11 +221,13 @@ void pool_put(struct upstream_conn *c, int64_t now_ms)
         end_conn(c);
         return;
     }
+    c->idle_since_us = now_us;
+    c->is_doubtful = is_doubtful;
     stream_read_on(&c->stream);
     list_push_front(&p->idle, &c->link);
     p->n_idle++;
     p->upstream->n_idle++;
-    wheel_set(p->upstream->wheel, &c->timer, now_ms + p->upstream->idle_ms);
+    wheel_set(p->upstream->wheel, &c->timer, now_us / 1000 + p->upstream->idle_ms);
 }
 
 void pool_close(struct upstream_conn *c)

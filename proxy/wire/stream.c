@@ -160,6 +160,12 @@ void stream_discard(struct stream *s)
     write_off(s);
 }
 
+bool stream_unread(const struct stream *s)
+{
+    int n = 0;
+    return ioctl(s->fd, SIOCINQ, &n) == 0 && n > 0;
+}
+
 uint32_t stream_unacknowledged(const struct stream *s)
 {
     int n = 0;

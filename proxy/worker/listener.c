@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "proxy/flow/client.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -86,6 +87,21 @@ enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, stru
     return OK;
 }
 
+/* The kernel gives out the lowest free number: a high one says how many are in use. */
+static bool is_in_reserve(const struct listener *l, int fd)
+{
+    return l->fd_reserve_from > 0 && (rlim_t)fd >= l->fd_reserve_from;
+}
+
+static bool has_room(const struct listener *l)
+{
+    int next = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    if (next < 0)
+        return false;
+    (void)close(next);
+    return !is_in_reserve(l, next);
+}
+
 static void pause_accept(struct listener *l)
 {
     struct timeval soon = {0, ACCEPT_PAUSE_MS * 1000};
@@ -98,7 +114,10 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     struct listener *l = arg;
     (void)fd;
     (void)what;
-    (void)event_add(&l->accept, NULL);
+    if (has_room(l))
+        (void)event_add(&l->accept, NULL);
+    else
+        pause_accept(l);
 }
 
 /* Said once per stretch, not ten times a second. */
@@ -150,14 +169,19 @@ static bool accept_one(struct listener *l)
         }
         return false;
     }
-    l->is_paused = false;
+    bool was_last = is_in_reserve(l, fd);
+    l->is_paused = l->is_paused && was_last;
     memcpy(peer.bytes, &ss, sizeof ss);
     peer.len = (uint32_t)len;
     if (!client_accept(l->flow, fd, &peer, l->cells)) {
         (void)close(fd);
         give_place_back(l);
     }
-    return true;
+    if (was_last) {
+        say_paused(l, "the last file descriptors are kept for upstreams");
+        pause_accept(l);
+    }
+    return !was_last;
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
@@ -172,7 +196,12 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 
 void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells)
 {
+    struct rlimit most;
     *l = (struct listener){.flow = f, .cells = cells, .fd = fd};
+    if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY) {
+        rlim_t reserve = most.rlim_cur / FD_RESERVE_SHARE;
+        l->fd_reserve_from = most.rlim_cur - (reserve < FD_RESERVE_MAX ? reserve : FD_RESERVE_MAX);
+    }
     CHECK(event_assign(&l->accept, f->base, fd, EV_READ | EV_PERSIST, on_accept, l) == 0);
     CHECK(event_assign(&l->resume, f->base, -1, 0, on_resume, l) == 0);
     (void)event_add(&l->accept, NULL);

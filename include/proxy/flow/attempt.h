@@ -11,6 +11,10 @@
  * x may be gone on return. */
 void attempt_start(struct exchange *x);
 
+/* Tries once more to connect where the endpoint's queue was full, while timeouts.connect lasts. False: nothing of the
+ * kind. x may be gone on return. */
+bool attempt_dial_again(struct exchange *x);
+
 /* The connection closed before anything of a response came. True where it had idled in the pool and the request may
  * go again on a fresh one (RFC 9112 section 9.3.1): not counted, the version is not to blame. */
 bool attempt_replace_stale(struct exchange *x);
@@ -28,6 +32,10 @@ bool attempt_retry_status(struct exchange *x, unsigned status);
 /* Counts the attempt with its status and reason, where it was not counted yet. is_void: neither success nor failure
  * (the client left). */
 void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void);
+
+/* What a final head tells already: a failure does not wait for its body to end, nor does the breaker's trial for that of
+ * a success. is_endless: the body lasts as long as the user looks, so that its head is all there is to count. */
+void attempt_note_head(struct exchange *x, unsigned status, bool is_endless);
 
 /* The attempt is over: counts it, and it is in flight no more. Once; later calls change nothing. */
 void attempt_settle(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void);

@@ -19,7 +19,7 @@ enum client_state {
 /* What follows a response. */
 enum client_next {
     CLIENT_NEXT_REQUEST, /* the connection stays open */
-    CLIENT_NEXT_CLOSE,   /* the client asked for it and has sent all that it will */
+    CLIENT_NEXT_CLOSE,   /* the client asked for it and should have sent all that it will */
     CLIENT_NEXT_LINGER,  /* closed by our choice, or with input unread: see CLIENT_LINGER */
 };
 
@@ -34,9 +34,12 @@ struct client {
     struct held held;
     uint32_t n_requests;
     uint32_t unacknowledged;   /* while lingering: bytes of the reply that the peer had not taken when last looked */
+    int64_t linger_until_ms;
     uint8_t state;             /* enum client_state */
     uint8_t next;  /* enum client_next, once a response is handed over */
     bool has_partial_head;     /* the header deadline runs, not the idle one */
+    bool has_address;          /* false: it came over a UNIX socket */
+    bool has_ended;            /* sends nothing more; its response still goes down */
     uint8_t peer_len;
     char peer[CLIENT_PEER_MAX]; /* the peer's address without port */
 };

@@ -8,6 +8,7 @@
 #include "proxy/flow/world.h"
 #include "proxy/http/head.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/wire/time.h"
 
 /* One receive buffer per worker: a kept-over partial head stands before the bytes of one recv. */
 #define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
@@ -26,6 +27,8 @@ struct flow {
     struct event_base *base;
     unsigned worker, workers;
     int64_t now_us;               /* refreshed as each callback begins */
+    int64_t date_until_us;        /* how long date is the present second */
+    char date[TIME_IMF_SIZE];
     struct wheel wheel;
     struct event tick;            /* turns the wheel while it has entries */
     struct graveyard graves;
@@ -65,6 +68,9 @@ static inline int64_t flow_now_ms(const struct flow *f)
 {
     return f->now_us / 1000;
 }
+
+/* The present second as a Date field has it (RFC 9110 section 5.6.7). Lives until the next call. */
+struct slice flow_date(struct flow *f);
 
 /* 64 random bits, not for secrets. */
 uint64_t flow_random(struct flow *f);

@@ -56,7 +56,7 @@ struct exchange {
     struct list link;          /* flow->exchanges */
     struct attempt attempt;
     struct wheel_entry timer;
-    int64_t start_us, total_deadline_ms;
+    int64_t start_us, total_deadline_ms, connect_until_ms;
     uint64_t key_hash; /* of its sticky key, where it was assigned by one */
     uint8_t state; /* enum exchange_state */
     uint8_t assigned; /* enum metric_assigned */
@@ -97,6 +97,10 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len);
 
 /* The client has taken everything that waited. */
 void exchange_on_client_drained(struct exchange *x);
+
+/* The client sends nothing more. is_orderly: it has closed its side at least. Once a response goes down it goes on, until
+ * it is whole or the client takes no more; before that a client that leaves takes its request back. */
+void exchange_on_client_end(struct exchange *x, bool is_orderly);
 
 /* The client closed, broke, or was too slow (is_timeout; answered 408 where nothing went down yet). */
 void exchange_on_client_gone(struct exchange *x, bool is_timeout);

@@ -64,8 +64,8 @@ static inline size_t syntax_token_bytes(struct slice s)
  * Pure. O(n), eight bytes a step. */
 bool syntax_is_value(struct slice s);
 
-/* True for a path with query that may be passed on: "%" is followed by two hexadecimal digits, no
- * "#". Bytes that RFC 3986 forbids but that clients do send raw (for example | ^ [ ] in a path, and
+/* True for a path with query that may be passed on: no "#", and in the path "%" is followed by two
+ * hexadecimal digits. Bytes that RFC 3986 forbids but that clients do send raw (for example | ^ [ ] in a path, and
  * any visible byte but # in a query) are let through; controls, spaces and 8-bit bytes are not.
  * Pure. */
 bool syntax_is_target(struct slice s);

@@ -11,6 +11,12 @@
 #define POOL_IDLE_MAX 512  /* idle connections kept per endpoint and worker: guards descriptors */
 #define POOL_BUCKETS  1024u
 
+/* A peer that sends what nobody asked for (a body behind an answer that has none by rule) or ends a connection without a
+ * word makes its pool careful for a while: each of its connections rests a moment before it serves again, since such bytes
+ * would be taken for the next answer. */
+#define POOL_SETTLE_US  2000
+#define POOL_CAREFUL_US 60000000
+
 /* All connections of this worker to one address. */
 struct pool {
     struct list link;     /* in its bucket */
@@ -20,6 +26,7 @@ struct pool {
     struct list idle;     /* most recently used first */
     uint32_t n_idle, n_connecting;
     uint32_t load;        /* requests now on this endpoint from this worker */
+    int64_t careful_until_us; /* its peer has surprised us */
 };
 
 /* One connection. owner: who uses it now, NULL while idle. */
@@ -30,8 +37,10 @@ struct upstream_conn {
     struct list link;
     struct wheel_entry timer; /* idle deadline */
     struct grave grave;
+    int64_t idle_since_us;
     bool is_connecting;
     bool is_reused;           /* has served a request before this one */
+    bool is_doubtful;         /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
 };
 
 /* What the owner of a busy connection is told. */
@@ -66,16 +75,21 @@ void pool_release(struct pool *p);
 
 /* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. One that the loop has
  * seen readable (closed by the peer, or written to unasked) is closed and the next one looked at: bytes that wait there
- * would be taken for the answer to this request. What comes later than the loop looked cannot be told from an answer,
- * by a system call neither. */
-struct upstream_conn *pool_take(struct pool *p, void *owner);
+ * would be taken for the answer to this request. What comes later than the loop looked cannot be told from an answer;
+ * where it is to be feared the socket is asked, and a careful pool lets a connection rest first. O(1), else O(idle). */
+struct upstream_conn *pool_take(struct pool *p, void *owner, int64_t now_us);
 
 /* Starts a new connection for owner: on_connected follows in a later turn. NULL with errno where it cannot even
  * start. */
 struct upstream_conn *pool_dial(struct pool *p, void *owner);
 
-/* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool. */
-void pool_put(struct upstream_conn *c, int64_t now_ms);
+/* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool.
+ * is_doubtful: the answer had no body by rule. */
+void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);
+
+/* The peer has ended a connection without a word, or sent more than it was asked for: where that was soon after its last
+ * answer, the pool is careful from now on. */
+void pool_note_surprise(struct upstream_conn *c, int64_t now_us);
 
 /* Closes a busy connection. */
 void pool_close(struct upstream_conn *c);

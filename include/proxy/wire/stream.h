@@ -68,6 +68,9 @@ static inline size_t stream_pending(const struct stream *s)
 /* Throws away what waits and rests the write event: the peer takes nothing more. */
 void stream_discard(struct stream *s);
 
+/* Whether the kernel holds input that was not read, as far as it tells. */
+bool stream_unread(const struct stream *s);
+
 /* Bytes that the kernel has taken and the peer has not acknowledged; 0 where the kernel does not tell. */
 uint32_t stream_unacknowledged(const struct stream *s);
 

@@ -5,10 +5,15 @@
 #define SERIN_PROXY_WORKER_LISTENER_H
 
 #include "proxy/flow/ctx.h"
+#include <sys/resource.h>
 
 #define LISTEN_BACKLOG     4096
 #define ACCEPT_BATCH       64  /* connections taken per turn: others wait their turn too */
 #define ACCEPT_PAUSE_MS    100 /* until accepting is tried again */
+
+/* Clients alone could take every descriptor, and nothing could be dialled for them: a share is kept back. */
+#define FD_RESERVE_SHARE 4u /* one in so many */
+#define FD_RESERVE_MAX   4096u
 
 /* Opens n nonblocking sockets on one address (port 0: the first one's port for all). A UNIX socket is one socket
  * under n descriptors; a stale file is removed only where nobody listens on it. bound: the address in force.
@@ -22,6 +27,7 @@ struct listener {
     struct listener_cells *cells;
     int fd;
     bool is_paused;
+    rlim_t fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
     struct event accept, resume;
 };
 
