@@ -126,14 +126,31 @@ static bool explain_progress(const struct record *next, const struct machine_mov
     return true;
 }
 
+void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why)
+{
+    why->text[0] = '\0';
+    if (r->ticked && r->health.stable_available == 0)
+        (void)why_set(why, OK,
+                      "no endpoint of %s is available: requests are answered 502 until one is",
+                      next->pair.stable.name);
+}
+
 void explain_move(const struct rollout *r, const struct record *next,
                   const struct machine_move *move, const char *who, char why[RECORD_WHY_MAX])
 {
     struct why text;
-    if (explain_progress(next, move, &text))
+    if (explain_progress(next, move, &text)) {
         explain_copy(why, RECORD_WHY_MAX, text.text);
-    else
-        explain_cause(r, next, move->cause, who, why);
+        return;
+    }
+    explain_cause(r, next, move->cause, who, why);
+    explain_no_stable(r, next, &text);
+    if (text.text[0] && move->from != move->to &&
+        (move->to == MACHINE_ABORTING || move->to == MACHINE_RESTORING)) {
+        struct why both;
+        (void)why_set(&both, OK, "%.150s; %s", why, text.text);
+        explain_copy(why, RECORD_WHY_MAX, both.text);
+    }
 }
 
 static void explain_stable(const struct rollout *r, struct why *why)

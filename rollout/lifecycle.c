@@ -336,17 +336,37 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
     return OK;
 }
 
-enum err lifecycle_reset(struct rollout *r, struct why *why)
+/* Where nothing moves any more but for want of something: a reset is a way out. */
+static bool may_reset(enum machine_state state)
+{
+    return state == MACHINE_STABLE || state == MACHINE_ABORTED || state == MACHINE_ABORTING ||
+           state == MACHINE_RESTORING || state == MACHINE_FAILED_PROMOTION;
+}
+
+/* The run ends here, and not by its own moves. */
+static void end_by_reset(struct record *next, const char *who, int64_t wall_ms)
+{
+    struct why why;
+    if (next->machine.state == MACHINE_FAILED_PROMOTION) {
+        (void)why_set(&why, OK, "reset by %s while no endpoint of %s was available",
+                      who[0] ? who : "a person", next->pair.stable.name);
+        explain_copy(next->run.why, sizeof next->run.why, why.text);
+    }
+    end_run(next, wall_ms);
+}
+
+enum err lifecycle_reset(struct rollout *r, const char *who, struct why *why)
 {
     struct record next = r->record;
     struct machine *m = &next.machine;
-    if (m->state != MACHINE_STABLE && m->state != MACHINE_ABORTED)
+    if (!may_reset(m->state))
         return why_set(why, ERR_CONFLICT,
                        "reset: a rollout of %s is under way (%s): abort it first",
                        next.pair.canary.name, machine_state_name(m->state));
-    if (m->state == MACHINE_ABORTED)
-        machine_settle(m, MACHINE_CAUSE_OPERATOR);
-    forget_counts(m);
+    bool ends = machine_is_running(m);
+    if (ends)
+        end_by_reset(&next, who, r->ports.wall_ms(r->ports.host));
+    machine_init(m);
     next.file = next.pair = r->wanted;
     next.promoted = false;
     next.settled = true;
@@ -354,6 +374,9 @@ enum err lifecycle_reset(struct rollout *r, struct why *why)
     next.n_quarantine = 0;
     if (rollout_commit(r, &next, true, false) != OK)
         return why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
+    if (ends)
+        r->results[next.run.result]++;
+    sink_apply(r);
     return OK;
 }
 

@@ -307,7 +307,7 @@ static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *
     case ROLLOUT_UNDO:
         return lifecycle_begin(r, LIFECYCLE_UNDO, who, why);
     case ROLLOUT_RESET:
-        return lifecycle_reset(r, why);
+        return lifecycle_reset(r, who, why);
     default:
         break;
     }
@@ -317,6 +317,8 @@ static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *
         return e;
     if (tick_make(r, &next, MACHINE_CAUSE_OPERATOR, who) != OK)
         return why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
+    if (verb == ROLLOUT_ABORT)
+        explain_no_stable(r, &next, why);
     return OK;
 }
 

@@ -17,6 +17,10 @@ void explain_cause(const struct rollout *r, const struct record *next, enum mach
 void explain_move(const struct rollout *r, const struct record *next,
                   const struct machine_move *move, const char *who, char why[RECORD_WHY_MAX]);
 
+/* What a person must hear who sends everyone to a version that cannot serve; "" where stable can,
+ * as far as the last tick saw. */
+void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why);
+
 /* One sentence for `serin status`. */
 void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX]);
 

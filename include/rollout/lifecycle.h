@@ -31,8 +31,9 @@ enum lifecycle_kind { LIFECYCLE_START, LIFECYCLE_RETRY, LIFECYCLE_UNDO };
 enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char *who,
                          struct why *why) MUST_USE;
 
-/* Forgets promotion, quarantine and alert: the file rules again. */
-enum err lifecycle_reset(struct rollout *r, struct why *why) MUST_USE;
+/* Forgets promotion, quarantine and alert: the file rules again, at once. ERR_CONFLICT while a
+ * rollout moves users. */
+enum err lifecycle_reset(struct rollout *r, const char *who, struct why *why) MUST_USE;
 
 /* Begins by itself where the file asks for it (start: auto, or a restart with a new version). */
 void lifecycle_begin_auto(struct rollout *r);

@@ -119,6 +119,7 @@ static enum err command_promote(struct machine *m, const struct plan *p, struct 
             moves_return(m, p, MACHINE_CAUSE_OPERATOR);
         return OK;
     case MACHINE_FAILED_PROMOTION:
+        m->full = true; /* or the next tick would wait for stable again */
         moves_promote(m, p, MACHINE_CAUSE_OPERATOR);
         return OK;
     default:

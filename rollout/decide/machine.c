@@ -226,7 +226,8 @@ static enum machine_cause passed(const struct machine *m, const struct plan *p,
                                  const struct machine_input *in)
 {
     size_t stage = (size_t)m->stage;
-    if (m->full)
+    bool nothing_to_compare = m->direct && in->stable_available == 0;
+    if (m->full || nothing_to_compare)
         return MACHINE_CAUSE_OPERATOR;
     if (!in->confirmed || m->steady_ms < plan_stage_hold_ms(p, stage))
         return MACHINE_CAUSE_NONE;
@@ -282,9 +283,16 @@ static void scale(struct machine *m, const struct plan *p, const struct machine_
     m->weight_bp = plan_stage_weight_bp(p, m->step);
 }
 
+/* Whether a lost stable keeps the promotion waiting: not where a person took it over, nor where an
+ * undo leads away from the very version that was lost. */
+static bool needs_stable(const struct machine *m)
+{
+    return !m->direct && !m->full;
+}
+
 static void promote(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
-    if (in->stable_available == 0) {
+    if (in->stable_available == 0 && needs_stable(m)) {
         moves_goto(m, MACHINE_FAILED_PROMOTION, MACHINE_CAUSE_STABLE_LOST);
     } else if (m->weight_bp < p->bake_weight_bp) {
         m->weight_bp = p->bake_weight_bp;
@@ -347,7 +355,7 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
             machine_settle(m, m->cause);
         break;
     case MACHINE_FAILED_PROMOTION:
-        if (in->stable_available > 0)
+        if (in->stable_available > 0 || !needs_stable(m))
             moves_promote(m, p, MACHINE_CAUSE_NONE);
         break;
     case MACHINE_STABLE:

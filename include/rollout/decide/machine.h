@@ -67,7 +67,7 @@ struct machine {
     uint32_t weight_bp;    /* wanted: what the split says */
     uint32_t confirmed_bp; /* the last that every worker had */
     bool direct;           /* undo: straight to the bake, and no proof is asked there */
-    bool full;             /* promote --full: only REVERT, brake and breaker stop it */
+    bool full;             /* promote --full, promote without stable: only REVERT, brake, breaker stop it */
     bool then_stable;      /* after the abort: STABLE, not ABORTED */
     int64_t elapsed_ms;    /* since the rollout began */
     int64_t stage_ms;      /* at this stage; stands still while paused or the breaker is open */
