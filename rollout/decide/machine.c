@@ -304,7 +304,8 @@ static void promote(struct machine *m, const struct plan *p, const struct machin
 
 static void restore(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
-    if (in->stable_available > 0 || m->state_ms >= p->progress_deadline_ms)
+    bool leaves_the_pair = m->then_stable && in->confirmed; /* nobody waits for its stable */
+    if (leaves_the_pair || in->stable_available > 0 || m->state_ms >= p->progress_deadline_ms)
         moves_goto(m, MACHINE_ABORTED, m->cause);
 }
 

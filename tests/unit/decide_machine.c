@@ -316,6 +316,12 @@ static const struct row rows[] = {
      {.confirmed = true}, NULL, MACHINE_RESTORING, MACHINE_CAUSE_FAILED, 0, 0},
     {"stable is not back in time", MACHINE_RESTORING, MACHINE_RESTORING, MACHINE_CAUSE_FAILED, 0, 0,
      {.confirmed = true}, to_late, MACHINE_ABORTED, MACHINE_CAUSE_FAILED, 0, 0},
+    {"stable is not back, but another pair is", MACHINE_RESTORING, MACHINE_RESTORING,
+     MACHINE_CAUSE_NEW_VERSION, 0, 0, {.confirmed = true}, to_then_stable, MACHINE_ABORTED,
+     MACHINE_CAUSE_NEW_VERSION, 0, 0},
+    {"another pair, not confirmed", MACHINE_RESTORING, MACHINE_RESTORING, MACHINE_CAUSE_NEW_VERSION,
+     0, 0, {.stable_available = 0}, to_then_stable, MACHINE_RESTORING, MACHINE_CAUSE_NEW_VERSION, 0,
+     0},
     {"dropped by the file", MACHINE_ABORTED, MACHINE_ABORTED, MACHINE_CAUSE_DROPPED, 0, 0,
      {CALM_AT(0)}, to_then_stable, MACHINE_STABLE, MACHINE_CAUSE_DROPPED, 0, 0},
     /* promotion */
