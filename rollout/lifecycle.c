@@ -150,6 +150,14 @@ static void swap_pair(struct record *next, int64_t wall_ms)
         record_quarantine(next, &next->pair.canary, wall_ms, "undone");
 }
 
+/* Whether the run that was aborted puts its canary into quarantine: not what an undo went back to,
+ * nor what the file took away by itself before it was proven bad. */
+static bool is_bad(const struct machine *m)
+{
+    bool proven = m->cause == MACHINE_CAUSE_FAILED || m->cause == MACHINE_CAUSE_CRITICAL;
+    return !m->direct && (!m->then_stable || proven);
+}
+
 void lifecycle_note(struct record *next, const struct machine *before,
                     const struct machine_move *move, int64_t wall_ms, const char *why)
 {
@@ -170,7 +178,7 @@ void lifecycle_note(struct record *next, const struct machine *before,
         return;
     if (move->to == MACHINE_ABORTED) {
         end_run(next, wall_ms);
-        if (!m->then_stable && !m->direct)
+        if (is_bad(m))
             record_quarantine(next, &next->pair.canary, wall_ms, run->why);
     } else if (move->to == MACHINE_STABLE && move->from == MACHINE_COMPLETED) {
         end_run(next, wall_ms);
