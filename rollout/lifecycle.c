@@ -95,11 +95,23 @@ static void take_pair(struct record *next, const struct record_pair *wanted)
     next->settled = record_find_quarantine(next, &wanted->canary) >= 0;
 }
 
+/* A rollout that ended for another pair lets that pair start by itself. Where it cannot, or where
+ * the file went back meanwhile, no later pair inherits this. True: changed. */
+static bool use_up_restart(struct record *next)
+{
+    struct machine *m = &next->machine;
+    bool may_start = next->pair.canary.name[0] && !next->settled;
+    if (m->state != MACHINE_STABLE || m->cause != MACHINE_CAUSE_NEW_VERSION || may_start)
+        return false;
+    m->cause = MACHINE_CAUSE_NONE;
+    return true;
+}
+
 bool lifecycle_adopt(struct record *next, const struct record_pair *wanted)
 {
     struct machine *m = &next->machine;
     if (record_pair_equal(&next->file, wanted))
-        return false;
+        return use_up_restart(next);
     if (m->state == MACHINE_STABLE || m->state == MACHINE_ABORTED) {
         take_pair(next, wanted);
         return true;
