@@ -296,6 +296,17 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     return OK;
 }
 
+void rollout_drop(struct rollout *r)
+{
+    struct record next = r->record;
+    enum machine_state state = next.machine.state;
+    bool ends = state == MACHINE_ABORTING || state == MACHINE_RESTORING;
+    if (!machine_is_running(&next.machine) || ends ||
+        machine_abort(&next.machine, MACHINE_CAUSE_DROPPED, true, NULL) != OK)
+        return;
+    (void)!tick_make(r, &next, next.machine.cause, ""); /* narrowing: done, and logged if not stored */
+}
+
 static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *who,
                          struct why *why)
 {

@@ -46,11 +46,15 @@ enum err rollout_may_configure(const struct rollout *r, const struct rollout_set
                                struct why *why) MUST_USE;
 
 /* Takes over what a reload says. Same pair: the plan is for the next rollout. Another pair in
- * mid-rollout: as on_new_version says (ERR_CONFLICT for refuse). No canary: the running rollout is
- * aborted. On OK *why says what changes and when ("" = nothing). route and state_dir must be those
+ * mid-rollout: as on_new_version says (ERR_CONFLICT for refuse). No canary (or a
+ * static weight): the running rollout is aborted. On OK *why says what changes and when ("" = nothing). route and state_dir must be those
  * of open. */
 enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
                            struct why *why) MUST_USE;
+
+/* The file has no such route any more: a running rollout is aborted and ends at the next open; what
+ * was promoted stays so. The host closes it after that. */
+void rollout_drop(struct rollout *r);
 
 /* Gather, judge, move, persist, act. Every ROLLOUT_TICK_MS; other intervals are only less fine. */
 void rollout_tick(struct rollout *r);

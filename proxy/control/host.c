@@ -177,11 +177,15 @@ bool host_open_rollouts(struct control *c, const struct config *config, struct w
             return false;
         }
         struct rollout_setup setup = host_setup(config, &config->routes[i]);
-        if (r->rollout || config->routes[i].has_weight)
+        if (r->rollout)
             continue;
         r->rollout = rollout_open(&setup, &ports, why);
         if (!r->rollout)
             return false;
+        if (config->routes[i].has_weight) { /* what an earlier rollout left was asked, and has ended */
+            rollout_close(r->rollout);
+            r->rollout = NULL;
+        }
     }
     return true;
 }

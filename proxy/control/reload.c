@@ -67,7 +67,7 @@ static enum err ask_rollouts(struct control *c, const struct config *config, str
     for (size_t i = 0; i < config->n_routes; i++) {
         const struct known_route *r = known_find_route(&c->known, config->routes[i].name);
         struct rollout_setup setup = host_setup(config, &config->routes[i]);
-        if (!r || !r->rollout || config->routes[i].has_weight)
+        if (!r || !r->rollout)
             continue;
         enum err e = rollout_may_configure(r->rollout, &setup, why);
         if (e != OK)
@@ -101,25 +101,30 @@ static size_t count_routes(const struct control *c)
     return n;
 }
 
+static void configure_rollout(const struct control *c, const struct known_route *r)
+{
+    struct why why = {""};
+    struct rollout_setup setup = host_setup(control_config(c), r->conf);
+    enum err e = rollout_configure(r->rollout, &setup, &why);
+    if (e != OK)
+        log_error("reload_rollout", "route=%s why=\"%s\"", r->name, why.text);
+    else if (why.text[0])
+        log_info("reload_rollout", "route=%s change=\"%s\"", r->name, why.text);
+}
+
 /* Tells every rollout what its route says now, or ends it, and takes the splits that follow. */
 static void configure_rollouts(struct control *c)
 {
-    struct why why;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
+        if (r->rollout && r->conf)
+            configure_rollout(c, r);
+        else if (r->rollout)
+            rollout_drop(r->rollout);
         if (r->rollout && (!r->conf || r->conf->has_weight))
             close_rollout(r);
         if (!r->conf)
             continue;
-        if (r->rollout) {
-            struct rollout_setup setup = host_setup(control_config(c), r->conf);
-            why.text[0] = '\0';
-            enum err e = rollout_configure(r->rollout, &setup, &why);
-            if (e != OK)
-                log_error("reload_rollout", "route=%s why=\"%s\"", r->name, why.text);
-            else if (why.text[0])
-                log_info("reload_rollout", "route=%s change=\"%s\"", r->name, why.text);
-        }
         host_take_split(r);
     }
 }
