@@ -20,8 +20,10 @@
 
 struct journal {
     int dir_fd, lock_fd;
-    bool marked;
-    char main[FILE_MAX], backup[FILE_MAX], temp[FILE_MAX], mark[FILE_MAX], corrupt[FILE_MAX];
+    enum journal_mark mark;
+    bool no_room; /* why the last write failed */
+    char main[FILE_MAX], backup[FILE_MAX], temp[FILE_MAX], corrupt[FILE_MAX];
+    char marks[JOURNAL_MARKS][FILE_MAX];
 };
 
 static bool is_plain(char c, bool first)
@@ -55,7 +57,9 @@ static void set_names(struct journal *j, const char *route)
     (void)snprintf(j->main, sizeof j->main, "%s.json", name);
     (void)snprintf(j->backup, sizeof j->backup, "%s.json.bak", name);
     (void)snprintf(j->temp, sizeof j->temp, "%s.json.tmp", name);
-    (void)snprintf(j->mark, sizeof j->mark, "%s.used", name);
+    (void)snprintf(j->marks[JOURNAL_USED], sizeof j->marks[0], "%s.used", name);
+    (void)snprintf(j->marks[JOURNAL_PAUSED], sizeof j->marks[0], "%s.paused", name);
+    (void)snprintf(j->marks[JOURNAL_ABORTED], sizeof j->marks[0], "%s.aborted", name);
     (void)snprintf(j->corrupt, sizeof j->corrupt, "%s.corrupt", name);
 }
 
@@ -78,7 +82,8 @@ static enum err write_bytes(int fd, const char *text, size_t len)
     return OK;
 }
 
-/* Writes the temporary file and renames it to name. On failure name is as it was. */
+/* Writes the temporary file and renames it to name. On failure name is as it was, and errno says
+ * why. */
 static enum err replace(const struct journal *j, const char *name, const char *text, bool durable,
                         struct why *why)
 {
@@ -95,30 +100,96 @@ static enum err replace(const struct journal *j, const char *name, const char *t
         e = fail(why, "close", j->temp);
     if (e == OK && renameat(j->dir_fd, j->temp, j->dir_fd, name) < 0)
         e = fail(why, "rename to", name);
-    if (e != OK)
+    if (e != OK) {
+        int error = errno;
         (void)unlinkat(j->dir_fd, j->temp, 0);
+        errno = error;
+    }
     return e;
+}
+
+static enum err sync_dir(const struct journal *j, struct why *why)
+{
+    return fsync(j->dir_fd) < 0 ? fail(why, "sync", "the state directory") : OK;
+}
+
+/* The strongest mark wins: a rename that was not synced may leave two. */
+static enum journal_mark find_mark(const struct journal *j)
+{
+    int mark = JOURNAL_MARKS - 1;
+    while (mark > JOURNAL_NEW && faccessat(j->dir_fd, j->marks[mark], F_OK, 0) != 0)
+        mark--;
+    return (enum journal_mark)mark;
 }
 
 static enum err put_mark(struct journal *j, struct why *why)
 {
-    int fd = openat(j->dir_fd, j->mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    const char *name = j->marks[JOURNAL_USED];
+    int fd = openat(j->dir_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
     if (fd < 0)
-        return fail(why, "create", j->mark);
+        return fail(why, "create", name);
     (void)close(fd);
-    j->marked = true;
+    j->mark = JOURNAL_USED;
     return OK;
+}
+
+static enum err rename_mark(struct journal *j, enum journal_mark mark, struct why *why)
+{
+    if (renameat(j->dir_fd, j->marks[j->mark], j->dir_fd, j->marks[mark]) < 0)
+        return fail(why, "rename to", j->marks[mark]);
+    j->mark = mark;
+    return OK;
+}
+
+enum err journal_mark(struct journal *j, enum journal_mark mark, struct why *why)
+{
+    CHECK(mark > JOURNAL_NEW && mark < JOURNAL_MARKS);
+    if (j->mark == mark)
+        return OK;
+    if (j->mark == JOURNAL_NEW)
+        return why_set(why, ERR_IO, "no mark to rename to %s", j->marks[mark]);
+    enum err e = rename_mark(j, mark, why);
+    return e == OK ? sync_dir(j, why) : e;
+}
+
+/* The record is on disk: the mark has nothing to add any more. */
+static enum err settle_mark(struct journal *j, struct why *why)
+{
+    enum err e = OK;
+    if (j->mark == JOURNAL_NEW)
+        e = put_mark(j, why);
+    else if (j->mark != JOURNAL_USED)
+        e = rename_mark(j, JOURNAL_USED, why);
+    return e == OK ? sync_dir(j, why) : e;
+}
+
+static enum err write_once(struct journal *j, const char *name, const char *text, bool durable,
+                           struct why *why)
+{
+    errno = 0;
+    enum err e = replace(j, name, text, durable, why);
+    j->no_room = e != OK && (errno == ENOSPC || errno == EDQUOT);
+    return e;
 }
 
 enum err journal_write(struct journal *j, const char *text, bool durable, struct why *why)
 {
     if (!durable)
-        return replace(j, j->main, text, false, why);
-    if (replace(j, j->backup, text, true, why) != OK || replace(j, j->main, text, true, why) != OK)
+        return write_once(j, j->main, text, false, why);
+    if (write_once(j, j->backup, text, true, why) != OK ||
+        write_once(j, j->main, text, true, why) != OK)
         return ERR_IO;
-    if (!j->marked && put_mark(j, why) != OK)
-        return ERR_IO;
-    return fsync(j->dir_fd) < 0 ? fail(why, "sync", "the state directory") : OK;
+    return settle_mark(j, why);
+}
+
+enum err journal_write_alone(struct journal *j, const char *text, struct why *why)
+{
+    if (!j->no_room)
+        return why_set(why, ERR_IO, "a smaller write would not help");
+    if (unlinkat(j->dir_fd, j->backup, 0) < 0 && errno != ENOENT)
+        return fail(why, "remove", j->backup);
+    enum err e = write_once(j, j->main, text, true, why);
+    return e == OK ? settle_mark(j, why) : e;
 }
 
 static enum err take_lock(struct journal *j, const char *route, struct why *why)
@@ -181,7 +252,7 @@ struct journal *journal_open(const char *state_dir, const char *route, struct wh
         journal_close(j);
         return NULL;
     }
-    j->marked = faccessat(j->dir_fd, j->mark, F_OK, 0) == 0;
+    j->mark = find_mark(j);
     return j;
 }
 
@@ -196,9 +267,9 @@ void journal_close(struct journal *j)
     free(j);
 }
 
-bool journal_was_used(const struct journal *j)
+enum journal_mark journal_marked(const struct journal *j)
 {
-    return j->marked;
+    return j->mark;
 }
 
 bool journal_exists(const char *state_dir, const char *route)
@@ -207,8 +278,8 @@ bool journal_exists(const char *state_dir, const char *route)
     if (names.dir_fd < 0)
         return false;
     set_names(&names, route);
-    bool found = faccessat(names.dir_fd, names.main, F_OK, 0) == 0 ||
-                 faccessat(names.dir_fd, names.mark, F_OK, 0) == 0;
+    bool found =
+        faccessat(names.dir_fd, names.main, F_OK, 0) == 0 || find_mark(&names) != JOURNAL_NEW;
     (void)close(names.dir_fd);
     return found;
 }

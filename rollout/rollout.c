@@ -85,7 +85,7 @@ static enum err load(struct rollout *r, const char *route, struct why *why)
     }
     if (e != ERR_NOT_FOUND && e != ERR_INVALID)
         return why_set(why, e, "route %s: %.400s", route, second.text);
-    bool lost = corrupt || e == ERR_INVALID || journal_was_used(r->journal);
+    bool lost = corrupt || e == ERR_INVALID || journal_marked(r->journal) != JOURNAL_NEW;
     e = start_fresh(r, route, lost);
     if (e != OK)
         return why_set(why, e, "route %.100s: %s", route, err_text(e));
@@ -126,6 +126,33 @@ static enum err store_opened(struct rollout *r, struct why *why)
     return e;
 }
 
+/* A stop that a full disk kept from the record holds from here on. */
+static void obey_mark(struct rollout *r)
+{
+    static const char said[] = "stopped while its state could not be written";
+    enum journal_mark mark = journal_marked(r->journal);
+    struct record *record = &r->record;
+    struct machine before = record->machine;
+    struct machine *m = &record->machine;
+    enum err e = OK;
+    if (!machine_is_running(m) || mark == JOURNAL_USED || mark == JOURNAL_NEW)
+        return;
+    if (mark == JOURNAL_ABORTED)
+        e = machine_abort(m, MACHINE_CAUSE_OPERATOR, false, NULL);
+    else
+        e = machine_command(m, &record->plan, ROLLOUT_PAUSE, NULL);
+    if (e != OK)
+        return;
+    struct machine_move move = {.from = before.state,
+                                .to = m->state,
+                                .cause = MACHINE_CAUSE_OPERATOR,
+                                .weight_from_bp = before.weight_bp,
+                                .weight_to_bp = m->weight_bp};
+    lifecycle_note(record, &before, &move, record->written_ms, said);
+    log_warn("rollout_stopped", "route=%s state=%s why=\"%s\"", record->route,
+             machine_state_name(m->state), said);
+}
+
 /* A pair that changed while nobody ran: taken over, or the old run aborted, before anybody is
  * served. */
 static void adopt_at_open(struct rollout *r)
@@ -163,6 +190,8 @@ static enum err open_all(struct rollout *r, const struct rollout_setup *setup, s
     if (!r->journal)
         return start_fresh(r, setup->route, false);
     e = load(r, setup->route, why);
+    if (e == OK)
+        obey_mark(r);
     if (e == OK)
         e = lifecycle_accepts(&r->record, &r->wanted, why);
     if (e != OK)
@@ -330,6 +359,8 @@ static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *
         return why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
     if (verb == ROLLOUT_ABORT)
         explain_no_stable(r, &next, why);
+    if (r->unwritten)
+        return why_set(why, OK, "in force, but not on disk yet: %.400s", r->write_error);
     return OK;
 }
 

@@ -34,6 +34,31 @@ static enum err write_record(struct rollout *r, const struct record *record, boo
     return e;
 }
 
+/* What a stop that is not on disk is at the next open; USED where the record's state is no stop. */
+static enum journal_mark stop_mark(const struct machine *m)
+{
+    if (m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
+        m->state == MACHINE_ABORTED || machine_has_failed(m))
+        return JOURNAL_ABORTED;
+    return m->state == MACHINE_PAUSED ? JOURNAL_PAUSED : JOURNAL_USED;
+}
+
+/* After write_record failed. A stop that was answered outlives the process though the disk is full:
+ * in the record, with the backup's room, or at least in the name of the mark. OK: in the record. */
+static enum err write_stop(struct rollout *r, const struct record *record)
+{
+    enum journal_mark mark = stop_mark(&record->machine);
+    char *text = r->journal && mark != JOURNAL_USED ? record_encode(record) : NULL;
+    if (!text)
+        return ERR_IO;
+    struct why why;
+    enum err e = journal_write_alone(r->journal, text, &why);
+    free(text);
+    if (e != OK && journal_mark(r->journal, mark, &why) != OK)
+        log_error("stop_not_written", "route=%s why=\"%s\"", record->route, why.text);
+    return e;
+}
+
 static void note_write_error(struct rollout *r, const struct why *why)
 {
     if (!r->unwritten || strcmp(r->write_error, why->text) != 0)
@@ -52,6 +77,8 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
     stamped.written_ms = r->ports.wall_ms(r->ports.host);
     bool behind = r->unwritten;
     enum err e = write_record(r, &stamped, durable || behind, &why);
+    if (e != OK && keep)
+        e = write_stop(r, &stamped);
     if (e == OK) {
         *record = stamped;
         r->unwritten = false;

@@ -25,8 +25,20 @@ void journal_close(struct journal *j);
 /* Whether a state of the route lies in state_dir (a record or its mark). Touches nothing. */
 bool journal_exists(const char *state_dir, const char *route);
 
-/* Whether a state was ever written here: tells a lost record from a first run. */
-bool journal_was_used(const struct journal *j);
+/* A file without content whose name says what a full disk kept from the record. */
+enum journal_mark {
+    JOURNAL_NEW,     /* no mark: no state was ever written here */
+    JOURNAL_USED,    /* tells a lost record from a first run */
+    JOURNAL_PAUSED,  /* the record is behind a pause */
+    JOURNAL_ABORTED, /* the record is behind an abort or a revert */
+    JOURNAL_MARKS
+};
+
+/* The mark as it was found, or set since. */
+enum journal_mark journal_marked(const struct journal *j);
+
+/* Renames the mark, which needs no room. A durable write takes it back to USED. ERR_IO. */
+enum err journal_mark(struct journal *j, enum journal_mark mark, struct why *why) MUST_USE;
 
 /* Reads a copy; the caller frees *text (NUL-terminated). ERR_NOT_FOUND, ERR_LIMIT, ERR_IO,
  * ERR_MEMORY. */
@@ -41,6 +53,10 @@ void journal_keep_corrupt(const struct journal *j);
  * misses a state change; otherwise only renamed into place. ERR_IO: the record on disk is the one
  * before. */
 enum err journal_write(struct journal *j, const char *text, bool durable, struct why *why) MUST_USE;
+
+/* After journal_write failed: where that was for want of room, gives the backup's to the record.
+ * For what must not be lost, as a stop. ERR_IO as journal_write; the backup may be gone then. */
+enum err journal_write_alone(struct journal *j, const char *text, struct why *why) MUST_USE;
 
 /* The file name that stands for a route: letters, digits, '_', '-' and inner '.' as they are, other
  * bytes as %XX, long ones cut and hashed. Never empty, never a path. size at least

@@ -62,8 +62,7 @@ void rollout_tick(struct rollout *r);
 /* One verb of a person, in force on return. who: for the audit line and the history, NULL =
  * unknown. ERR_CONFLICT: not possible in this state, with the reason and the verb that is. ERR_IO:
  * the state could not be written and nothing was done (abort and pause act all the same and answer
- * OK).
- */
+ * OK; *why says then that it is not on disk yet). */
 enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *who,
                          struct why *why) MUST_USE;
 

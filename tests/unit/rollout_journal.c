@@ -77,11 +77,11 @@ static void test_write_and_read(void **state)
     assert_false(journal_exists(dir, "r"));
     struct journal *j = journal_open(dir, "r", &why);
     assert_non_null(j);
-    assert_false(journal_was_used(j));
+    assert_int_equal(journal_marked(j), JOURNAL_NEW);
     check_copy(j, JOURNAL_MAIN, NULL);
     check_copy(j, JOURNAL_BACKUP, NULL);
     assert_int_equal(journal_write(j, "one", true, &why), OK);
-    assert_true(journal_was_used(j));
+    assert_int_equal(journal_marked(j), JOURNAL_USED);
     assert_true(journal_exists(dir, "r"));
     assert_false(journal_exists(dir, "s"));
     check_copy(j, JOURNAL_MAIN, "one");
@@ -95,7 +95,7 @@ static void test_write_and_read(void **state)
 
     j = journal_open(dir, "r", &why);
     assert_non_null(j);
-    assert_true(journal_was_used(j));
+    assert_int_equal(journal_marked(j), JOURNAL_USED);
     check_copy(j, JOURNAL_MAIN, "two");
     journal_keep_corrupt(j);
     check_copy(j, JOURNAL_MAIN, NULL);
@@ -135,6 +135,45 @@ static void test_full_disk(void **state)
     (void)snprintf(temp, sizeof temp, "%s/r.json.tmp", dir);
     assert_int_equal(access(temp, F_OK), -1);
     assert_int_equal(journal_write(j, "two", true, &why), OK);
+    journal_close(j);
+}
+
+/* What must not be lost takes the backup's room; where even that does not do, the mark tells of it
+ * until the record can. */
+static void test_stop_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct why why = {""};
+    struct journal *j = journal_open(dir, "r", &why);
+    assert_int_equal(journal_mark(j, JOURNAL_PAUSED, &why), ERR_IO); /* nothing to stop yet */
+    assert_int_equal(journal_write(j, "one", true, &why), OK);
+    world_disk.tight = true;
+    assert_int_equal(journal_write(j, "two", true, &why), ERR_IO);
+    assert_int_equal(journal_write_alone(j, "two", &why), OK);
+    check_copy(j, JOURNAL_MAIN, "two");
+    check_copy(j, JOURNAL_BACKUP, NULL);
+    world_disk.full = true;
+    assert_int_equal(journal_write(j, "three", true, &why), ERR_IO);
+    assert_int_equal(journal_write_alone(j, "three", &why), ERR_IO);
+    check_copy(j, JOURNAL_MAIN, "two");
+    assert_int_equal(journal_mark(j, JOURNAL_PAUSED, &why), OK);
+    assert_int_equal(journal_mark(j, JOURNAL_ABORTED, &why), OK);
+    journal_close(j);
+    world_disk.full = world_disk.tight = false;
+    bool exists = journal_exists(dir, "r");
+    assert_true(exists);
+    j = journal_open(dir, "r", &why);
+    assert_int_equal(journal_marked(j), JOURNAL_ABORTED);
+    assert_int_equal(journal_write(j, "four", true, &why), OK);
+    assert_int_equal(journal_marked(j), JOURNAL_USED);
+    journal_close(j);
+    j = journal_open(dir, "r", &why);
+    assert_int_equal(journal_marked(j), JOURNAL_USED);
+    world_disk.dead = true; /* another error than want of room: the backup stays */
+    assert_int_equal(journal_write(j, "five", true, &why), ERR_IO);
+    assert_int_equal(journal_write_alone(j, "five", &why), ERR_IO);
+    world_disk.dead = false;
+    check_copy(j, JOURNAL_BACKUP, "four");
     journal_close(j);
 }
 
@@ -200,9 +239,10 @@ static void test_strange_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), IN_DIR(test_write_and_read), IN_DIR(test_one_process_acts),
-        IN_DIR(test_full_disk),       IN_DIR(test_killed_between), IN_DIR(test_bad_directories),
-        IN_DIR(test_strange_files),
+        cmocka_unit_test(test_names),  IN_DIR(test_write_and_read),
+        IN_DIR(test_one_process_acts), IN_DIR(test_full_disk),
+        IN_DIR(test_killed_between),   IN_DIR(test_bad_directories),
+        IN_DIR(test_strange_files),    IN_DIR(test_stop_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }

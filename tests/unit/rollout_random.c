@@ -132,6 +132,9 @@ static void come_up(struct game *g)
 
 static void go_down(struct game *g)
 {
+    const struct machine *m = &g->rollout->record.machine;
+    bool stopped = !world_disk.dead && machine_is_running(m) && m->weight_bp == 0 &&
+                   (m->state == MACHINE_ABORTING || m->state == MACHINE_PAUSED);
     if (g->rollout->unwritten) /* what the disk never knew is lost, a quarantine too */
         g->allowed_to_start = true;
     rollout_close(g->rollout);
@@ -140,6 +143,8 @@ static void go_down(struct game *g)
     world_disk.full = false;
     world_disk.kills = 0;
     come_up(g);
+    if (stopped && g->rollout->record.machine.weight_bp > 0)
+        lose("a stop was forgotten");
 }
 
 /* Invariant 5. */

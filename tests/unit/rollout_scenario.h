@@ -248,7 +248,7 @@ static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b)
     else if (strcmp(word, "workers") == 0)
         w->stuck = strcmp(a, "stuck") == 0;
     else if (strcmp(word, "disk") == 0)
-        world_disk.full = strcmp(a, "full") == 0;
+        world_disk.full = strcmp(a, "full") == 0, world_disk.tight = strcmp(a, "tight") == 0;
     else if (strcmp(word, "wall") == 0)
         w->wall_ms += scenario_ms(a);
     else

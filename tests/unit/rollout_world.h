@@ -53,7 +53,8 @@ struct world {
 
 /* The disk under every rollout of the program. */
 static struct {
-    bool full;
+    bool full;      /* no room for any record; names can still change */
+    bool tight;     /* room for one record, but not for its backup as well */
     bool dead;      /* the process was killed: nothing it does counts any more */
     unsigned kills; /* countdown: dead after this many renames; 0 = never */
     unsigned renames;
@@ -61,16 +62,31 @@ static struct {
                                          after it */
 } world_disk;
 
+static bool world_ends(const char *name, const char *end)
+{
+    size_t len = strlen(name), end_len = strlen(end);
+    return len >= end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+static bool world_has_room(int dir_fd, const char *to)
+{
+    char backup[256];
+    (void)snprintf(backup, sizeof backup, "%s.bak", to);
+    bool is_record = world_ends(to, ".json"), is_backup = world_ends(to, ".bak");
+    bool too_much = is_backup || (is_record && faccessat(dir_fd, backup, F_OK, 0) == 0);
+    return !(world_disk.full && (is_record || is_backup)) && !(world_disk.tight && too_much);
+}
+
 /* Stands before libc's: every record is put in place by this call. */
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
-    if (world_disk.dead || world_disk.full) {
+    if (world_disk.dead || !world_has_room(to_fd, to)) {
         errno = world_disk.dead ? EIO : ENOSPC;
         return -1;
     }
     int result = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
-    size_t len = strlen(to), n = world_disk.renames++;
-    if (n + 1 < WORLD_RENAMES && len > 4 && strcmp(to + len - 4, ".bak") == 0)
+    size_t n = world_disk.renames++;
+    if (n + 1 < WORLD_RENAMES && world_ends(to, ".bak"))
         world_disk.state_change[n] = world_disk.state_change[n + 1] = true;
     if (world_disk.kills > 0 && --world_disk.kills == 0)
         world_disk.dead = true;
