@@ -272,16 +272,22 @@ enum journal_mark journal_marked(const struct journal *j)
     return j->mark;
 }
 
-bool journal_exists(const char *state_dir, const char *route)
+static bool is_absent(void)
+{
+    return errno == ENOENT || errno == ENOTDIR;
+}
+
+enum err journal_exists(const char *state_dir, const char *route, bool *found, struct why *why)
 {
     struct journal names = {.dir_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    *found = false;
     if (names.dir_fd < 0)
-        return false;
+        return is_absent() ? OK : fail(why, "open state_dir", state_dir);
     set_names(&names, route);
-    bool found =
-        faccessat(names.dir_fd, names.main, F_OK, 0) == 0 || find_mark(&names) != JOURNAL_NEW;
+    *found = find_mark(&names) != JOURNAL_NEW || faccessat(names.dir_fd, names.main, F_OK, 0) == 0;
+    enum err e = *found || is_absent() ? OK : fail(why, "look into state_dir", state_dir);
     (void)close(names.dir_fd);
-    return found;
+    return e;
 }
 
 static enum err read_bytes(int fd, char *text, size_t size, const char *name, struct why *why)

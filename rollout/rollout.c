@@ -99,13 +99,15 @@ static enum err load(struct rollout *r, const char *route, struct why *why)
 
 static enum err open_journal(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
-    bool needed =
-        setup->canary.name || (setup->state_dir && journal_exists(setup->state_dir, setup->route));
-    if (!needed)
+    struct why reason;
+    bool found = false;
+    if (!setup->canary.name && setup->state_dir &&
+        journal_exists(setup->state_dir, setup->route, &found, &reason) != OK)
+        return why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
+    if (!setup->canary.name && !found)
         return OK;
     if (!setup->state_dir)
         return why_set(why, ERR_INVALID, "route %s: a canary needs state_dir", setup->route);
-    struct why reason;
     r->journal = journal_open(setup->state_dir, setup->route, &reason);
     return r->journal ? OK
                       : why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);

@@ -22,8 +22,10 @@ struct journal *journal_open(const char *state_dir, const char *route, struct wh
 /* Lets the lock go. NULL is allowed. */
 void journal_close(struct journal *j);
 
-/* Whether a state of the route lies in state_dir (a record or its mark). Touches nothing. */
-bool journal_exists(const char *state_dir, const char *route);
+/* Whether a state of the route lies in state_dir (a record or its mark). Touches nothing. ERR_IO:
+ * nobody knows, for the directory cannot be looked into. */
+enum err journal_exists(const char *state_dir, const char *route, bool *found,
+                        struct why *why) MUST_USE;
 
 /* A file without content whose name says what a full disk kept from the record. */
 enum journal_mark {

@@ -27,6 +27,15 @@ static int remove_dir(void **state)
     return 0;
 }
 
+static bool exists(const char *state_dir, const char *route)
+{
+    bool found = false;
+    struct why why = {""};
+    if (journal_exists(state_dir, route, &found, &why) != OK)
+        fail_msg("%s", why.text);
+    return found;
+}
+
 static void check_copy(const struct journal *j, enum journal_copy copy, const char *want)
 {
     char *text = NULL;
@@ -74,7 +83,7 @@ static void test_write_and_read(void **state)
 {
     (void)state;
     struct why why;
-    assert_false(journal_exists(dir, "r"));
+    assert_false(exists(dir, "r"));
     struct journal *j = journal_open(dir, "r", &why);
     assert_non_null(j);
     assert_int_equal(journal_marked(j), JOURNAL_NEW);
@@ -82,8 +91,8 @@ static void test_write_and_read(void **state)
     check_copy(j, JOURNAL_BACKUP, NULL);
     assert_int_equal(journal_write(j, "one", true, &why), OK);
     assert_int_equal(journal_marked(j), JOURNAL_USED);
-    assert_true(journal_exists(dir, "r"));
-    assert_false(journal_exists(dir, "s"));
+    assert_true(exists(dir, "r"));
+    assert_false(exists(dir, "s"));
     check_copy(j, JOURNAL_MAIN, "one");
     check_copy(j, JOURNAL_BACKUP, "one"); /* never behind a state change */
     assert_int_equal(journal_write(j, "evidence", false, &why), OK);
@@ -160,8 +169,7 @@ static void test_stop_on_a_full_disk(void **state)
     assert_int_equal(journal_mark(j, JOURNAL_ABORTED, &why), OK);
     journal_close(j);
     world_disk.full = world_disk.tight = false;
-    bool exists = journal_exists(dir, "r");
-    assert_true(exists);
+    assert_true(exists(dir, "r"));
     j = journal_open(dir, "r", &why);
     assert_int_equal(journal_marked(j), JOURNAL_ABORTED);
     assert_int_equal(journal_write(j, "four", true, &why), OK);
@@ -211,6 +219,27 @@ static void test_bad_directories(void **state)
     assert_null(journal_open(path, "r", &why));
 }
 
+/* That there is no directory says that there is no state; that it cannot be looked into says
+ * nothing. */
+static void test_unknown_is_not_absent(void **state)
+{
+    (void)state;
+    struct why why = {""};
+    char path[128];
+    bool found;
+    (void)snprintf(path, sizeof path, "%s/none", dir);
+    assert_false(exists(path, "r"));
+    (void)snprintf(path, sizeof path, "%s/file", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fclose(f);
+    assert_false(exists(path, "r"));
+    (void)snprintf(path, sizeof path, "%s/loop", dir);
+    assert_int_equal(symlink("loop", path), 0);
+    assert_int_equal(journal_exists(path, "r", &found, &why), ERR_IO);
+    assert_non_null(strstr(why.text, "loop"));
+}
+
 /* What lies there instead of a record: a link to elsewhere, a directory, something huge. */
 static void test_strange_files(void **state)
 {
@@ -239,10 +268,11 @@ static void test_strange_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),  IN_DIR(test_write_and_read),
-        IN_DIR(test_one_process_acts), IN_DIR(test_full_disk),
-        IN_DIR(test_killed_between),   IN_DIR(test_bad_directories),
-        IN_DIR(test_strange_files),    IN_DIR(test_stop_on_a_full_disk),
+        cmocka_unit_test(test_names),       IN_DIR(test_write_and_read),
+        IN_DIR(test_one_process_acts),      IN_DIR(test_full_disk),
+        IN_DIR(test_killed_between),        IN_DIR(test_bad_directories),
+        IN_DIR(test_strange_files),         IN_DIR(test_stop_on_a_full_disk),
+        IN_DIR(test_unknown_is_not_absent),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }
