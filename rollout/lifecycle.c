@@ -42,18 +42,53 @@ enum err lifecycle_pair(const struct rollout_setup *setup, struct record_pair *p
     return e;
 }
 
-static enum err refuse_promoted(const struct record *record, const struct record_version *serves,
-                                const struct record_pair *wanted, struct why *why)
+#define VERSION_TEXT_MAX (2 * RECORD_NAME_MAX + 16)
+
+/* A version beside another: with its revision where the name alone does not tell them apart. */
+static const char *tell_apart(const struct record_version *v, const struct record_version *other,
+                              char text[VERSION_TEXT_MAX])
 {
-    return why_set(
-        why, ERR_CONFLICT,
-        "route %s: %s was promoted and serves everyone, but the file's stable is %s: name it "
-        "(stable: %s), or let the file rule again with `serin reset %s`",
-        record->route, serves->name, wanted->stable.name, serves->name, record->route);
+    bool same_name = strcmp(v->name, other->name) == 0;
+    const char *revision = v->revision[0] ? v->revision : "none";
+    if (same_name)
+        (void)snprintf(text, VERSION_TEXT_MAX, "%s (revision %s)", v->name, revision);
+    else
+        (void)snprintf(text, VERSION_TEXT_MAX, "%s", v->name);
+    return text;
+}
+
+static enum err refuse_promoted(const struct record *record, const struct record_version *serves,
+                                const struct record_pair *wanted, const char *files,
+                                struct why *why)
+{
+    char promoted[VERSION_TEXT_MAX], named[VERSION_TEXT_MAX], reset[RECORD_NAME_MAX + 16];
+    (void)snprintf(reset, sizeof reset, "`serin reset %s`", record->route);
+    return why_set(why, ERR_CONFLICT,
+                   "route %s: %s was promoted and serves everyone, but the file's stable is %s: "
+                   "name it (stable: %s), or let the file rule again: %s%s",
+                   record->route, tell_apart(serves, &wanted->stable, promoted),
+                   tell_apart(&wanted->stable, serves, named), serves->name, files ? "remove " : "",
+                   files ? files : reset);
+}
+
+static enum err refuse_running(const struct record *record, const struct record_pair *wanted,
+                               const char *files, struct why *why)
+{
+    char canary[VERSION_TEXT_MAX];
+    (void)tell_apart(&record->pair.canary, &wanted->canary, canary);
+    if (!files)
+        return why_set(why, ERR_CONFLICT,
+                       "route %s: a rollout of %s is running and on_new_version says refuse: "
+                       "abort it first",
+                       record->route, canary);
+    return why_set(why, ERR_CONFLICT,
+                   "route %s: a rollout of %s has not ended and on_new_version says refuse: name "
+                   "it again and abort it, or forget it: remove %s",
+                   record->route, canary, files);
 }
 
 enum err lifecycle_accepts(const struct record *record, const struct record_pair *wanted,
-                           struct why *why)
+                           const char *files, struct why *why)
 {
     if (record_pair_equal(&record->file, wanted))
         return OK;
@@ -61,16 +96,13 @@ enum err lifecycle_accepts(const struct record *record, const struct record_pair
     if (m->state == MACHINE_FINALIZING || m->state == MACHINE_COMPLETED)
         return record_version_equal(&wanted->stable, &record->pair.canary)
                    ? OK
-                   : refuse_promoted(record, &record->pair.canary, wanted, why);
+                   : refuse_promoted(record, &record->pair.canary, wanted, files, why);
     if (record->promoted && !record_version_equal(&wanted->stable, &record->pair.stable))
-        return refuse_promoted(record, &record->pair.stable, wanted, why);
+        return refuse_promoted(record, &record->pair.stable, wanted, files, why);
     bool ends = m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING;
     if (machine_is_running(m) && !ends && wanted->canary.name[0] &&
         record->plan.on_new_version == ON_NEW_VERSION_REFUSE)
-        return why_set(why, ERR_CONFLICT,
-                       "route %s: a rollout of %s is running and on_new_version says refuse: "
-                       "abort it first",
-                       record->route, record->pair.canary.name);
+        return refuse_running(record, wanted, files, why);
     return OK;
 }
 

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATE_FILES_MAX (3 * JOURNAL_NAME_MAX + 256)
+
 static void plan_of(const struct rollout_setup *setup, struct plan *plan)
 {
     if (setup->plan)
@@ -192,10 +194,14 @@ static enum err open_all(struct rollout *r, const struct rollout_setup *setup, s
     if (!r->journal)
         return start_fresh(r, setup->route, false);
     e = load(r, setup->route, why);
+    char files[STATE_FILES_MAX], name[JOURNAL_NAME_MAX];
+    journal_name(setup->route, name, sizeof name);
+    (void)snprintf(files, sizeof files, "%.200s/%s.json, %s.json.bak and %s.used", setup->state_dir,
+                   name, name, name);
     if (e == OK)
         obey_mark(r);
     if (e == OK)
-        e = lifecycle_accepts(&r->record, &r->wanted, why);
+        e = lifecycle_accepts(&r->record, &r->wanted, files, why);
     if (e != OK)
         return e;
     adopt_at_open(r);
@@ -262,7 +268,7 @@ enum err rollout_may_configure(const struct rollout *r, const struct rollout_set
     if (e == OK)
         e = lifecycle_pair(setup, &wanted, why);
     if (e == OK)
-        e = lifecycle_accepts(&r->record, &wanted, why);
+        e = lifecycle_accepts(&r->record, &wanted, NULL, why);
     if (e != OK || r->journal)
         return e;
     struct rollout trial = {.journal = NULL};

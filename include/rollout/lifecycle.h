@@ -12,9 +12,10 @@ struct rollout_setup;
 enum err lifecycle_pair(const struct rollout_setup *setup, struct record_pair *pair,
                         struct why *why) MUST_USE;
 
-/* Whether the record can live with a pair of the file. ERR_CONFLICT with the ways out. Pure. */
+/* Whether the record can live with a pair of the file. ERR_CONFLICT with the ways out. files: where
+ * the state lies, for a start, when no verb can be used; NULL while serin runs. Pure. */
 enum err lifecycle_accepts(const struct record *record, const struct record_pair *wanted,
-                           struct why *why) MUST_USE;
+                           const char *files, struct why *why) MUST_USE;
 
 /* Takes the wanted pair over where no rollout runs, or aborts the one that runs. The caller
  * commits. True: changed. */

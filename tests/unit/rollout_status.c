@@ -339,6 +339,50 @@ static void test_reload_says_what_changes(void **state)
     assert_non_null(strstr(why.text, "v3"));
 }
 
+static void check_refused(struct rollout_setup setup, bool at_start, const char *const said[3])
+{
+    struct why why = {""};
+    struct rollout_ports ports = world_ports(&world);
+    if (at_start)
+        assert_null(rollout_open(&setup, &ports, &why));
+    else
+        assert_int_equal(rollout_may_configure(rollout, &setup, &why), ERR_CONFLICT);
+    for (size_t i = 0; i < 3; i++)
+        if (!strstr(why.text, said[i]))
+            fail_msg("\"%s\" is not in \"%s\"", said[i], why.text);
+}
+
+/* A refusal names what can be done where it is read: a verb while serin runs, files where it does
+ * not. */
+static void test_refusals_name_the_ways_out(void **state)
+{
+    (void)state;
+    char files[128];
+    (void)snprintf(files, sizeof files, "%s/my-web.json", dir);
+    struct rollout_setup setup = setup_of("v2"), other = setup_of("v3"), again = setup_of("v1");
+    plan.on_new_version = ON_NEW_VERSION_REFUSE;
+    setup.canary.revision = "a";
+    struct rollout_ports ports = world_ports(&world);
+    struct why why;
+    rollout = rollout_open(&setup, &ports, &why);
+    assert_non_null(rollout);
+    verb(ROLLOUT_START);
+    pass(4);
+    check_refused(other, false, (const char *const[3]){"v2", "refuse", "abort it"});
+    rollout_close(rollout);
+    check_refused(other, true, (const char *const[3]){"v2", "name it again", files});
+    rollout = rollout_open(&setup, &ports, &why);
+    assert_non_null(rollout);
+    pass(60);
+    again.stable = (struct rollout_version){.name = "v2", .revision = "b"};
+    check_refused(other, false, (const char *const[3]){"v1", "stable: v2", "serin reset my-web"});
+    check_refused(again, false, (const char *const[3]){"revision a", "revision b", "serin reset"});
+    rollout_close(rollout);
+    rollout = NULL;
+    check_refused(other, true, (const char *const[3]){"v1", "stable: v2", files});
+    check_refused(again, true, (const char *const[3]){"revision a", "revision b", files});
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, before_each, after_each)
 
 int main(void)
@@ -354,6 +398,7 @@ int main(void)
         EACH(test_only_one_opens),
         EACH(test_open_refuses),
         EACH(test_reload_says_what_changes),
+        EACH(test_refusals_name_the_ways_out),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }
