@@ -304,6 +304,8 @@ static enum err may_undo(const struct record *record, struct why *why)
     if (machine_is_running(&record->machine))
         return why_set(why, ERR_CONFLICT, "undo: a rollout is running (%s): use abort",
                        machine_state_name(record->machine.state));
+    if (record->machine.state == MACHINE_ABORTED && record->machine.direct)
+        return OK; /* that undo again */
     bool done = record->machine.state == MACHINE_STABLE &&
                 record->run.result == ROLLOUT_RESULT_COMPLETED && record->pair.canary.name[0] &&
                 strcmp(record->run.canary, record->pair.stable.name) == 0 &&
@@ -328,6 +330,8 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
                         struct why *why)
 {
     struct judge_baseline baseline = source_baseline(&r->source);
+    bool again = next->machine.state == MACHINE_ABORTED || machine_has_failed(&next->machine);
+    bool direct = kind == LIFECYCLE_UNDO || (again && next->machine.direct);
     next->plan = r->next_plan;
     if (machine_has_failed(&next->machine) || record_find_quarantine(next, &next->pair.canary) >= 0)
         plan_double_holds(&next->plan);
@@ -339,7 +343,7 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     judge_start(&next->judge, &settings, r->is_sticky, &baseline);
     memset(next->slow_us, 0, sizeof next->slow_us);
     next->judged = true;
-    machine_begin(&next->machine, &next->plan, kind == LIFECYCLE_UNDO);
+    machine_begin(&next->machine, &next->plan, direct);
     return OK;
 }
 

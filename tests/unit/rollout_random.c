@@ -26,7 +26,7 @@ struct game {
     const char *act; /* the last thing that was done */
     char salt[ROLLOUT_ID_MAX];
     uint32_t weight_bp;    /* last applied */
-    bool allowed_to_start; /* retry or reset since the last look at the quarantine */
+    bool allowed_to_start; /* retry, undo or reset since the last look at the quarantine */
 };
 
 static struct game *playing;
@@ -175,7 +175,7 @@ static void act_verb(struct game *g)
         lose("refused, but moved");
     if (verb == ROLLOUT_ABORT && !world_disk.dead)
         check_abort(g, before.state, e);
-    if (verb == ROLLOUT_RETRY || verb == ROLLOUT_RESET)
+    if (verb == ROLLOUT_RETRY || verb == ROLLOUT_RESET || verb == ROLLOUT_UNDO)
         g->allowed_to_start = true;
 }
 
