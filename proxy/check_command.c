@@ -2,15 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/check_command.h"
 #include <cjson/cJSON.h>
-#include <getopt.h>
 #include <sysexits.h>
 #include "base/check.h"
 #include "proxy/conf/describe.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/units.h"
+#include "rollout/cli/usage.h"
 
 #define EXIT_NOT_WRITTEN 1
-#define EXIT_WRONG_USAGE 2
 #define COLUMNS          7
 #define RANGE_MAX                                                                                  \
     40 /* characters of a column; a longer text runs on and shifts its line's rest                 \
@@ -227,18 +226,17 @@ static int write_keys_json(void)
 
 /* --- the command --- */
 
-static bool parse_options(int argc, char **argv, struct check_options *o)
+static enum err parse_options(int argc, char **argv, struct check_options *o, struct why *why)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"defaults", no_argument, NULL, 'd'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    static char name[] = "serin check"; /* for getopt's own messages */
     int option;
-    argv[0] = name;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
         if (option == 'c')
             o->path = optarg;
         else if (option == 'd')
@@ -248,12 +246,12 @@ static bool parse_options(int argc, char **argv, struct check_options *o)
         else if (option == 'h')
             o->help = true;
         else
-            return false;
+            return usage_option(why, option, argv, options);
     }
     if (optind < argc)
-        fprintf(stderr, "serin check: unexpected argument \"%s\" (the file is named by -c)\n",
-                argv[optind]);
-    return optind == argc;
+        return why_set(why, ERR_INVALID, "unexpected argument \"%s\" (the file is named by -c)",
+                       argv[optind]);
+    return OK;
 }
 
 static int check_file(const struct check_options *o)
@@ -278,11 +276,10 @@ static int check_file(const struct check_options *o)
 int check_command(int argc, char **argv)
 {
     struct check_options o = {.path = NULL};
+    struct why why;
     int code = 0;
-    if (!parse_options(argc, argv, &o)) {
-        fputs("Try `serin check --help`.\n", stderr);
-        return EXIT_WRONG_USAGE;
-    }
+    if (parse_options(argc, argv, &o, &why))
+        return usage_error("check", "%s", why.text);
     if (o.help)
         fputs(help, stdout);
     else if (o.defaults && o.json)

@@ -4,10 +4,9 @@
 
 #include "proxy/conf/load.h"
 #include "proxy/control/control.h"
-#include <getopt.h>
+#include "rollout/cli/usage.h"
 #include <stdio.h>
 
-#define EXIT_USAGE    2
 #define EXIT_INTERNAL 70
 #define EXIT_CONFIG   78
 
@@ -49,22 +48,22 @@ int run_command(int argc, char **argv)
         {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *path = NULL;
     int option, exit_code = 0;
+    struct why why;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
         if (option == 'h') {
             print_help();
             return 0;
         }
         if (option != 'c') {
-            fprintf(stderr, "Try 'serin run --help'.\n");
-            return EXIT_USAGE;
+            (void)usage_option(&why, option, argv, options);
+            return usage_error("run", "%s", why.text);
         }
         path = optarg;
     }
-    if (optind < argc) {
-        fprintf(stderr, "serin run: unexpected argument \"%s\" (try 'serin run --help')\n", argv[optind]);
-        return EXIT_USAGE;
-    }
+    if (optind < argc)
+        return usage_error("run", "unexpected argument \"%s\" (the file is named by -c)", argv[optind]);
     if (!path)
         path = config_default_path();
     struct config *config = load(path, &exit_code);

@@ -2,10 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/version_command.h"
 
+#include "rollout/cli/usage.h"
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <event2/event.h>
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <yaml.h>
 
@@ -40,18 +41,28 @@ int version_command(int argc, char **argv)
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     int option;
+    bool is_json = false;
+    struct why why;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         if (option == 'j') {
-            print_json();
-            return 0;
+            is_json = true;
+            continue;
         }
         if (option == 'h') {
-            printf("Usage: serin version [--json]\n\nPrints version, libraries and build.\n\nExample: serin version\n");
+            printf("Usage: serin version [--json]\n\nPrints version, libraries and build.\n\n"
+                   "      --json   print one JSON document\n  -h, --help   this text\n\nExample: serin version\n");
             return 0;
         }
-        fprintf(stderr, "Try 'serin version --help'.\n");
-        return 2;
+        (void)usage_option(&why, option, argv, options);
+        return usage_error("version", "%s", why.text);
+    }
+    if (optind < argc)
+        return usage_error("version", "unexpected argument \"%s\"", argv[optind]);
+    if (is_json) {
+        print_json();
+        return 0;
     }
     printf("serin %s (%s, %s)\nlibevent %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION, SERIN_BUILD,
            compiler(), event_get_version(), curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(),

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "rollout/cli/command.h"
 #include "rollout/cli/text.h"
+#include "rollout/cli/usage.h"
 
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
@@ -45,12 +46,14 @@ static const struct command commands[] = {
      "serin resume my-web"},
     {"promote", ROUTE_REQUIRED, VERB_OPTIONS | OPTION_FULL, command_verb,
      "goes on to the next step, whatever the evidence",
-     "With --full: all the way, over the bake to 100%.", "serin promote my-web --full"},
+     "With --full: all the way to 100%, skips the remaining steps and the bake.",
+     "serin promote my-web --full"},
     {"abort", ROUTE_REQUIRED, VERB_OPTIONS, command_verb, "puts everybody back on stable",
      "The canary stays in quarantine until `serin retry`, or until the configuration names "
      "another.",
      "serin abort my-web"},
-    {"retry", ROUTE_REQUIRED, VERB_OPTIONS, command_verb, "starts an aborted rollout again", NULL,
+    {"retry", ROUTE_REQUIRED, VERB_OPTIONS, command_verb, "starts an aborted rollout again",
+     "From the first step, with `hold` doubled: once, however often it is retried.",
      "serin retry my-web"},
     {"undo", ROUTE_REQUIRED, VERB_OPTIONS, command_verb, "goes back after a promotion",
      "A new rollout the other way, which goes to its bake at once.", "serin undo my-web"},
@@ -76,6 +79,11 @@ bool cli_is_command(const char *word)
     return find_command(word) != NULL;
 }
 
+const char *cli_command_name(size_t i)
+{
+    return i < ARRAY_LEN(commands) ? commands[i].name : NULL;
+}
+
 void cli_print_commands(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -97,7 +105,7 @@ static void print_help(const struct command *command)
     };
     static const char *const arguments[] = {
         [ROUTE_NONE] = "", [ROUTE_OPTIONAL] = " [ROUTE]", [ROUTE_REQUIRED] = " ROUTE"};
-    printf("usage: serin %s%s [options]\n\n%s: %s.\n", command->name, arguments[command->route],
+    printf("Usage: serin %s%s [options]\n\n%s: %s.\n", command->name, arguments[command->route],
            command->name, command->summary);
     if (command->details)
         printf("%s\n", command->details);
@@ -109,7 +117,7 @@ static void print_help(const struct command *command)
            "                     (without: SERIN_ADMIN, else " OPTIONS_ADMIN_DEFAULT ")\n"
            "      --token-file F the file with the admin token (without: SERIN_TOKEN)\n"
            "  -h, --help         this text\n\n"
-           "example: %s\n",
+           "Example: %s\n",
            command->example);
 }
 
@@ -155,10 +163,8 @@ static enum cli_exit run_with_client(const struct command *command, const struct
 {
     struct why why = {""};
     struct client *c = client_open(o->admin, o->token, &why);
-    if (!c) {
-        fprintf(stderr, "serin: %s\n", why.text);
-        return CLI_USAGE;
-    }
+    if (!c)
+        return usage_error(command->name, "%s", why.text);
     enum cli_exit code = command->run(c, o);
     client_close(c);
     if (fflush(stdout) != 0 || ferror(stdout))
@@ -171,17 +177,15 @@ int cli_run(const char *word, int argc, char **argv)
     struct cli_options o;
     struct why why = {""};
     const struct command *command = find_command(word);
-    if (!command) {
-        fprintf(stderr, "serin: unknown command %s\n", word);
-        return CLI_USAGE;
-    }
+    if (!command)
+        return usage_error("", "there is no command \"%s\"", word);
     struct options_spec spec = {command->name, command->options, command->route};
     enum err e = options_parse(&o, &spec, argc, argv, &why);
+    if (e == ERR_INVALID)
+        return usage_error(command->name, "%s", why.text);
     if (e) {
         fprintf(stderr, "serin %s: %s\n", command->name, why.text);
-        if (e == ERR_INVALID)
-            fprintf(stderr, "(serin %s --help)\n", command->name);
-        return e == ERR_INVALID ? CLI_USAGE : CLI_ERROR;
+        return CLI_ERROR;
     }
     if (o.help) {
         print_help(command);

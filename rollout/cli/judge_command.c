@@ -1,14 +1,12 @@
 /* Lines in, decisions out.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/judge_command.h"
+#include "rollout/cli/usage.h"
 #include "rollout/decide/judge_protocol.h"
 
 #include <cjson/cJSON.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define EXIT_USAGE 2
 
 /* Guards memory against a line without an end. A tick is about 200 bytes, a start with every key
  * below 4 KiB. */
@@ -106,27 +104,23 @@ int judge_command(int argc, char **argv)
         {0},
     };
     int option;
+    struct why why;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "hc:", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":hc:", options, NULL)) != -1) {
         if (option == 'h') {
             (void)fputs(help, stdout);
             return EXIT_SUCCESS;
         }
         if (option == 'c' || option == 'r')
-            (void)fprintf(stderr,
-                          "serin judge: %s is not supported yet: give the settings in the "
-                          "start line\n",
-                          option == 'c' ? "--config" : "--route");
-        else
-            (void)fputs("Try 'serin judge --help'.\n", stderr);
-        return EXIT_USAGE;
+            return usage_error(
+                "judge", "%s is not supported yet: give the settings in the start line",
+                option == 'c' ? "--config" : "--route");
+        (void)usage_option(&why, option, argv, options);
+        return usage_error("judge", "%s", why.text);
     }
-    if (optind < argc) {
-        (void)fprintf(stderr,
-                      "serin judge: unexpected argument '%s'; lines come from standard "
-                      "input\nTry 'serin judge --help'.\n",
-                      argv[optind]);
-        return EXIT_USAGE;
-    }
+    if (optind < argc)
+        return usage_error("judge", "unexpected argument \"%s\" (lines come from standard input)",
+                           argv[optind]);
     return lines_judge();
 }

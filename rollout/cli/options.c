@@ -3,9 +3,9 @@
 #include "rollout/cli/options.h"
 #include "base/check.h"
 #include "base/slice.h"
+#include "rollout/cli/usage.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +52,14 @@ static unsigned set_of(int choice)
     default:
         return 0;
     }
+}
+
+static const char *name_of(int choice)
+{
+    const struct option *o = long_options;
+    while (o->name && o->val != choice)
+        o++;
+    return o->name ? o->name : "";
 }
 
 enum err options_parse_duration(const char *text, int64_t *out_ms, struct why *why)
@@ -196,12 +204,11 @@ enum err options_parse(struct cli_options *o, const struct options_spec *spec, i
     opterr = 0;
     int choice;
     while ((choice = getopt_long(argc, argv, ":hw", long_options, NULL)) != -1) {
-        const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
         unsigned set = set_of(choice);
-        if (choice == ':')
-            return why_set(why, ERR_INVALID, "%s needs a value", word);
-        if (choice == '?' || (set && !(spec->options & set)))
-            return why_set(why, ERR_INVALID, "unknown option %s", word);
+        if (choice == ':' || choice == '?')
+            return usage_option(why, choice, argv, long_options);
+        if (set && !(spec->options & set))
+            return why_set(why, ERR_INVALID, "unknown option --%s", name_of(choice));
         enum err e = take_option(o, choice, optarg, why);
         if (e || o->help)
             return e;

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import json
+import re
 import subprocess
 import threading
 
@@ -37,6 +38,34 @@ def test_help(command):
 def test_exit_codes_without_a_server(words, code):
     done = run_serin(*words)
     assert done.returncode == code and (done.stderr if code else done.stdout), done
+
+
+@pytest.mark.parametrize("words, wrong, help_of", [
+    (["stat"], 'serin: there is no command "stat" (did you mean "status"?)', "serin"),
+    (["strat"], 'serin: there is no command "strat" (did you mean "start"?)', "serin"),
+    (["dance"], 'serin: there is no command "dance"', "serin"),
+    (["--dance"], "serin: unknown option --dance", "serin"),
+    (["help", "nosuch"], 'serin: there is no command "nosuch"', "serin"),
+    (["start"], "serin start: the route is missing: serin start ROUTE", "serin start"),
+    (["promote", "web", "--timeout", "3s"], "serin promote: unknown option --timeout", "serin promote"),
+    (["status", "--admin", "ftp://x"], 'serin status: admin address "ftp://x": expected http://host:port or unix:/path', "serin status"),
+    (["run", "-x"], "serin run: unknown option -x", "serin run"),
+    (["run", "-c"], "serin run: -c needs a value", "serin run"),
+    (["run", "serin.yaml"], 'serin run: unexpected argument "serin.yaml" (the file is named by -c)', "serin run"),
+    (["check", "--json=x"], "serin check: --json takes no value", "serin check"),
+    (["judge", "x"], 'serin judge: unexpected argument "x" (lines come from standard input)', "serin judge"),
+    (["version", "x"], 'serin version: unexpected argument "x"', "serin version"),
+])
+def test_wrong_usage_is_said_in_one_way(words, wrong, help_of):
+    done = run_serin(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{wrong}\nTry `{help_of} --help`.\n")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "reload"])
+def test_help_by_the_word_help(command):
+    assert run_serin("help", command).stdout == run_serin(command, "--help").stdout
+    assert re.search(r"^Usage: ", run_serin(command, "--help").stdout, re.M)
+    assert re.search(r"^Example\b", run_serin(command, "--help").stdout, re.M)
 
 
 def test_server_that_is_not_there(free_port):

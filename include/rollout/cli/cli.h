@@ -4,6 +4,7 @@
 #define SERIN_ROLLOUT_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* Exit codes, part of the API: continuous integration acts on them. */
@@ -25,6 +26,9 @@ bool cli_is_command(const char *word);
  * output, errors to standard error. command must satisfy cli_is_command; another one is a usage
  * error. */
 int cli_run(const char *command, int argc, char **argv);
+
+/* The name of each command, from 0; NULL behind the last. Pure. */
+const char *cli_command_name(size_t i);
 
 /* Prints one line for each command, for the usage text of the program. */
 void cli_print_commands(FILE *out);
