@@ -71,12 +71,18 @@ static void print_plan(const struct config_route *r)
     char weight[UNITS_TEXT_MAX], time[2 * UNITS_TEXT_MAX];
     const struct plan *plan = &r->plan;
     size_t n = plan_judged_steps(plan);
-    printf("route %s: %s → %s, %s\n", r->name, r->stable, r->canary,
-           plan->start_auto ? "starts by itself" : "waits for `serin start`");
-    for (size_t i = 0; i <= n; i++)
-        printf("  %6s  %s%s%s\n", units_format_share(plan_stage_weight_bp(plan, i), weight),
-               format_time(plan_stage_hold_ms(plan, i), time), i == n ? ", bake" : "",
-               i < n && plan->steps[i].pause ? ", then waits for `serin promote`" : "");
+    printf("route %s: %s → %s, ", r->name, r->stable, r->canary);
+    if (plan->start_auto)
+        printf("starts by itself\n");
+    else
+        printf("waits for `serin start %s`\n", r->name);
+    for (size_t i = 0; i <= n; i++) {
+        printf("  %6s  %s%s", units_format_share(plan_stage_weight_bp(plan, i), weight),
+               format_time(plan_stage_hold_ms(plan, i), time), i == n ? ", bake" : "");
+        if (i < n && plan->steps[i].pause)
+            printf(", then waits for `serin promote %s`", r->name);
+        printf("\n");
+    }
     printf("    100%%  after %s at the earliest\n", format_time(earliest_ms(plan), time));
 }
 

@@ -8,6 +8,15 @@
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 
+/* null where nothing was timed. */
+static void add_quantile(cJSON *json, const char *name, const struct hist_sum *durations, double q)
+{
+    if (hist_count(durations))
+        cJSON_AddNumberToObject(json, name, (double)hist_quantile_us(durations, q) / 1000);
+    else
+        cJSON_AddNullToObject(json, name);
+}
+
 /* One version of a route that has no rollout. */
 static cJSON *version_json(const struct control *c, const struct known_route *r, const char *version,
                            enum metric_role role)
@@ -29,8 +38,8 @@ static cJSON *version_json(const struct control *c, const struct known_route *r,
     else
         cJSON_AddNullToObject(json, "error_rate");
     cJSON_AddNullToObject(json, "interval");
-    cJSON_AddNumberToObject(json, "p50_ms", (double)hist_quantile_us(&durations, 0.5) / 1000);
-    cJSON_AddNumberToObject(json, "p99_ms", (double)hist_quantile_us(&durations, 0.99) / 1000);
+    add_quantile(json, "p50_ms", &durations, 0.5);
+    add_quantile(json, "p99_ms", &durations, 0.99);
     cJSON_AddNumberToObject(json, "available", endpoints.available);
     cJSON_AddNumberToObject(json, "endpoints", endpoints.total);
     return json;
@@ -41,9 +50,11 @@ static cJSON *static_json(const struct control *c, const struct known_route *r)
 {
     const struct known_split *s = &r->split;
     cJSON *json = cJSON_CreateObject(), *versions;
+    bool is_broken = s->canary[0] && atomic_load_explicit(&r->live.breaker->state, memory_order_relaxed) != BREAKER_CLOSED;
     cJSON_AddStringToObject(json, "route", r->name);
     cJSON_AddStringToObject(json, "phase", "Healthy");
     cJSON_AddStringToObject(json, "state", "STABLE");
+    cJSON_AddStringToObject(json, "cause", is_broken ? "breaker" : "none");
     cJSON_AddStringToObject(json, "stable", s->stable);
     if (s->canary[0])
         cJSON_AddStringToObject(json, "canary", s->canary);
@@ -66,9 +77,19 @@ static struct known_route *find(struct control *c, const char *name)
     return r && r->conf ? r : NULL;
 }
 
+/* A rollout counts from its step on. Where no canary is named there is none, and what it serves is what it has served
+ * since the start. */
 static cJSON *status_of(struct control *c, const struct known_route *r)
 {
-    return r->rollout ? rollout_status(r->rollout) : static_json(c, r);
+    if (!r->rollout)
+        return static_json(c, r);
+    cJSON *json = rollout_status(r->rollout), *versions = json && !r->split.canary[0] ? cJSON_CreateArray() : NULL;
+    if (!versions)
+        return json;
+    cJSON_AddItemToArray(versions, version_json(c, r, r->split.stable, ROLE_STABLE));
+    if (!cJSON_ReplaceItemInObjectCaseSensitive(json, "versions", versions))
+        cJSON_Delete(versions);
+    return json;
 }
 
 static cJSON *api_routes(void *host)

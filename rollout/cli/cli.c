@@ -32,8 +32,9 @@ static const struct command commands[] = {
      "serin status my-web --watch"},
     {"wait", ROUTE_REQUIRED, OPTION_JSON | OPTION_TIMEOUT, command_wait,
      "blocks until the rollout ends, for continuous integration",
-     "Prints one line a change. Ends at once if no rollout runs; a paused one has not ended.\n"
-     "Exit code: as status; 6 timed out.",
+     "Prints one line a change, or with --json the last status. Ends at once if no rollout runs.\n"
+     "A pause goes on waiting, unless the canary failed (on_failure: pause): only a person moves it.\n"
+     "Exit code: 0 done, 4 aborted, 5 the canary failed and the rollout is paused, 6 timed out.",
      "serin start my-web && serin wait my-web --timeout 30m"},
     {"history", ROUTE_REQUIRED, OPTION_JSON, command_history,
      "shows past rollouts: steps, times, verdicts, who", "The newest comes first.",

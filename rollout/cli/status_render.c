@@ -158,9 +158,14 @@ static void add_weight_line(struct text *t, const struct status_view *v, const s
     struct text words = {0};
     if (!v->canary[0] || !(v->intended >= 0) || is_done(v))
         return;
-    text_add(&words, "%s%s%s intended", style_begin(s, COLOUR_BOLD), number_percent(v->intended).at,
-             style_end(s, COLOUR_BOLD));
-    if (v->observed >= 0)
+    const char *hindrance = status_hindrance(v);
+    text_add(&words, "%s%s%s ", style_begin(s, COLOUR_BOLD),
+             number_percent(status_effective(v)).at, style_end(s, COLOUR_BOLD));
+    if (hindrance)
+        text_add(&words, "in effect (%s %s)", number_percent(v->intended).at, hindrance);
+    else
+        text_add(&words, "intended");
+    if (v->observed >= 0 && !hindrance) /* what was measured may be from before */
         text_add(&words, " %s %s observed", style_glyph(s, GLYPH_DOT),
                  number_percent(v->observed).at);
     add_words(t, s, "weight", text_str(&words));
@@ -178,7 +183,11 @@ static void add_elapsed_line(struct text *t, const struct status_view *v, const 
 static void add_hint(struct text *t, const struct status_view *v, const struct style *s)
 {
     struct text hint = {0};
-    if (strcmp(v->phase, "Paused") == 0) {
+    if (status_has_failed(v)) {
+        text_add(&hint, "serin retry %s or serin abort %s", v->route, v->route);
+    } else if (strcmp(v->cause, "step_pause") == 0 && is_state(v, "PAUSED")) {
+        text_add(&hint, "serin promote %s or serin abort %s", v->route, v->route);
+    } else if (strcmp(v->phase, "Paused") == 0) {
         text_add(&hint, "serin resume %s, serin promote %s or serin abort %s", v->route, v->route,
                  v->route);
     } else if (is_state(v, "ABORTED")) {
@@ -252,6 +261,11 @@ void status_render(struct text *t, const struct status_view *v, const struct sty
     add_both_evidences(t, v, s);
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static void add_cut_line(struct text *t, const struct text *line, const struct style *s)
 {
     bool is_long = text_columns(text_str(line)) > s->width;
@@ -259,9 +273,40 @@ static void add_cut_line(struct text *t, const struct text *line, const struct s
     text_add(t, "%s%s\n", is_long ? style_glyph(s, GLYPH_ELLIPSIS) : "", style_end(s, COLOUR_DIM));
 }
 
-static void add_row(struct text *t, const struct status_view *v, const struct style *s,
-                    size_t name_columns)
+/* Columns of the table of routes that depend on what stands in them. */
+struct table_columns {
+    size_t name, versions;
+};
+
+static void add_versions(struct text *t, const struct status_view *v, const struct style *s)
 {
+    text_add_clean(t, v->stable);
+    if (v->canary[0]) {
+        text_add(t, " %s ", style_glyph(s, GLYPH_ARROW));
+        text_add_clean(t, v->canary);
+    }
+}
+
+static struct table_columns measure_table(const cJSON *routes, const struct style *s)
+{
+    struct table_columns c = {strlen("ROUTE"), strlen("VERSIONS")};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, routes)
+    {
+        struct status_view v = status_view_of(item);
+        struct text versions = {0};
+        add_versions(&versions, &v, s);
+        c.versions = larger(c.versions, text_columns(text_str(&versions)));
+        c.name = larger(c.name, text_columns(v.route));
+        text_fini(&versions);
+    }
+    return c;
+}
+
+static void add_row(struct text *t, const struct status_view *v, const struct style *s,
+                    const struct table_columns *c)
+{
+    size_t name_columns = c->name;
     struct text row = {0};
     text_add_clean(&row, v->route);
     text_pad(&row, name_columns + 2);
@@ -272,15 +317,14 @@ static void add_row(struct text *t, const struct status_view *v, const struct st
     if (v->step > 0)
         text_add(&row, "%u/%u", v->step, v->steps);
     text_pad(&row, name_columns + 22);
-    text_add(&row, "%s", v->canary[0] ? number_percent(v->intended).at : "-");
+    text_add(&row, "%s", v->canary[0] ? number_percent(status_effective(v)).at : "-");
     text_pad(&row, name_columns + 31);
-    text_add_clean(&row, v->stable);
-    if (v->canary[0]) {
-        text_add(&row, " %s ", style_glyph(s, GLYPH_ARROW));
-        text_add_clean(&row, v->canary);
+    add_versions(&row, v, s);
+    if (v->why[0]) {
+        text_pad(&row, name_columns + 31 + c->versions + 2);
+        text_add(&row, "%s", style_begin(s, COLOUR_DIM));
+        text_add_clean(&row, v->why);
     }
-    text_add(&row, "%s%s", v->why[0] ? "  " : "", style_begin(s, COLOUR_DIM));
-    text_add_clean(&row, v->why);
     add_cut_line(t, &row, s);
     text_fini(&row);
 }
@@ -288,27 +332,21 @@ static void add_row(struct text *t, const struct status_view *v, const struct st
 void status_render_all(struct text *t, const struct cJSON *json, const struct style *s)
 {
     const cJSON *item, *routes = cJSON_GetObjectItemCaseSensitive(json, "routes");
-    size_t name_columns = strlen("ROUTE");
     if (cJSON_GetArraySize(routes) == 1) {
         struct status_view v = status_view_of(cJSON_GetArrayItem(routes, 0));
         status_render(t, &v, s);
         return;
     }
-    cJSON_ArrayForEach(item, routes)
-    {
-        size_t columns = text_columns(status_view_of(item).route);
-        if (columns > name_columns)
-            name_columns = columns;
-    }
+    struct table_columns columns = measure_table(routes, s);
     struct text titles = {0};
-    text_add(&titles, "%s%-*s  %-13s%-7s%-9s%s", style_begin(s, COLOUR_DIM), (int)name_columns,
-             "ROUTE", "PHASE", "STEP", "WEIGHT", "VERSIONS");
+    text_add(&titles, "%s%-*s  %-13s%-7s%-9s%-*s%s", style_begin(s, COLOUR_DIM), (int)columns.name,
+             "ROUTE", "PHASE", "STEP", "WEIGHT", (int)columns.versions + 2, "VERSIONS", "WHY");
     add_cut_line(t, &titles, s);
     text_fini(&titles);
     cJSON_ArrayForEach(item, routes)
     {
         struct status_view v = status_view_of(item);
-        add_row(t, &v, s, name_columns);
+        add_row(t, &v, s, &columns);
     }
     if (cJSON_GetArraySize(routes) == 0)
         text_add(t, "no routes\n");

@@ -4,6 +4,7 @@
 #include "rollout/cli/numbers.h"
 #include "rollout/cli/status_render.h"
 
+#include <math.h>
 #include <string.h>
 
 #define COLUMN_GAP 3u
@@ -74,8 +75,11 @@ static struct row row_of(const struct status_version *v, const struct style *s)
     snprintf(row.cells[COLUMN_REQUESTS].at, sizeof(struct cell), "%s",
              number_count(v->requests).at);
     errors_cell(&row.cells[COLUMN_ERRORS], v, s);
-    snprintf(row.cells[COLUMN_P50].at, sizeof(struct cell), "%s", number_latency(v->p50_ms).at);
-    snprintf(row.cells[COLUMN_P99].at, sizeof(struct cell), "%s", number_latency(v->p99_ms).at);
+    bool is_timed = v->requests != 0; /* a quantile of nothing is not 0 ms */
+    snprintf(row.cells[COLUMN_P50].at, sizeof(struct cell), "%s",
+             number_latency(is_timed ? v->p50_ms : NAN).at);
+    snprintf(row.cells[COLUMN_P99].at, sizeof(struct cell), "%s",
+             number_latency(is_timed ? v->p99_ms : NAN).at);
     available_cell(&row.cells[COLUMN_AVAILABLE], v);
     return row;
 }

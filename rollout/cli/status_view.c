@@ -73,6 +73,7 @@ struct status_view status_view_of(const struct cJSON *json)
         .route = string_of(json, "route"),
         .phase = string_of(json, "phase"),
         .state = string_of(json, "state"),
+        .cause = string_of(json, "cause"),
         .stable = string_of(json, "stable"),
         .canary = string_of(json, "canary"),
         .rollout_id = string_of(json, "rollout_id"),
@@ -102,6 +103,32 @@ bool status_is_running(const struct status_view *v)
         if (strcmp(v->state, ended[i]) == 0)
             return false;
     return true;
+}
+
+bool status_has_failed(const struct status_view *v)
+{
+    return strcmp(v->state, "PAUSED") == 0 &&
+           (strcmp(v->cause, "failed") == 0 || strcmp(v->cause, "critical") == 0);
+}
+
+const char *status_hindrance(const struct status_view *v)
+{
+    /* a cause outlives what it stood for, but for these two states: of a rollout, of a fixed weight */
+    bool is_now = strcmp(v->state, "HOLDING") == 0 || strcmp(v->state, "STABLE") == 0;
+    if (!(v->intended > 0))
+        return NULL;
+    if (is_now && strcmp(v->cause, "breaker") == 0)
+        return "after the breaker closes";
+    for (size_t i = 0; i < v->n_versions; i++)
+        if (strcmp(v->versions[i].role, "canary") == 0 && v->versions[i].endpoints > 0 &&
+            v->versions[i].available == 0)
+            return "when an endpoint is available";
+    return NULL;
+}
+
+double status_effective(const struct status_view *v)
+{
+    return status_hindrance(v) ? 0 : v->intended;
 }
 
 enum cli_exit status_exit(const struct status_view *v)
@@ -150,7 +177,7 @@ void status_add_line(struct text *t, const struct status_view *v)
         text_add(t, "  step %u/%u", v->step, v->steps);
     bool is_at_rest = strcmp(v->state, "STABLE") == 0 && v->intended == 0;
     if (v->intended >= 0 && !is_at_rest)
-        text_add(t, "  %s", number_percent(v->intended).at);
+        text_add(t, "  %s", number_percent(status_effective(v)).at);
     text_add(t, "  ");
     text_add_clean(t, v->state[0] ? v->state : v->phase);
     if (v->why[0]) {

@@ -72,9 +72,9 @@ def test_the_plan_of_a_rollout(file):
     assert done.stderr == ""
     assert done.stdout.splitlines()[:6] == [
         f"{path}: ok",
-        "route shop: v1 → v2, waits for `serin start`",
+        "route shop: v1 → v2, waits for `serin start shop`",
         "      1%  1m",
-        "     50%  1m 30s, then waits for `serin promote`",
+        "     50%  1m 30s, then waits for `serin promote shop`",
         "     99%  1h, bake",
         "    100%  after 1h 2m 30s at the earliest",
     ]

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 import rig
+from backends import reply
 from rig import route, run_serin, wait_until
 
 STANDING = {"steps": ["10%", "50%", "100%"], "hold": "5m", "max_hold": "10m", "bake": "1s"}
@@ -139,6 +140,50 @@ def test_wait(proxy):
     proxy.cli("abort", "web")
     out, _ = waiting.communicate(timeout=20)
     assert waiting.returncode == 4, out
+
+
+def broken(connection, request):
+    connection.send(reply(500, b"broken", reason="Internal Server Error"))
+
+
+def test_wait_ends_where_only_a_person_can_go_on(serin, v1, backend):
+    """on_failure: pause: the canary gets nobody, and nothing moves by itself any more."""
+    v2 = backend("v2", answer=broken)
+    proxy = serin(route(v1.address, v2.address, breaker={"min_requests": 0},
+                        rollout={**STANDING, "steps": ["50%", "100%"], "on_failure": "pause"}))
+    proxy.cli("start", "web")
+    wait_under_traffic(proxy, 5)
+    assert proxy.status()["weight"]["intended"] == 0
+    text = proxy.cli("status", "web", expect=5)
+    assert "serin retry web or serin abort web" in text and "serin resume" not in text
+
+
+def test_wait_prints_the_last_status_at_its_timeout(proxy):
+    proxy.cli("start", "web")
+    done = proxy.cli("wait", "web", "--json", "--timeout", "1s", expect=None)
+    assert done.returncode == 6 and json.loads(done.stdout)["route"] == "web" and "timed out" in done.stderr
+
+
+def test_a_fixed_weight_without_a_canary_to_serve_it(serin, v1, free_port):
+    proxy = serin(route(v1.address, f"127.0.0.1:{free_port}", weight="50%"))
+    wait_until(lambda: "0% in effect (50% when an endpoint is available)" in proxy.cli("status", "web"), 10, "the canary being away")
+    canary = proxy.status()["versions"][1]
+    assert (canary["requests"], canary["p50_ms"], canary["p99_ms"]) == (0, None, None)
+
+
+def test_a_route_without_a_canary_shows_its_requests(serin, v1):
+    proxy = serin(route(v1.address))
+    for _ in range(20):
+        proxy.ask()
+    assert proxy.status()["versions"][0]["requests"] == 20
+
+
+def test_a_fixed_weight_under_an_open_breaker(serin, v1, backend):
+    v2 = backend("v2", answer=broken)
+    proxy = serin(route(v1.address, v2.address, weight="50%"))
+    for _ in range(60):
+        proxy.ask()
+    assert "0% in effect (50% after the breaker closes)" in proxy.cli("status", "web")
 
 
 def test_watch_in_a_pipe(proxy):

@@ -65,6 +65,11 @@ static const struct {
     {"aborted", "aborted.80", {.width = 80, .is_utf8 = true}},
     {"aborted", "aborted.colour", {.width = 80, .is_utf8 = true, .has_colour = true}},
     {"paused", "paused.80", {.width = 80, .is_utf8 = true}},
+    {"paused_step", "paused_step.80", {.width = 80, .is_utf8 = true}},
+    {"paused_failed", "paused_failed.80", {.width = 80, .is_utf8 = true}},
+    {"breaker", "breaker.80", {.width = 80, .is_utf8 = true}},
+    {"static_gone", "static_gone.80", {.width = 80, .is_utf8 = true}},
+    {"routes_many", "routes_many.100", {.width = 100, .is_utf8 = true}},
     {"baking", "baking.80", {.width = 80, .is_utf8 = true}},
     {"completed", "completed.80", {.width = 80, .is_utf8 = true}},
     {"stable", "stable.80", {.width = 80, .is_utf8 = true}},
@@ -98,7 +103,7 @@ static void drawings_are_as_the_golden_texts(void **state)
 static void no_line_is_wider_than_the_terminal(void **state)
 {
     (void)state;
-    static const char *const names[] = {"progressing", "aborted", "paused", "routes"};
+    static const char *const names[] = {"progressing", "aborted", "paused", "routes", "routes_many"};
     for (size_t width = 40; width <= 100; width++) {
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             struct style s = {.width = width, .is_utf8 = true, .has_colour = true};
@@ -151,6 +156,10 @@ static const struct {
      "that v2 is worse"},
     {"paused", CLI_PAUSED, true,
      "my-web  step 2/6  5%  PAUSED  paused by ada: waiting for the all-clear from support"},
+    {"paused_failed", CLI_PAUSED, true,
+     "my-web  step 2/6  0%  PAUSED  v2 failed and gets nobody; waits for retry or abort: errors"},
+    {"breaker", CLI_PROGRESSING, true,
+     "my-web  step 2/6  0%  HOLDING  the breaker of v2 is open: v1 serves everyone until trials pass"},
     {"baking", CLI_PROGRESSING, true,
      "my-web  step 6/6  99%  BAKING  watches v2 at 99% for another 4m 18s"},
     {"completed", CLI_OK, false, "my-web  STABLE  v2 was promoted and serves everyone"},
@@ -193,6 +202,19 @@ static void without_an_exit_code_the_phase_tells(void **state)
     assert_int_equal(status_worse_exit(CLI_OK, CLI_PROGRESSING), CLI_PROGRESSING);
     assert_int_equal(status_worse_exit(CLI_PAUSED, CLI_PROGRESSING), CLI_PAUSED);
     assert_int_equal(status_worse_exit(CLI_PAUSED, CLI_ABORTED), CLI_ABORTED);
+}
+
+static void only_a_failure_makes_a_pause_final(void **state)
+{
+    (void)state;
+    struct status_view v = {.state = "PAUSED", .cause = "operator"};
+    assert_false(status_has_failed(&v));
+    v.cause = "failed";
+    assert_true(status_has_failed(&v));
+    v.cause = "critical";
+    assert_true(status_has_failed(&v));
+    v.state = "ABORTING"; /* keeps its cause */
+    assert_false(status_has_failed(&v));
 }
 
 /* Figures that move every second are no news; a state, a weight, another reason is. */
@@ -266,6 +288,7 @@ int main(void)
         cmocka_unit_test(foreign_bytes_never_reach_the_terminal),
         cmocka_unit_test(states_have_their_exit_code_and_line),
         cmocka_unit_test(without_an_exit_code_the_phase_tells),
+        cmocka_unit_test(only_a_failure_makes_a_pause_final),
         cmocka_unit_test(only_changes_are_news),
         cmocka_unit_test(times_are_parsed_strictly),
         cmocka_unit_test(odds_fill_a_bar_by_their_logarithm),

@@ -23,7 +23,7 @@ struct status_version {
 
 /* Strings are borrowed from the JSON, and foreign: text_add_clean them. Never NULL. */
 struct status_view {
-    const char *route, *phase, *state, *stable, *canary, *rollout_id, *why, *result;
+    const char *route, *phase, *state, *cause, *stable, *canary, *rollout_id, *why, *result;
     unsigned step, steps;      /* step: 1 to steps while a rollout runs, else 0 */
     double intended, observed; /* percent */
     double against, revert_at, safe, widen_at;
@@ -41,6 +41,16 @@ struct status_view status_view_of(const struct cJSON *json);
 
 /* Progressing, paused or on its way back: the rollout has not ended. Pure. */
 bool status_is_running(const struct status_view *v);
+
+/* Paused because the canary failed (on_failure: pause): it gets nobody, and only a person moves it. Pure. */
+bool status_has_failed(const struct status_view *v);
+
+/* What keeps the canary from the weight that is intended, as the end of a sentence ("after the breaker closes"); NULL:
+ * nothing that the server tells of. Pure. */
+const char *status_hindrance(const struct status_view *v);
+
+/* The weight in percent that users meet now: the intended one, or 0 where something hinders. NaN: not known. Pure. */
+double status_effective(const struct status_view *v);
 
 /* The exit code that tells the phase. Pure. */
 enum cli_exit status_exit(const struct status_view *v);
