@@ -70,7 +70,7 @@ static bool canary_may_serve(struct exchange *x)
     if (!variant_may_serve(&r->canary))
         return false;
     if (!is_comparable)
-        return breaker_is_closed(r->live->breaker);
+        return !breaker_is_open(r->live->breaker, &r->conf->breaker);
     enum breaker_pass pass = breaker_ask(r->live->breaker, &r->conf->breaker, x->flow->now_us);
     x->attempt.is_trial = pass == BREAKER_TRIAL;
     return pass != BREAKER_REFUSE;

@@ -143,6 +143,11 @@ static enum breaker_pass ask_for_trial(struct breaker *b, const struct config_br
     return BREAKER_TRIAL;
 }
 
+bool breaker_is_open(struct breaker *b, const struct config_breaker *conf)
+{
+    return LOAD(b->state) != BREAKER_CLOSED && conf->min_requests != 0;
+}
+
 enum breaker_pass breaker_ask(struct breaker *b, const struct config_breaker *conf, int64_t now_us)
 {
     if (__builtin_expect(LOAD(b->state) == BREAKER_CLOSED, 1))

@@ -142,8 +142,11 @@ static void one_that_is_open_closes_when_it_is_switched_off(void **state)
     struct config_breaker off = usual;
     off.min_requests = 0;
     open_breaker(b, START);
+    assert_true(breaker_is_open(b, &usual));
+    assert_false(breaker_is_open(b, &off));
     assert_int_equal(breaker_ask(b, &off, START), BREAKER_PASS);
     assert_int_equal(state_of(b), BREAKER_CLOSED);
+    assert_false(breaker_is_open(b, &usual));
     /* and on again: what was before is forgotten */
     assert_int_equal(breaker_ask(b, &usual, START), BREAKER_PASS);
     assert_int_equal(note(b, 19, true, START), 0);
@@ -254,7 +257,9 @@ static void one_trial_is_under_way_at_a_time(void **state)
     struct breaker *b = *state;
     int64_t now = START + 30 * SECOND;
     open_breaker(b, START);
+    assert_true(breaker_is_open(b, &usual)); /* and takes no trial */
     assert_int_equal(breaker_ask(b, &usual, now), BREAKER_TRIAL);
+    assert_true(breaker_is_open(b, &usual));
     for (int64_t later = 0; later < 100 * SECOND; later += SECOND)
         assert_int_equal(breaker_ask(b, &usual, now + later), BREAKER_REFUSE);
     breaker_trial_end(b, &usual, TRIAL_OK, now);

@@ -205,20 +205,20 @@ static void the_last_one_put_is_the_first_one_taken(void **state)
     int peers[3];
     for (unsigned i = 0; i < 3; i++)
         peers[i] = connect_new(f, &owners[i]);
-    assert_null(pool_take(f->pool, &user));
-    pool_put(owners[1].conn, START_MS);
-    pool_put(owners[2].conn, START_MS);
-    pool_put(owners[0].conn, START_MS);
+    assert_null(pool_take(f->pool, &user, NOW_US));
+    pool_put(owners[1].conn, START_MS * 1000, false);
+    pool_put(owners[2].conn, START_MS * 1000, false);
+    pool_put(owners[0].conn, START_MS * 1000, false);
     assert_counts(f, 3, 0, 0);
-    assert_ptr_equal(pool_take(f->pool, &user), owners[0].conn);
+    assert_ptr_equal(pool_take(f->pool, &user, NOW_US), owners[0].conn);
     assert_counts(f, 2, 1, 0);
     assert_true(owners[0].conn->is_reused);
     assert_false(owners[1].conn->is_reused);
-    pool_put(owners[0].conn, START_MS);
-    assert_ptr_equal(pool_take(f->pool, &user), owners[0].conn);
-    assert_ptr_equal(pool_take(f->pool, &user), owners[2].conn);
-    assert_ptr_equal(pool_take(f->pool, &user), owners[1].conn);
-    assert_null(pool_take(f->pool, &user));
+    pool_put(owners[0].conn, START_MS * 1000, false);
+    assert_ptr_equal(pool_take(f->pool, &user, NOW_US), owners[0].conn);
+    assert_ptr_equal(pool_take(f->pool, &user, NOW_US), owners[2].conn);
+    assert_ptr_equal(pool_take(f->pool, &user, NOW_US), owners[1].conn);
+    assert_null(pool_take(f->pool, &user, NOW_US));
     assert_counts(f, 0, 3, 0);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(send(peers[i], "x", 1, 0), 1);
@@ -255,13 +255,13 @@ static void a_request_puts_the_deadline_off(void **state)
     struct fixture *f = *state;
     struct owner user = {.connected = 0};
     int peer = connect_idle(f, START_MS);
-    struct upstream_conn *c = pool_take(f->pool, &user);
+    struct upstream_conn *c = pool_take(f->pool, &user, NOW_US);
     assert_non_null(c);
     pass_to(f, START_MS + 100 * IDLE_MS);
     assert_true(is_open(peer));
     assert_counts(f, 0, 1, 0);
     int64_t again = START_MS + 100 * IDLE_MS + 7;
-    pool_put(c, again);
+    pool_put(c, again * 1000, false);
     pass_to(f, again + IDLE_MS - 1);
     assert_true(is_open(peer));
     pass_to(f, again + IDLE_MS + WHEEL_TICK_MS);
@@ -282,7 +282,7 @@ static void more_than_the_most_are_not_kept(void **state)
     for (unsigned i = 0; i <= POOL_IDLE_MAX; i++)
         peers[i] = connect_new(f, &owners[i]);
     for (unsigned i = 0; i <= POOL_IDLE_MAX; i++)
-        pool_put(owners[i].conn, START_MS);
+        pool_put(owners[i].conn, START_MS * 1000, false);
     assert_counts(f, POOL_IDLE_MAX, 0, 0);
     assert_closed(peers[POOL_IDLE_MAX]);
     for (unsigned i = 0; i < POOL_IDLE_MAX; i++)

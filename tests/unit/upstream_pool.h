@@ -21,6 +21,7 @@
 
 #define PATIENCE_MS 10000
 #define START_MS    INT64_C(1000000)
+#define NOW_US   ((START_MS + 1) * 1000)
 #define IDLE_MS     5000
 
 /* Who uses a connection, and what it was told. */
@@ -157,7 +158,7 @@ static inline int connect_idle(struct fixture *f, int64_t now_ms)
 {
     struct owner o;
     int peer = connect_new(f, &o);
-    pool_put(o.conn, now_ms);
+    pool_put(o.conn, now_ms * 1000, false);
     return peer;
 }
 

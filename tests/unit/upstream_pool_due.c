@@ -37,7 +37,7 @@ static void its_own_event_closes_it(void **state)
         turn(f);
         assert_counts(f, 0, 0, 0);
         assert_int_equal(f->wheel.count, 0);
-        assert_null(pool_take(f->pool, &user));
+        assert_null(pool_take(f->pool, &user, NOW_US));
         if (peer >= 0)
             (void)close(peer);
     }
@@ -58,7 +58,7 @@ static void take_now(struct owner *o)
     char byte;
     (void)recv(o->conn->stream.fd, &byte, 1, 0);
     t->n_idle = t->f->pool->n_idle;
-    t->got = pool_take(t->f->pool, &t->user);
+    t->got = pool_take(t->f->pool, &t->user, NOW_US);
 }
 
 /* One turn in which the loop sees both, and the taker's event runs first. */

@@ -46,14 +46,12 @@ enum breaker_pass {
 struct breaker *breaker_new(unsigned workers);
 void breaker_free(struct breaker *b);
 
+/* True while nothing but trials passes. For requests that may not be one: to ask takes a trial. Any worker. One relaxed
+ * load while closed. */
+bool breaker_is_open(struct breaker *b, const struct config_breaker *conf);
+
 /* Asks for one canary request. Any worker. One relaxed load while closed. */
 enum breaker_pass breaker_ask(struct breaker *b, const struct config_breaker *conf, int64_t now_us);
-
-/* False while open or trickling. Any worker. */
-static inline bool breaker_is_closed(const struct breaker *b)
-{
-    return atomic_load_explicit(&((struct breaker *)(uintptr_t)b)->state, memory_order_relaxed) == BREAKER_CLOSED;
-}
 
 /* Notes the outcome of one canary request of a worker, not of a trial. The failure that reaches the threshold opens
  * the breaker before this returns: true then, once. */
