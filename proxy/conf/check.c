@@ -3,6 +3,7 @@
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/address.h"
+#include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 
 /* Pairs of host and path in one file: guards the memory of this check and the size of the lookup.
@@ -395,6 +396,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_sticky(&c, p);
         check_endpoints(&c, p);
         check_plan(&c, p);
+        more_checks_check(p.route, p.node, errors);
     }
     check_matches(&c);
     node = routes ? routes->first : NULL;

@@ -33,6 +33,9 @@
 #define IN_ROUTE(m)       KEEP(SCOPE_ROUTE, config_route, m)
 #define IN_VERSION(m)     KEEP(SCOPE_VERSION, config_version, m)
 #define IN_STEP(m)        KEEP(SCOPE_STEP, plan_step, m)
+#define IN_CHECK(m)       KEEP(SCOPE_MORE_CHECK, config_more_check, m)
+#define IN_GATE(m)        KEEP(SCOPE_GATE, outside_gate, m)
+#define IN_WINDOW(m)      KEEP(SCOPE_WINDOW, outside_window, m)
 #define COUNT(type, m)    .count_offset = offsetof(struct type, m)
 #define NOWHERE           .scope = SCOPE_NONE
 #define REQUIRED          .flags = FIELD_REQUIRED
@@ -92,8 +95,12 @@ static const struct config_choice replica_modes[] = {{"none", 0, false},
                                                      {"coupled", 3, false},
                                                      {0}};
 static const struct config_choice gate_moments[] = {
-    {"before_start", 0, false}, {"before_step", 1, false}, {"before_promote", 2, false},
-    {"after_end", 3, false},    {"event", 4, false},       {0}};
+    {"before_start", GATE_BEFORE_START, false},
+    {"before_step", GATE_BEFORE_STEP, false},
+    {"before_promote", GATE_BEFORE_PROMOTE, false},
+    {"after_end", GATE_AFTER_END, false},
+    {"event", GATE_EVENT, false},
+    {0}};
 static const struct config_choice weekdays[] = {
     {"mon", 1, false},  {"tue", 2, false},  {"wed", 4, false},  {"thu", 8, false},
     {"fri", 16, false}, {"sat", 32, false}, {"sun", 64, false}, {0}};
@@ -346,45 +353,52 @@ const struct config_field config_fields[] = {
  "quantiles that are compared", IN_ROUTE(plan.quantiles), COUNT(config_route, plan.n_quantiles)},
 {ROLLOUT "checks.latency.warmup", TYPE_DURATION, "2m", 0, DAY, RELOAD_ROLLOUT, "time of a new canary that is left out",
  IN_ROUTE(plan.latency_warmup_ms)},
-{ROLLOUT "more_checks", TYPE_LIST, "[]", 0, LATER_MAX, RELOAD_ROLLOUT, "checks by others", NOWHERE, LATER},
-{ROLLOUT "more_checks[].prometheus", TYPE_MAPPING, NULL, 0, 0, RELOAD_ROLLOUT, "a query", NOWHERE},
-{ROLLOUT "more_checks[].prometheus.name", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "its name", NOWHERE, REQUIRED,
- FORM(TEXT_NAME)},
-{ROLLOUT "more_checks[].prometheus.url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "the server", NOWHERE, REQUIRED,
- FORM(TEXT_URL)},
-{ROLLOUT "more_checks[].prometheus.query", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "PromQL with one value", NOWHERE,
- REQUIRED},
-{ROLLOUT "more_checks[].prometheus.min", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "least good value", NOWHERE,
- FORM(TEXT_NUMBER)},
-{ROLLOUT "more_checks[].prometheus.max", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "largest good value", NOWHERE,
- FORM(TEXT_NUMBER)},
+{ROLLOUT "more_checks", TYPE_LIST, "[]", 0, OUTSIDE_CHECKS_MAX, RELOAD_ROLLOUT, "checks by others",
+ IN_ROUTE(more_checks), COUNT(config_route, n_more_checks), .items = SCOPE_MORE_CHECK},
+{ROLLOUT "more_checks[].prometheus", TYPE_MAPPING, NULL, 0, 0, RELOAD_ROLLOUT, "a query", IN_CHECK(has_prometheus)},
+{ROLLOUT "more_checks[].prometheus.name", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "its name", IN_CHECK(prometheus.name),
+ REQUIRED, FORM(TEXT_NAME)},
+{ROLLOUT "more_checks[].prometheus.url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "the server", IN_CHECK(prometheus.url),
+ REQUIRED, FORM(TEXT_URL)},
+{ROLLOUT "more_checks[].prometheus.query", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT,
+ "PromQL with one value; $route, $stable and $canary are filled in", IN_CHECK(prometheus.query), REQUIRED},
+{ROLLOUT "more_checks[].prometheus.min", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "least good value",
+ IN_CHECK(prometheus.min), FORM(TEXT_NUMBER)},
+{ROLLOUT "more_checks[].prometheus.max", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "largest good value",
+ IN_CHECK(prometheus.max), FORM(TEXT_NUMBER)},
 {ROLLOUT "more_checks[].prometheus.interval", TYPE_DURATION, "1m", SECOND, DAY, RELOAD_ROLLOUT, "how often it is asked",
- NOWHERE},
+ IN_CHECK(prometheus.interval_ms)},
 {ROLLOUT "more_checks[].prometheus.failures", TYPE_INTEGER, "3", 1, 1000, RELOAD_ROLLOUT, "failures in a row that abort",
- NOWHERE},
-{ROLLOUT "more_checks[].prometheus.dry_run", TYPE_BOOL, "false", 0, 0, RELOAD_ROLLOUT, "shown, never decides", NOWHERE},
-{ROLLOUT "more_checks[].webhook", TYPE_MAPPING, NULL, 0, 0, RELOAD_ROLLOUT, "a POST that is answered by 2xx", NOWHERE},
-{ROLLOUT "more_checks[].webhook.name", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "its name", NOWHERE, REQUIRED,
+ IN_CHECK(prometheus.failures)},
+{ROLLOUT "more_checks[].prometheus.dry_run", TYPE_BOOL, "false", 0, 0, RELOAD_ROLLOUT, "shown, never decides",
+ IN_CHECK(prometheus.dry_run)},
+{ROLLOUT "more_checks[].webhook", TYPE_MAPPING, NULL, 0, 0, RELOAD_ROLLOUT, "a POST that is answered by 2xx",
+ IN_CHECK(has_webhook)},
+{ROLLOUT "more_checks[].webhook.name", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "its name", IN_CHECK(webhook.name), REQUIRED,
  FORM(TEXT_NAME)},
-{ROLLOUT "more_checks[].webhook.url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "where it goes", NOWHERE, REQUIRED,
- FORM(TEXT_URL)},
+{ROLLOUT "more_checks[].webhook.url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "where it goes", IN_CHECK(webhook.url),
+ REQUIRED, FORM(TEXT_URL)},
 {ROLLOUT "more_checks[].webhook.interval", TYPE_DURATION, "1m", SECOND, DAY, RELOAD_ROLLOUT, "how often it is asked",
- NOWHERE},
+ IN_CHECK(webhook.interval_ms)},
 {ROLLOUT "more_checks[].webhook.failures", TYPE_INTEGER, "3", 1, 1000, RELOAD_ROLLOUT, "failures in a row that abort",
- NOWHERE},
-{ROLLOUT "more_checks[].webhook.dry_run", TYPE_BOOL, "false", 0, 0, RELOAD_ROLLOUT, "shown, never decides", NOWHERE},
-{ROLLOUT "gates", TYPE_LIST, "[]", 0, LATER_MAX, RELOAD_ROLLOUT, "who is asked before a move", NOWHERE, LATER},
-{ROLLOUT "gates[].on", TYPE_CHOICE, NULL, 0, 0, RELOAD_ROLLOUT, "when", NOWHERE, REQUIRED, CHOICES(gate_moments)},
-{ROLLOUT "gates[].url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "where the POST goes", NOWHERE, REQUIRED,
+ IN_CHECK(webhook.failures)},
+{ROLLOUT "more_checks[].webhook.dry_run", TYPE_BOOL, "false", 0, 0, RELOAD_ROLLOUT, "shown, never decides",
+ IN_CHECK(webhook.dry_run)},
+{ROLLOUT "gates", TYPE_LIST, "[]", 0, OUTSIDE_GATES_MAX, RELOAD_ROLLOUT, "who is asked before a move",
+ IN_ROUTE(outside.gates), COUNT(config_route, outside.n_gates), .items = SCOPE_GATE},
+{ROLLOUT "gates[].on", TYPE_CHOICE, NULL, 0, 0, RELOAD_ROLLOUT, "when", IN_GATE(on), REQUIRED, CHOICES(gate_moments)},
+{ROLLOUT "gates[].url", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "where the POST goes", IN_GATE(url), REQUIRED,
  FORM(TEXT_URL)},
-{ROLLOUT "gates[].timeout", TYPE_DURATION, "10s", 1, DAY, RELOAD_ROLLOUT, "for the answer", NOWHERE},
-{ROLLOUT "windows", TYPE_LIST, "[]", 0, LATER_MAX, RELOAD_ROLLOUT, "times at which it may widen", NOWHERE, LATER},
+{ROLLOUT "gates[].timeout", TYPE_DURATION, "10s", 1, DAY, RELOAD_ROLLOUT, "for the answer", IN_GATE(timeout_ms)},
+{ROLLOUT "windows", TYPE_LIST, "[]", 0, OUTSIDE_WINDOWS_MAX, RELOAD_ROLLOUT, "times at which it may widen",
+ IN_ROUTE(outside.windows), COUNT(config_route, outside.n_windows), .items = SCOPE_WINDOW},
 {ROLLOUT "windows[].days", TYPE_SET, "[mon, tue, wed, thu, fri, sat, sun]", 1, 7, RELOAD_ROLLOUT, "days of the week",
- NOWHERE, CHOICES(weekdays)},
-{ROLLOUT "windows[].from", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "first minute", NOWHERE, REQUIRED, FORM(TEXT_TIME)},
-{ROLLOUT "windows[].to", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "minute of the end", NOWHERE, REQUIRED,
+ IN_WINDOW(days), CHOICES(weekdays)},
+{ROLLOUT "windows[].from", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "first minute", IN_WINDOW(from), REQUIRED,
  FORM(TEXT_TIME)},
-{ROLLOUT "windows[].tz", TYPE_TEXT, "UTC", 0, 0, RELOAD_ROLLOUT, "time zone such as Europe/Paris", NOWHERE},
+{ROLLOUT "windows[].to", TYPE_TEXT, NULL, 0, 0, RELOAD_ROLLOUT, "minute of the end", IN_WINDOW(to), REQUIRED,
+ FORM(TEXT_TIME)},
+{ROLLOUT "windows[].tz", TYPE_TEXT, "UTC", 0, 0, RELOAD_ROLLOUT, "time zone such as Europe/Paris", IN_WINDOW(tz)},
 };
 /* clang-format on */
 
@@ -398,6 +412,9 @@ size_t config_scope_size(enum config_scope scope)
         [SCOPE_ROUTE] = sizeof(struct config_route),
         [SCOPE_VERSION] = sizeof(struct config_version),
         [SCOPE_STEP] = sizeof(struct plan_step),
+        [SCOPE_MORE_CHECK] = sizeof(struct config_more_check),
+        [SCOPE_GATE] = sizeof(struct outside_gate),
+        [SCOPE_WINDOW] = sizeof(struct outside_window),
     };
     return sizes[scope];
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/load.h"
 #include "proxy/conf/check.h"
+#include "proxy/conf/more_checks.h"
 #include "proxy/conf/schema.h"
 #include <errno.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ static uint32_t online_cores(void)
 }
 
 /* What follows from keys rather than being one. */
-static void settle(struct config *config, const struct tree *tree)
+static enum err settle(struct config *config, const struct tree *tree)
 {
     const struct node *routes = node_child(tree->root, "routes");
     const struct node *node = routes ? routes->first : NULL;
@@ -59,9 +60,12 @@ static void settle(struct config *config, const struct tree *tree)
         r->line = (int)node->line;
         r->has_weight = node_child(node, "weight") != NULL;
         r->has_rollout = r->canary && !r->has_weight;
+        if (more_checks_settle(r, &config->arena))
+            return ERR_MEMORY;
     }
     if (config->workers == 0)
         config->workers = online_cores();
+    return OK;
 }
 
 /* Files that the configuration names must be there before anything starts. */
@@ -89,11 +93,10 @@ static struct config *config_new(const char *name)
 
 static void build(struct config *config, struct tree *tree, struct config_errors *errors)
 {
-    if (schema_apply(tree, config, errors)) {
+    if (schema_apply(tree, config, errors) || settle(config, tree)) {
         refuse(errors, ERR_MEMORY, "", "out of memory");
         return;
     }
-    settle(config, tree);
     config_check(config, tree, errors);
     check_files(config, tree, errors);
 }

@@ -177,6 +177,55 @@ static void test_plans(void **state)
 }
 
 /* Many routes with many hosts and paths: bounded, and answered in one line. */
+#define MORE(items) GOOD "    rollout: { more_checks: [" items "] }\n"
+#define QUERY       "name: cpu, url: \"http://p:9090\", query: up"
+#define WEBHOOK     "webhook: { name: smoke, url: \"http://ci/\" }"
+
+static void test_more_checks(void **state)
+{
+    (void)state;
+    static const struct help_row rows[] = {
+        {MORE("{ prometheus: { " QUERY ", max: 0.8 } }, { " WEBHOOK " }"), ""},
+        {MORE("{ prometheus: { " QUERY ", min: -1 } }"), ""},
+        {MORE("{ prometheus: { " QUERY " } }"),
+         "f:7:32: routes[0].rollout.more_checks[0].prometheus.max: is missing (the bound of a good "
+         "value; or min)\n"},
+        {MORE("{}"), "f:7:30: routes[0].rollout.more_checks[0]: names no kind of check (expected "
+                     "prometheus or webhook)\n"},
+        {MORE("{ prometheus: { " QUERY ", max: 1 }, " WEBHOOK " }"),
+         "f:7:30: routes[0].rollout.more_checks[0]: names both kinds of check (expected prometheus "
+         "or webhook)\n"},
+        {MORE("{ " WEBHOOK " }, { " WEBHOOK " }"),
+         "f:7:98: routes[0].rollout.more_checks[1].webhook.name: \"smoke\" is the name of "
+         "more_checks[0] too\n"},
+        {MORE("{ webhook: { name: latency, url: \"http://ci/\" } }"),
+         "f:7:49: routes[0].rollout.more_checks[0].webhook.name: \"latency\" is the name of one of "
+         "the judge's own checks\n"},
+    };
+    run(rows, ARRAY_LEN(rows));
+}
+
+static void test_outside_is_kept(void **state)
+{
+    (void)state;
+    static const char text[] = MORE("{ " WEBHOOK " }, { prometheus: { " QUERY ", max: 0.8, failures: 5 } }");
+    struct config_errors errors;
+    struct config *c = config_load_text("f", text, strlen(text), &errors);
+    assert_non_null(c);
+    const struct outside *o = &c->routes[0].outside;
+    assert_int_equal(o->n_checks, 2);
+    assert_int_equal(o->checks[0].kind, OUTSIDE_WEBHOOK);
+    assert_string_equal(o->checks[0].url, "http://ci/");
+    assert_int_equal(o->checks[0].interval_ms, 60000);
+    assert_int_equal(o->checks[0].failures, 3);
+    assert_int_equal(o->checks[1].kind, OUTSIDE_PROMETHEUS);
+    assert_string_equal(o->checks[1].query, "up");
+    assert_string_equal(o->checks[1].max, "0.8");
+    assert_null(o->checks[1].min);
+    assert_int_equal(o->checks[1].failures, 5);
+    config_free(c);
+}
+
 static void test_too_many_matches(void **state)
 {
     (void)state;
@@ -204,7 +253,8 @@ int main(void)
         cmocka_unit_test(test_addresses),        cmocka_unit_test(test_names),
         cmocka_unit_test(test_sticky),           cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_hosts_and_paths),  cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_too_many_matches),
+        cmocka_unit_test(test_too_many_matches), cmocka_unit_test(test_more_checks),
+        cmocka_unit_test(test_outside_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

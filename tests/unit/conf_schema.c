@@ -202,17 +202,18 @@ static const struct help_row later_rows[] = {
      "f:7:34: routes[0].rollout.replicas.mode: \"none\" is not yet supported (this release has "
      "match_weight)\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
-     "f:7:16: routes[0].rollout.more_checks: is not yet supported (this release has [])\n"
      "f:7:32: routes[0].rollout.more_checks[0].webhook.url: is missing (where it goes)\n"},
     {GOOD "    rollout: { gates: [{ on: always, url: x }] }\n",
-     "f:7:16: routes[0].rollout.gates: is not yet supported (this release has [])\n"
      "f:7:30: routes[0].rollout.gates[0].on: \"always\" is not known (one of before_start, "
      "before_step, before_promote, after_end, event)\n"
      "f:7:43: routes[0].rollout.gates[0].url: \"x\" does not begin with http:// or https:// (a "
      "URL "
      "such as http://host/path)\n"},
-    {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\" }] }\n",
-     "f:7:16: routes[0].rollout.windows: is not yet supported (this release has [])\n"},
+    {GOOD "    rollout: { windows: [{ from: \"9:00\", to: \"17:00\", days: [mon, noon] }] }\n",
+     "f:7:34: routes[0].rollout.windows[0].from: \"9:00\" is not a time of day (a time of day such "
+     "as 09:00)\n"
+     "f:7:67: routes[0].rollout.windows[0].days[1]: \"noon\" is not known (one of mon, tue, wed, "
+     "thu, fri, sat, sun)\n"},
 };
 
 static void test_not_yet_supported(void **state)

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "rollout/decide/outside.h"
 #include "rollout/decide/plan.h"
 
 /* Shares are basis points, 0 to 10000; times are milliseconds and 0 means off where off is allowed. */
@@ -113,6 +114,12 @@ struct config_headers {
     int forwarded; /* enum forwarded_mode (proxy/http/rewrite.h) */
 };
 
+/* An item of more_checks as the file has it: one of the two. config_route.outside has what it says. */
+struct config_more_check {
+    bool has_prometheus, has_webhook;
+    struct outside_check prometheus, webhook;
+};
+
 struct config_route {
     const char *name;
     struct config_string_list hosts; /* n 0 = any */
@@ -134,6 +141,9 @@ struct config_route {
     uint32_t weight_bp;
     bool has_rollout; /* a canary is named and no static weight: plan holds (defaults where the file is silent) */
     struct plan plan; /* rollout/decide/plan.h */
+    struct config_more_check *more_checks;
+    size_t n_more_checks;
+    struct outside outside; /* rollout/decide/outside.h */
     int line;         /* where the route stands in the file, for messages */
 };
 

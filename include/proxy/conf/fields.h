@@ -30,6 +30,9 @@ enum config_scope {
     SCOPE_ROUTE,
     SCOPE_VERSION,
     SCOPE_STEP,
+    SCOPE_MORE_CHECK,
+    SCOPE_GATE,
+    SCOPE_WINDOW,
     SCOPES,
 };
 
