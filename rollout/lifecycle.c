@@ -376,16 +376,21 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
         next.run.result = ROLLOUT_RESULT_REVERTED;
         next.run.ended_ms = r->ports.wall_ms(r->ports.host);
     }
-    cJSON *history = archive(&next);
-    if (!history)
+    cJSON *history = archive(&next), *outside = cJSON_Duplicate(r->next_outside, true);
+    if (!history || !outside) {
+        cJSON_Delete(history);
+        cJSON_Delete(outside);
         return why_set(why, ERR_MEMORY, "out of memory");
+    }
     next.history = history;
+    next.outside = outside;
     begin_run(&next, who, r->ports.wall_ms(r->ports.host));
     e = prepare(r, &next, kind, why);
-    cJSON *old = r->record.history;
+    cJSON *old = r->record.history, *old_outside = r->record.outside;
     if (e == OK && rollout_commit(r, &next, true, false) != OK)
         e = why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
     cJSON_Delete(e == OK ? old : history);
+    cJSON_Delete(e == OK ? old_outside : outside);
     if (e != OK)
         return e;
     tell_begin(r, before, who);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "rollout/decide/outside_json.h"
 #include "rollout/decide/plan_json.h"
 #include "rollout/explain.h"
 #include "rollout/inside.h"
@@ -208,6 +209,14 @@ static enum err open_all(struct rollout *r, const struct rollout_setup *setup, s
     return store_opened(r, why);
 }
 
+static void free_all(struct rollout *r)
+{
+    journal_close(r->journal);
+    record_fini(&r->record);
+    cJSON_Delete(r->next_outside);
+    free(r);
+}
+
 struct rollout *rollout_open(const struct rollout_setup *setup, const struct rollout_ports *ports,
                              struct why *why)
 {
@@ -223,13 +232,12 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
-    if (open_all(r, setup, why) != OK) {
-        journal_close(r->journal);
-        record_fini(&r->record);
-        free(r);
-        return NULL;
-    }
-    return r;
+    r->next_outside = outside_to_json(setup->outside);
+    enum err e = r->next_outside ? open_all(r, setup, why) : why_set(why, ERR_MEMORY, "out of memory");
+    if (e == OK)
+        return r;
+    free_all(r);
+    return NULL;
 }
 
 void rollout_close(struct rollout *r)
@@ -244,9 +252,7 @@ void rollout_close(struct rollout *r)
                       text ? why.text : "out of memory");
         free(text);
     }
-    journal_close(r->journal);
-    record_fini(&r->record);
-    free(r);
+    free_all(r);
 }
 
 static bool is_same_plan(const struct plan *a, const struct plan *b)
@@ -313,8 +319,14 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     if (e != OK)
         return e;
     plan_of(setup, &plan);
+    cJSON *outside = outside_to_json(setup->outside);
+    if (!outside)
+        return why_set(why, ERR_MEMORY, "out of memory");
     bool pair_changed = !record_pair_equal(&r->wanted, &wanted);
-    bool plan_changed = !is_same_plan(&r->next_plan, &plan);
+    bool plan_changed =
+        !is_same_plan(&r->next_plan, &plan) || !cJSON_Compare(r->next_outside, outside, true);
+    cJSON_Delete(r->next_outside);
+    r->next_outside = outside;
     r->wanted = wanted;
     r->next_plan = plan;
     r->is_sticky = setup->is_sticky;

@@ -17,6 +17,7 @@ struct rollout {
     struct record record;    /* what the disk holds, or, where unwritten, what it should */
     struct record_pair wanted;
     struct plan next_plan; /* what the file says now: for the next run */
+    struct cJSON *next_outside; /* likewise; owned */
     bool is_sticky;        /* likewise */
 
     bool unwritten;            /* the disk is behind the record: nothing widens until it is not */

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "rollout/decide/judge.h"
+#include "rollout/decide/outside.h"
 #include "rollout/decide/plan.h"
 #include "rollout/decide/words.h"
 #include "rollout/ports.h"
@@ -28,6 +29,7 @@ struct rollout_setup {
     struct rollout_version stable, canary;
     bool is_sticky;          /* users, not requests, are assigned: keys are counted by first failure */
     const struct plan *plan; /* NULL = every default */
+    const struct outside *outside; /* NULL = nothing is asked of others */
 };
 
 /* Reads the state of the route, or starts one. Takes a lock on it, so that one process acts.

@@ -164,7 +164,8 @@ struct rollout_setup host_setup(const struct config *config, const struct config
                                   .stable = {route->stable, revision_of(route, route->stable)},
                                   .canary = {canary, revision_of(route, canary)},
                                   .is_sticky = route->sticky.by != STICKY_NONE,
-                                  .plan = route->has_rollout ? &route->plan : NULL};
+                                  .plan = route->has_rollout ? &route->plan : NULL,
+                                  .outside = route->has_rollout ? &route->outside : NULL};
 }
 
 bool host_open_rollouts(struct control *c, const struct config *config, struct why *why)

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "rollout/decide/fields.h"
+#include "rollout/decide/outside_json.h"
 #include "rollout/decide/plan_json.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static const struct field record_rows[] = {
     TIME("progress_ms", machine.progress_ms),
 };
 
-static const char *const record_nested[] = {"schema",   "file",       "pair",     "plan",   "counts",
+static const char *const record_nested[] = {"schema",   "file",       "pair",     "plan",   "outside", "counts",
                                             "at_stage", "at_steady",  "run",      "quarantine",
                                             "evidence", "history"};
 static const struct field_set record_set = {record_rows, ARRAY_LEN(record_rows), record_nested,
@@ -107,13 +108,15 @@ enum err record_init(struct record *r, const char *route)
     if (copy_text(r->route, sizeof r->route, route) != OK)
         return ERR_LIMIT;
     r->history = cJSON_CreateArray();
-    return r->history ? OK : ERR_MEMORY;
+    r->outside = outside_to_json(NULL);
+    return r->history && r->outside ? OK : ERR_MEMORY;
 }
 
 void record_fini(struct record *r)
 {
     cJSON_Delete(r->history);
-    r->history = NULL;
+    cJSON_Delete(r->outside);
+    r->history = r->outside = NULL;
 }
 
 static enum err write_seen(cJSON *root, const char *name, const struct judge_seen *seen)
@@ -145,7 +148,7 @@ static enum err write_evidence(const struct record *r, cJSON *root)
     return evidence ? judge_to_json(&r->judge, evidence) : ERR_MEMORY;
 }
 
-/* The history is borrowed for the length of the print: the record stays its owner. */
+/* History and outside are borrowed for the length of the print: the record stays their owner. */
 static enum err write_all(const struct record *r, cJSON *root)
 {
     if (!cJSON_AddNumberToObject(root, "schema", RECORD_SCHEMA) ||
@@ -167,7 +170,10 @@ static enum err write_all(const struct record *r, cJSON *root)
         write_seen(root, "at_stage", &m->at_stage) != OK ||
         write_seen(root, "at_steady", &m->at_steady) != OK || write_evidence(r, root) != OK)
         return ERR_MEMORY;
-    return cJSON_AddItemReferenceToObject(root, "history", r->history) ? OK : ERR_MEMORY;
+    return cJSON_AddItemReferenceToObject(root, "outside", r->outside) &&
+                   cJSON_AddItemReferenceToObject(root, "history", r->history)
+               ? OK
+               : ERR_MEMORY;
 }
 
 char *record_encode(const struct record *r)
@@ -254,6 +260,17 @@ static enum err read_history(struct record *r, cJSON *root, struct why *why)
     return OK;
 }
 
+static enum err read_outside(struct record *r, cJSON *root, struct why *why)
+{
+    struct outside outside;
+    struct outside_room room;
+    const cJSON *from = cJSON_GetObjectItemCaseSensitive(root, "outside");
+    if (outside_from_json(&outside, &room, from, why) != OK)
+        return ERR_INVALID;
+    r->outside = cJSON_DetachItemFromObjectCaseSensitive(root, "outside");
+    return OK;
+}
+
 static enum err check_whole(const struct record *r, struct why *why)
 {
     if (r->route[0] == '\0')
@@ -288,7 +305,12 @@ static enum err read_all(struct record *r, cJSON *root, struct why *why)
         read_evidence(r, cJSON_GetObjectItemCaseSensitive(root, "evidence"), why) != OK ||
         check_whole(r, why) != OK)
         return ERR_INVALID;
-    return read_history(r, root, why);
+    if (read_outside(r, root, why) != OK || read_history(r, root, why) != OK) {
+        cJSON_Delete(r->outside);
+        r->outside = NULL;
+        return ERR_INVALID;
+    }
+    return OK;
 }
 
 enum err record_decode(struct record *r, const char *text, size_t len, struct why *why)

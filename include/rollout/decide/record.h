@@ -68,6 +68,7 @@ struct record {
     char alert[RECORD_WHY_MAX]; /* what a person must know before anything starts; "" = nothing */
     struct machine machine;
     struct plan plan; /* frozen at the start of the run */
+    struct cJSON *outside;   /* what the run asks of others, frozen likewise; owned, never NULL after init */
     struct record_run run;
     struct record_quarantine quarantine[RECORD_QUARANTINE_MAX]; /* oldest first */
     size_t n_quarantine;
