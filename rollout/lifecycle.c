@@ -123,8 +123,7 @@ static void take_pair(struct record *next, const struct record_pair *wanted)
     next->file = *wanted;
     next->pair = *wanted;
     next->promoted = false;
-    next->alert[0] = '\0';
-    next->settled = record_find_quarantine(next, &wanted->canary) >= 0;
+    next->settled = next->alert[0] || record_find_quarantine(next, &wanted->canary) >= 0;
 }
 
 /* A rollout that ended for another pair lets that pair start by itself. Where it cannot, or where

@@ -61,9 +61,8 @@ static enum err start_fresh(struct rollout *r, const char *route, bool lost)
     r->record.settled = lost;
     if (lost)
         (void)snprintf(r->record.alert, sizeof r->record.alert,
-                       "the record of this route was lost: %.60s serves everyone and nothing "
-                       "starts by itself; `serin start` or `serin reset`",
-                       r->wanted.stable.name);
+                       "the record of this route was lost: the file's stable serves everyone and "
+                       "nothing starts by itself before `serin start` or `serin reset`");
     return OK;
 }
 

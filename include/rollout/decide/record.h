@@ -65,7 +65,9 @@ struct record {
     struct record_pair pair; /* in force: who is stable, who is or was the canary */
     bool promoted;           /* pair.stable became it by a rollout, and the file names another */
     bool settled; /* the pair had its rollout, or a person must ask for one: `auto` does nothing */
-    char alert[RECORD_WHY_MAX]; /* what a person must know before anything starts; "" = nothing */
+    char alert[RECORD_WHY_MAX]; /* what a person must know before anything starts, whatever pair the
+                                 * file names; a verb that begins a run, and reset, clear it; "" =
+                                 * nothing */
     struct machine machine;
     struct plan plan; /* frozen at the start of the run */
     struct cJSON *outside;   /* what the run asks of others, frozen likewise; owned, never NULL after init */
