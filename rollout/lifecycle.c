@@ -210,7 +210,9 @@ void lifecycle_note(struct record *next, const struct machine *before,
         move->to == MACHINE_ABORTING || move->to == MACHINE_RESTORING || machine_has_failed(m);
     bool passes =
         m->step > before->step || move->to == MACHINE_PROMOTING || move->to == MACHINE_FINALIZING;
-    if (move->from != MACHINE_ABORTING && (ends || passes)) {
+    bool ended = before->state == MACHINE_ABORTING || before->state == MACHINE_RESTORING ||
+                 machine_has_failed(before); /* the reason stands */
+    if (!ended && (ends || passes)) {
         close_step(run, move->cause == MACHINE_CAUSE_NONE ? MACHINE_CAUSE_OPERATOR : move->cause,
                    why);
         explain_copy(run->why, sizeof run->why, why);
