@@ -101,6 +101,10 @@ static enum err refuse_promote(const struct machine *m, const char *verb, struct
         return why_set(why, ERR_CONFLICT, "%s: the canary failed its checks: retry or abort", verb);
     if (m->state == MACHINE_HOLDING && m->cause == MACHINE_CAUSE_BREAKER)
         return why_set(why, ERR_CONFLICT, "%s: the canary's breaker is open", verb);
+    if (m->state == MACHINE_HOLDING && m->cause == MACHINE_CAUSE_BRAKE)
+        return why_set(why, ERR_CONFLICT,
+                       "%s: the brake is on after sudden failures: it lets go by itself, or abort",
+                       verb);
     return refuse_when_ended(m, verb, why);
 }
 
