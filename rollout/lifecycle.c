@@ -373,7 +373,8 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
     enum err e = may_begin(&next, kind, why);
     if (e != OK)
         return e;
-    if (machine_has_failed(&next.machine)) {
+    bool had_failed = machine_has_failed(&next.machine); /* and ends only now */
+    if (had_failed) {
         next.run.result = ROLLOUT_RESULT_REVERTED;
         next.run.ended_ms = r->ports.wall_ms(r->ports.host);
     }
@@ -394,6 +395,8 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
     cJSON_Delete(e == OK ? old_outside : outside);
     if (e != OK)
         return e;
+    if (had_failed)
+        r->results[ROLLOUT_RESULT_REVERTED]++;
     tell_begin(r, before, who);
     return OK;
 }

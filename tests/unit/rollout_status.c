@@ -256,6 +256,29 @@ static void test_metrics(void **state)
     assert_true(m.step == 0);
 }
 
+/* A failure that paused ends with the retry, and counts as one. */
+static void test_retried_failure_is_counted(void **state)
+{
+    (void)state;
+    struct rollout_metrics m;
+    plan.on_failure = ON_FAILURE_PAUSE;
+    come_up("v2");
+    world_version(&world, "v2")->error_rate = 0.5;
+    verb(ROLLOUT_START);
+    pass(30);
+    rollout_metrics(rollout, &m);
+    assert_int_equal(m.phase, ROLLOUT_PHASE_PAUSED);
+    assert_int_equal(m.results[ROLLOUT_RESULT_REVERTED], 0);
+    verb(ROLLOUT_RETRY);
+    pass(30);
+    rollout_metrics(rollout, &m);
+    assert_int_equal(m.results[ROLLOUT_RESULT_REVERTED], 1);
+    verb(ROLLOUT_ABORT);
+    pass(5);
+    rollout_metrics(rollout, &m);
+    assert_int_equal(m.results[ROLLOUT_RESULT_REVERTED], 2);
+}
+
 static void test_events(void **state)
 {
     (void)state;
@@ -394,6 +417,7 @@ int main(void)
         EACH(test_history),
         EACH(test_verdicts_in_history),
         EACH(test_metrics),
+        EACH(test_retried_failure_is_counted),
         EACH(test_events),
         EACH(test_only_one_opens),
         EACH(test_open_refuses),
