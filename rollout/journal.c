@@ -19,10 +19,11 @@
 #define DIR_MODE  0750
 
 struct journal {
+    char *state_dir;
     int dir_fd, lock_fd;
     enum journal_mark mark;
     bool no_room; /* why the last write failed */
-    char main[FILE_MAX], backup[FILE_MAX], temp[FILE_MAX], corrupt[FILE_MAX];
+    char main[FILE_MAX], backup[FILE_MAX], temp[FILE_MAX], corrupt[FILE_MAX], lock[FILE_MAX];
     char marks[JOURNAL_MARKS][FILE_MAX];
 };
 
@@ -61,6 +62,7 @@ static void set_names(struct journal *j, const char *route)
     (void)snprintf(j->marks[JOURNAL_PAUSED], sizeof j->marks[0], "%s.paused", name);
     (void)snprintf(j->marks[JOURNAL_ABORTED], sizeof j->marks[0], "%s.aborted", name);
     (void)snprintf(j->corrupt, sizeof j->corrupt, "%s.corrupt", name);
+    (void)snprintf(j->lock, sizeof j->lock, "%s.lock", name);
 }
 
 static enum err fail(struct why *why, const char *what, const char *name)
@@ -163,11 +165,54 @@ static enum err settle_mark(struct journal *j, struct why *why)
     return e == OK ? sync_dir(j, why) : e;
 }
 
+/* Opens the directory and takes the route's lock there. */
+static enum err enter_dir(struct journal *j, struct why *why)
+{
+    j->dir_fd = open(j->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (j->dir_fd < 0)
+        return fail(why, "open", "the directory");
+    j->lock_fd = openat(j->dir_fd, j->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (j->lock_fd < 0)
+        return fail(why, "create", j->lock);
+    if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return OK;
+    if (errno == EWOULDBLOCK)
+        return why_set(why, ERR_CONFLICT, "%s: another process runs this route", j->lock);
+    return fail(why, "lock", j->lock);
+}
+
+static void leave_dir(struct journal *j)
+{
+    if (j->lock_fd >= 0)
+        (void)close(j->lock_fd);
+    if (j->dir_fd >= 0)
+        (void)close(j->dir_fd);
+    j->dir_fd = j->lock_fd = -1;
+}
+
+/* The directory was removed under this process: what is open is not what the path leads to. */
+static enum err enter_again(struct journal *j, struct why *why)
+{
+    struct journal again = *j;
+    again.dir_fd = again.lock_fd = -1;
+    enum err e = enter_dir(&again, why);
+    if (e != OK) {
+        leave_dir(&again);
+        return e;
+    }
+    leave_dir(j);
+    again.mark = find_mark(&again);
+    *j = again;
+    return OK;
+}
+
 static enum err write_once(struct journal *j, const char *name, const char *text, bool durable,
                            struct why *why)
 {
     errno = 0;
     enum err e = replace(j, name, text, durable, why);
+    if (e != OK && errno == ENOENT && enter_again(j, why) == OK)
+        e = replace(j, name, text, durable, why);
     j->no_room = e != OK && (errno == ENOSPC || errno == EDQUOT);
     return e;
 }
@@ -192,21 +237,6 @@ enum err journal_write_alone(struct journal *j, const char *text, struct why *wh
     return e == OK ? settle_mark(j, why) : e;
 }
 
-static enum err take_lock(struct journal *j, const char *route, struct why *why)
-{
-    char name[JOURNAL_NAME_MAX], lock[FILE_MAX];
-    journal_name(route, name, sizeof name);
-    (void)snprintf(lock, sizeof lock, "%s.lock", name);
-    j->lock_fd = openat(j->dir_fd, lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
-    if (j->lock_fd < 0)
-        return fail(why, "create", lock);
-    if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return OK;
-    if (errno == EWOULDBLOCK)
-        return why_set(why, ERR_CONFLICT, "%s: another process runs this route", lock);
-    return fail(why, "lock", lock);
-}
-
 /* Nothing can be decided where nothing can be written: better known at the start. */
 static enum err probe(const struct journal *j, struct why *why)
 {
@@ -225,29 +255,29 @@ static enum err probe(const struct journal *j, struct why *why)
     return e;
 }
 
-static enum err open_all(struct journal *j, const char *state_dir, const char *route,
-                         struct why *why)
+static enum err open_all(struct journal *j, struct why *why)
 {
-    if (mkdir(state_dir, DIR_MODE) < 0 && errno != EEXIST)
+    if (mkdir(j->state_dir, DIR_MODE) < 0 && errno != EEXIST)
         return fail(why, "make", "the directory");
-    j->dir_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (j->dir_fd < 0)
-        return fail(why, "open", "the directory");
-    enum err e = take_lock(j, route, why);
+    enum err e = enter_dir(j, why);
     return e == OK ? probe(j, why) : e;
 }
 
 struct journal *journal_open(const char *state_dir, const char *route, struct why *why)
 {
     struct journal *j = calloc(1, sizeof *j);
-    if (!j) {
+    char *dir = strdup(state_dir);
+    if (!j || !dir) {
+        free(j);
+        free(dir);
         (void)why_set(why, ERR_MEMORY, "state_dir: out of memory");
         return NULL;
     }
+    j->state_dir = dir;
     j->dir_fd = j->lock_fd = -1;
     set_names(j, route);
     struct why reason;
-    if (open_all(j, state_dir, route, &reason) != OK) {
+    if (open_all(j, &reason) != OK) {
         (void)why_set(why, ERR_IO, "state_dir %s: %.400s", state_dir, reason.text);
         journal_close(j);
         return NULL;
@@ -260,10 +290,8 @@ void journal_close(struct journal *j)
 {
     if (!j)
         return;
-    if (j->lock_fd >= 0)
-        (void)close(j->lock_fd);
-    if (j->dir_fd >= 0)
-        (void)close(j->dir_fd);
+    leave_dir(j);
+    free(j->state_dir);
     free(j);
 }
 

@@ -240,6 +240,33 @@ static void test_unknown_is_not_absent(void **state)
     assert_non_null(strstr(why.text, "loop"));
 }
 
+/* Removed and made again while a process runs: it goes on there, with a lock of its own. */
+static void test_directory_made_again(void **state)
+{
+    (void)state;
+    struct why why = {""};
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/again", dir);
+    struct journal *j = journal_open(path, "r", &why);
+    assert_int_equal(journal_write(j, "one", true, &why), OK);
+    world_remove_dir(path);
+    assert_int_equal(journal_write(j, "two", true, &why), ERR_IO); /* nobody makes it unasked */
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(journal_write(j, "two", true, &why), OK);
+    check_copy(j, JOURNAL_MAIN, "two");
+    assert_int_equal(journal_marked(j), JOURNAL_USED);
+    assert_null(journal_open(path, "r", &why));
+    assert_non_null(strstr(why.text, "another process"));
+    world_remove_dir(path); /* and where another process was quicker, it is refused */
+    struct journal *other = journal_open(path, "r", &why);
+    assert_int_equal(journal_write(other, "theirs", true, &why), OK);
+    assert_int_equal(journal_write(j, "three", true, &why), ERR_IO);
+    assert_non_null(strstr(why.text, "another process"));
+    check_copy(other, JOURNAL_MAIN, "theirs");
+    journal_close(other);
+    journal_close(j);
+}
+
 /* What lies there instead of a record: a link to elsewhere, a directory, something huge. */
 static void test_strange_files(void **state)
 {
@@ -272,7 +299,7 @@ int main(void)
         IN_DIR(test_one_process_acts),      IN_DIR(test_full_disk),
         IN_DIR(test_killed_between),        IN_DIR(test_bad_directories),
         IN_DIR(test_strange_files),         IN_DIR(test_stop_on_a_full_disk),
-        IN_DIR(test_unknown_is_not_absent),
+        IN_DIR(test_unknown_is_not_absent), IN_DIR(test_directory_made_again),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }
