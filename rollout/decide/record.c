@@ -20,10 +20,12 @@ static const char *cause_name(int value)
     return machine_cause_name((enum machine_cause)value);
 }
 
-#define COUNT(key, member)                                                                         \
-    FIELD_ROW_NUMBER(key, FIELD_U64, struct record, member, 0, FIELDS_WHOLE_MAX)
-#define TIME(key, member)                                                                          \
-    FIELD_ROW_NUMBER(key, FIELD_I64, struct record, member, 0, FIELDS_WHOLE_MAX)
+/* What may stand in a record that is read: far below FIELDS_WHOLE_MAX, for all of it goes on
+ * growing and must be read back. In milliseconds and counts more than any process lives to see. */
+#define GROWS_MAX 1125899906842624.0 /* 2^50 */
+
+#define COUNT(key, member) FIELD_ROW_NUMBER(key, FIELD_U64, struct record, member, 0, GROWS_MAX)
+#define TIME(key, member)  FIELD_ROW_NUMBER(key, FIELD_I64, struct record, member, 0, GROWS_MAX)
 static const struct field record_rows[] = {
     COUNT("epoch", epoch),
     COUNT("seq", seq),
@@ -67,8 +69,7 @@ static const struct field pair_rows[] = {
 };
 static const struct field_set pair_set = {pair_rows, ARRAY_LEN(pair_rows), NULL, 0};
 
-#define SIDE(key, member)                                                                          \
-    FIELD_ROW_NUMBER(key, FIELD_U64, struct judge_side, member, 0, FIELDS_WHOLE_MAX)
+#define SIDE(key, member) FIELD_ROW_NUMBER(key, FIELD_U64, struct judge_side, member, 0, GROWS_MAX)
 
 static const struct field side_rows[] = {
     SIDE("requests", requests),
@@ -85,7 +86,7 @@ static const struct field_set side_set = {side_rows, ARRAY_LEN(side_rows), NULL,
 static const struct field quarantine_rows[] = {
     FIELD_ROW_TEXT("name", struct record_quarantine, name),
     FIELD_ROW_TEXT("revision", struct record_quarantine, revision),
-    FIELD_ROW_NUMBER("at_ms", FIELD_I64, struct record_quarantine, at_ms, 0, FIELDS_WHOLE_MAX),
+    FIELD_ROW_NUMBER("at_ms", FIELD_I64, struct record_quarantine, at_ms, 0, GROWS_MAX),
     FIELD_ROW_TEXT("why", struct record_quarantine, why),
 };
 static const struct field_set quarantine_set = {quarantine_rows, ARRAY_LEN(quarantine_rows), NULL,
@@ -191,6 +192,10 @@ static enum err read_schema(const cJSON *root, struct why *why)
     const cJSON *schema = cJSON_GetObjectItemCaseSensitive(root, "schema");
     if (!cJSON_IsNumber(schema))
         return why_set(why, ERR_INVALID, "schema: missing");
+    if (schema->valuedouble > RECORD_SCHEMA) /* not damage: a newer release wrote it */
+        return why_set(why, ERR_UNSUPPORTED,
+                       "schema: %g, but this release reads %d: use the release that wrote it",
+                       schema->valuedouble, RECORD_SCHEMA);
     if (schema->valuedouble != RECORD_SCHEMA)
         return why_set(why, ERR_INVALID, "schema: %g, but this release reads %d",
                        schema->valuedouble, RECORD_SCHEMA);
@@ -271,6 +276,19 @@ static enum err read_outside(struct record *r, cJSON *root, struct why *why)
     return OK;
 }
 
+/* Who runs against whom: the file's pair, or the other way round after a promotion. */
+static enum err check_pair(const struct record *r, struct why *why)
+{
+    const struct record_pair *pair = &r->pair, *file = &r->file;
+    const struct record_pair back = {.stable = file->canary, .canary = file->stable};
+    if (strcmp(pair->stable.name, pair->canary.name) == 0)
+        return why_set(why, ERR_INVALID, "pair.canary: %s is stable itself", pair->canary.name);
+    if (!record_pair_equal(pair, file) && !record_pair_equal(pair, &back))
+        return why_set(why, ERR_INVALID, "pair: %s and %s, but the file's are %s and %s",
+                       pair->stable.name, pair->canary.name, file->stable.name, file->canary.name);
+    return OK;
+}
+
 static enum err check_whole(const struct record *r, struct why *why)
 {
     if (r->route[0] == '\0')
@@ -283,12 +301,19 @@ static enum err check_whole(const struct record *r, struct why *why)
     if (machine_is_running(&r->machine) && r->run.id[0] == '\0')
         return why_set(why, ERR_INVALID, "run.id: empty, but the state is %s",
                        machine_state_name(r->machine.state));
-    return machine_check(&r->machine, &r->plan, why);
+    if (machine_is_running(&r->machine) && !r->judged)
+        return why_set(why, ERR_INVALID, "evidence: none, but the state is %s",
+                       machine_state_name(r->machine.state));
+    enum err e = check_pair(r, why);
+    return e == OK ? machine_check(&r->machine, &r->plan, why) : e;
 }
 
 static enum err read_all(struct record *r, cJSON *root, struct why *why)
 {
-    if (read_schema(root, why) != OK || fields_read(root, &record_set, r, "", why) != OK)
+    enum err e = read_schema(root, why);
+    if (e != OK)
+        return e;
+    if (fields_read(root, &record_set, r, "", why) != OK)
         return ERR_INVALID;
     const cJSON *file = cJSON_GetObjectItemCaseSensitive(root, "file");
     const cJSON *pair = cJSON_GetObjectItemCaseSensitive(root, "pair");

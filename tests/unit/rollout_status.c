@@ -362,6 +362,25 @@ static void test_reload_says_what_changes(void **state)
     assert_non_null(strstr(why.text, "v3"));
 }
 
+/* Written by a newer release: left as it is, and the start is refused. */
+static void test_newer_record_is_left_alone(void **state)
+{
+    (void)state;
+    static const char newer[] = "{\"schema\":2,\"more\":true}";
+    char path[128], text[64] = "";
+    struct why why = {""};
+    struct rollout_ports ports = world_ports(&world);
+    struct rollout_setup setup = setup_of("v2");
+    (void)snprintf(path, sizeof path, "%s/my-web.json", dir);
+    FILE *f = fopen(path, "w");
+    assert_true(f && fputs(newer, f) >= 0 && fclose(f) == 0);
+    assert_null(rollout_open(&setup, &ports, &why));
+    assert_non_null(strstr(why.text, "schema: 2, but this release reads 1"));
+    f = fopen(path, "r");
+    assert_true(f && fread(text, 1, sizeof text - 1, f) > 0 && fclose(f) == 0);
+    assert_string_equal(text, newer);
+}
+
 static void check_refused(struct rollout_setup setup, bool at_start, const char *const said[3])
 {
     struct why why = {""};
@@ -423,6 +442,7 @@ int main(void)
         EACH(test_open_refuses),
         EACH(test_reload_says_what_changes),
         EACH(test_refusals_name_the_ways_out),
+        EACH(test_newer_record_is_left_alone),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }

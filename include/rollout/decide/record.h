@@ -91,7 +91,8 @@ void record_fini(struct record *r);
 char *record_encode(const struct record *r);
 
 /* Reads a text back. ERR_INVALID names the first member that is missing, of the wrong type, out of
- * range, or that contradicts another; then *r holds nothing. On OK the caller owns *r
+ * range, or that contradicts another; ERR_UNSUPPORTED: a newer release wrote it; then *r holds
+ * nothing. On OK the caller owns *r
  * (record_fini). */
 enum err record_decode(struct record *r, const char *text, size_t len, struct why *why) MUST_USE;
 
