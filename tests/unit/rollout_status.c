@@ -381,6 +381,46 @@ static void test_newer_record_is_left_alone(void **state)
     assert_string_equal(text, newer);
 }
 
+/* The files of a state come and go while serin runs without a canary: a restored backup, say. */
+static void move_state(const char *from, const char *to)
+{
+    static const char *const names[] = {"my-web.json", "my-web.json.bak", "my-web.used"};
+    char before[128], after[128];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(before, sizeof before, "%s/%s%s", dir, names[i], from);
+        (void)snprintf(after, sizeof after, "%s/%s%s", dir, names[i], to);
+        assert_int_equal(rename(before, after), 0);
+    }
+}
+
+/* A canary that is named later meets what is remembered of the route, as at a start. */
+static void test_canary_named_later_meets_the_record(void **state)
+{
+    (void)state;
+    struct why why = {""};
+    come_up("v2");
+    verb(ROLLOUT_START);
+    pass(60); /* promoted */
+    rollout_close(rollout);
+    move_state("", ".away");
+    come_up(NULL);
+    pass(2);
+    move_state(".away", "");
+    struct rollout_setup other = setup_of("v3"), same = setup_of("v2");
+    assert_int_equal(rollout_may_configure(rollout, &other, &why), ERR_CONFLICT);
+    assert_non_null(strstr(why.text, "v2 was promoted"));
+    assert_int_equal(rollout_configure(rollout, &other, &why), ERR_CONFLICT);
+    assert_int_equal(rollout_configure(rollout, &same, &why), OK);
+    struct rollout_split split;
+    rollout_split(rollout, &split);
+    assert_string_equal(split.stable, "v2");
+    pass(2);
+    assert_string_equal(world.stable, "v2");
+    cJSON *history = rollout_history(rollout);
+    assert_int_equal(cJSON_GetArraySize(history), 1);
+    cJSON_Delete(history);
+}
+
 static void check_refused(struct rollout_setup setup, bool at_start, const char *const said[3])
 {
     struct why why = {""};
@@ -441,6 +481,7 @@ int main(void)
         EACH(test_only_one_opens),
         EACH(test_open_refuses),
         EACH(test_reload_says_what_changes),
+        EACH(test_canary_named_later_meets_the_record),
         EACH(test_refusals_name_the_ways_out),
         EACH(test_newer_record_is_left_alone),
     };
