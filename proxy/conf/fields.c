@@ -147,7 +147,7 @@ const struct config_field config_fields[] = {
 {"log.access", TYPE_CHOICE, "off", 0, 0, RELOAD_YES, "one line per finished request",
  IN_CONFIG(log.access), CHOICES(access_formats)},
 {"log.access_file", TYPE_TEXT, "-", 0, 0, RELOAD_RESTART, "where access lines go; - = standard output",
- IN_CONFIG(log.access_file), FORM(TEXT_FILE)},
+ IN_CONFIG(log.access_file), LATER, FORM(TEXT_FILE)},
 
 {"timeouts", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "how long the data plane waits", NOWHERE},
 {"timeouts.client_header", TYPE_DURATION, "10s", 1, DAY, RELOAD_YES, "for a whole request head",

@@ -20,7 +20,7 @@ static const char full[] =
     "    proxy_protocol: false\n"
     "    trusted: []\n"
     "admin: { bind: \"[::1]:9901\", token_file: /dev/null }\n"
-    "log: { level: debug, format: json, access: off, access_file: a.log }\n"
+    "log: { level: debug, format: json, access: off, access_file: \"-\" }\n"
     "timeouts: { client_header: 1s, client_idle: 2s, client_body: 3s, connect: 4s,\n"
     "  response_header: 5s, upstream_idle: 6s, response_idle: 7s, request_total: 8s,\n"
     "  drain: 9s, min_rate: 240B, tunnel_idle: 60m }\n"
@@ -84,7 +84,7 @@ static void expect_process(const struct config *c)
     assert_int_equal(c->log.level, LOG_DEBUG);
     assert_int_equal(c->log.format, LOG_FORMAT_JSON);
     assert_int_equal(c->log.access, ACCESS_OFF);
-    assert_string_equal(c->log.access_file, "a.log");
+    assert_string_equal(c->log.access_file, "-");
 }
 
 static void expect_numbers(const struct config *c)

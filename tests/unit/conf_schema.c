@@ -189,6 +189,9 @@ static const struct help_row later_rows[] = {
      "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json }\n",
      "f:7:16: log.access: \"json\" is not yet supported (one of off)\n"},
+    {GOOD "log: { access_file: \"-\" }\n", ""},
+    {GOOD "log: { access_file: /var/log/access }\n",
+     "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
     {GOOD "timeouts: { min_rate: 0, tunnel_idle: 2h }\n",
      "f:7:23: timeouts.min_rate: \"0\" is not yet supported (this release has 240B)\n"
      "f:7:39: timeouts.tunnel_idle: \"2h\" is not yet supported (this release has 1h)\n"},
