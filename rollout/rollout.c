@@ -282,6 +282,24 @@ enum err rollout_may_configure(const struct rollout *r, const struct rollout_set
     return e;
 }
 
+/* The file names another pair than the one that is under way, which ends first. The next one begins
+ * by itself (on_new_version: restart), unless it has been reverted before. */
+static void say_next_pair(const struct rollout *r, struct why *why)
+{
+    const char *ended = r->record.pair.canary.name, *route = r->record.route;
+    const struct record_version *canary = &r->wanted.canary;
+    if (canary->name[0] == '\0')
+        (void)why_set(why, OK, "route %s: the rollout of %s is aborted, then %s serves everyone",
+                      route, ended, r->wanted.stable.name);
+    else
+        (void)why_set(why, OK,
+                      "route %s: the rollout of %s is aborted, then stable %s, canary %s%s%s %s",
+                      route, ended, r->wanted.stable.name, canary->name,
+                      canary->revision[0] ? " revision " : "", canary->revision,
+                      record_find_quarantine(&r->record, canary) >= 0 ? "waits for a retry"
+                                                                      : "starts by itself");
+}
+
 /* What a reload changes, in words. */
 static void say_changes(const struct rollout *r, bool pair, bool plan, struct why *why)
 {
@@ -289,10 +307,7 @@ static void say_changes(const struct rollout *r, bool pair, bool plan, struct wh
     bool running = machine_is_running(&record->machine);
     why->text[0] = '\0';
     if (pair && running)
-        (void)why_set(why, OK, "route %s: the rollout of %s ends, then %s%s", record->route,
-                      record->pair.canary.name,
-                      r->wanted.canary.name[0] ? "that of " : "stable alone",
-                      r->wanted.canary.name);
+        say_next_pair(r, why);
     else if (pair)
         (void)why_set(why, OK, "route %s: stable %s, canary %s", record->route,
                       record->pair.stable.name,
@@ -337,8 +352,6 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     }
     struct why said;
     say_changes(r, pair_changed, plan_changed, &said);
-    if (said.text[0])
-        log_info("rollout_configured", "why=\"%s\"", said.text);
     if (why)
         *why = said;
     return OK;
@@ -396,8 +409,6 @@ enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *
                       rollout_verb_name(verb));
     else
         e = run_verb(r, verb, name, &reason);
-    log_info("rollout_command", "route=%s verb=%s who=\"%s\" result=\"%s\" why=\"%s\"",
-             r->record.route, rollout_verb_name(verb), name, err_text(e), reason.text);
     if (why)
         *why = reason;
     return e;

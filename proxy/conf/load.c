@@ -50,6 +50,24 @@ static uint32_t online_cores(void)
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (uint32_t)n;
 }
 
+static struct config_place place_of(const struct node *node)
+{
+    return node ? (struct config_place){node->line, node->column} : (struct config_place){0, 0};
+}
+
+static void note_places(struct config *config, const struct tree *tree)
+{
+    const struct node *listeners = node_child(tree->root, "listeners");
+    const struct node *admin = node_child(tree->root, "admin");
+    config->places.workers = place_of(node_child(tree->root, "workers"));
+    config->places.state_dir = place_of(node_child(tree->root, "state_dir"));
+    config->places.listeners = place_of(listeners);
+    config->places.admin_bind = place_of(node_child(admin, "bind"));
+    config->places.token_file = place_of(node_child(admin, "token_file"));
+    for (size_t i = 0; i < config->n_listeners; i++)
+        config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
+}
+
 /* What follows from keys rather than being one. */
 static enum err settle(struct config *config, const struct tree *tree)
 {
@@ -97,6 +115,7 @@ static void build(struct config *config, struct tree *tree, struct config_errors
         refuse(errors, ERR_MEMORY, "", "out of memory");
         return;
     }
+    note_places(config, tree);
     config_check(config, tree, errors);
     check_files(config, tree, errors);
 }

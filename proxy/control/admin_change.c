@@ -19,6 +19,7 @@ struct change {
     const char *verb;
     bool is_full;
     char who[WHO_MAX + 1]; /* "" = not said */
+    cJSON *lines;          /* of a reload: what it changed, or every error */
 };
 
 bool admin_change_is_verb(const char *verb)
@@ -129,6 +130,8 @@ static void reply_done(const struct admin_host *host, struct evhttp_request *req
     if (c->who[0])
         (void)cJSON_AddStringToObject(json, "who", c->who);
     (void)cJSON_AddStringToObject(json, "message", why->text);
+    if (c->lines)
+        (void)cJSON_AddItemReferenceToObject(json, "changes", c->lines);
     cJSON *status = c->route ? host->route(host->host, c->route) : NULL;
     if (status && !cJSON_AddItemToObject(json, "status", status))
         cJSON_Delete(status);
@@ -144,11 +147,12 @@ static void reply_refused(struct evhttp_request *req, const struct change *c, en
         admin_reply_error(req, 404, "unknown_route", "%s", text);
         return;
     case ERR_CONFLICT:
-        admin_reply_error(req, 409, "conflict", "%s", text);
+        admin_reply_errors(req, 409, "conflict", text, c->lines);
         return;
     case ERR_INVALID:
     case ERR_UNSUPPORTED:
-        admin_reply_error(req, 400, c->route ? "bad_request" : "bad_configuration", "%s", text);
+        admin_reply_errors(req, 400, c->route ? "bad_request" : "bad_configuration", text,
+                           c->lines);
         return;
     default:
         admin_reply_error(req, 500, "internal", "%s", text);
@@ -168,7 +172,7 @@ static void carry_out(const struct admin_host *host, struct evhttp_request *req,
     if (c->who[0])
         who = c->who;
     e = c->route ? host->verb(host->host, c->route, c->verb, c->is_full, who, &why)
-                 : host->reload(host->host, &why);
+                 : host->reload(host->host, c->lines, &why);
     audit(c, e, &why);
     if (e)
         reply_refused(req, c, e, &why);
@@ -185,6 +189,7 @@ void admin_change_route(const struct admin_host *host, struct evhttp_request *re
 
 void admin_change_reload(const struct admin_host *host, struct evhttp_request *req)
 {
-    struct change c = {.verb = "reload"};
+    struct change c = {.verb = "reload", .lines = cJSON_CreateArray()};
     carry_out(host, req, &c);
+    cJSON_Delete(c.lines);
 }

@@ -85,9 +85,17 @@ void admin_reply_error(struct evhttp_request *req, int status, const char *code,
     va_start(ap, fmt);
     (void)vsnprintf(message.text, sizeof message.text, fmt, ap);
     va_end(ap);
+    admin_reply_errors(req, status, code, message.text, NULL);
+}
+
+void admin_reply_errors(struct evhttp_request *req, int status, const char *code,
+                        const char *message, struct cJSON *errors)
+{
     cJSON *json = cJSON_CreateObject();
     cJSON *error = cJSON_AddObjectToObject(json, "error");
     (void)cJSON_AddStringToObject(error, "code", code);
-    (void)cJSON_AddStringToObject(error, "message", message.text);
+    (void)cJSON_AddStringToObject(error, "message", message);
+    if (cJSON_GetArraySize(errors) > 0)
+        (void)cJSON_AddItemReferenceToObject(error, "errors", errors);
     admin_reply_json(req, status, json);
 }

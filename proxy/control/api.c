@@ -132,9 +132,9 @@ static enum err api_verb(void *host, const char *route, const char *verb, bool f
     return rollout_command(r->rollout, parsed, who, why);
 }
 
-static enum err api_reload(void *host, struct why *why)
+static enum err api_reload(void *host, cJSON *lines, struct why *why)
 {
-    return reload(host, why);
+    return reload(host, lines, why);
 }
 
 static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)

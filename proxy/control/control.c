@@ -89,7 +89,7 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
     struct why why;
     (void)what;
     if (signal == SIGHUP)
-        (void)!reload(c, &why); /* the log says how it went */
+        (void)!reload(c, NULL, &why); /* the log says how it went */
     else
         control_drain(c);
 }

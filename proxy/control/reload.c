@@ -3,9 +3,11 @@
 #include "proxy/control/reload.h"
 
 #include "metrics/log.h"
+#include "proxy/conf/changes.h"
 #include "proxy/conf/load.h"
 #include "proxy/control/host.h"
 #include "proxy/control/publish.h"
+#include <cjson/cJSON.h>
 
 #define LINE_MAX_BYTES 1024 /* of one configuration error */
 
@@ -16,32 +18,30 @@ enum err reload_log(const struct config *config, struct why *why)
     return log_open(&setup, why);
 }
 
-static bool is_same(const char *a, const char *b)
+/* What is said of a reload: into the log, and to whoever asked, one line each. */
+struct report {
+    struct cJSON *lines; /* NULL: nobody asked */
+    size_t n;
+    bool is_wrong; /* lines are errors, not changes */
+    struct why first;
+};
+
+static void report_line(void *arg, const char *line)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    struct report *report = arg;
+    struct log_quoted quoted;
+    struct cJSON *item = report->lines ? cJSON_CreateString(line) : NULL;
+    if (item && !cJSON_AddItemToArray(report->lines, item))
+        cJSON_Delete(item);
+    if (report->n++ == 0)
+        (void)why_set(&report->first, OK, "%s", line);
+    if (report->is_wrong)
+        log_error("config_error", "why=%s", log_quote(&quoted, slice_str(line)));
+    else
+        log_info("config_change", "change=%s", log_quote(&quoted, slice_str(line)));
 }
 
-/* Keys that only a restart applies; the table of keys (serin check --defaults) says so too. */
-static enum err check_fixed(const struct config *old, const struct config *new, struct why *why)
-{
-    const char *key = NULL;
-    if (old->workers != new->workers)
-        key = "workers";
-    else if (!is_same(old->state_dir, new->state_dir))
-        key = "state_dir";
-    else if (!is_same(old->admin.bind, new->admin.bind) || !is_same(old->admin.token_file, new->admin.token_file))
-        key = "admin";
-    else if (old->n_listeners != new->n_listeners)
-        key = "listeners";
-    for (size_t i = 0; !key && i < new->n_listeners; i++)
-        if (!is_same(old->listeners[i].bind, new->listeners[i].bind))
-            key = "listeners";
-    if (key)
-        return why_set(why, ERR_CONFLICT, "%s: %s has changed, which needs a restart", new->file, key);
-    return OK;
-}
-
-static struct config *load(const char *path, struct why *why)
+static struct config *load(const char *path, struct report *report, struct why *why)
 {
     struct config_errors *errors = calloc(1, sizeof *errors);
     char line[LINE_MAX_BYTES];
@@ -53,27 +53,31 @@ static struct config *load(const char *path, struct why *why)
     struct config *config = config_load(path, errors);
     for (size_t i = 0; !config && i < errors->n; i++) {
         config_error_format(errors, i, line, sizeof line);
-        log_error("config_error", "why=\"%s\"", line);
-        if (i == 0)
-            (void)why_set(why, errors->code, "%.400s%s", line, errors->n > 1 ? " (more in the log)" : "");
+        report_line(report, line);
+    }
+    if (!config && errors->dropped) {
+        (void)snprintf(line, sizeof line, "%.400s: and %zu more", path, errors->dropped);
+        report_line(report, line);
     }
     free(errors);
     return config;
 }
 
-/* Asks every rollout that stays whether it can live with the new file, and opens those that are new. */
-static enum err ask_rollouts(struct control *c, const struct config *config, struct why *why)
+/* Asks every rollout that stays whether it can live with the new file. All that cannot are reported. */
+static void ask_rollouts(struct control *c, const struct config *config, struct report *report)
 {
+    struct why why;
+    char line[LINE_MAX_BYTES];
     for (size_t i = 0; i < config->n_routes; i++) {
         const struct known_route *r = known_find_route(&c->known, config->routes[i].name);
         struct rollout_setup setup = host_setup(config, &config->routes[i]);
         if (!r || !r->rollout)
             continue;
-        enum err e = rollout_may_configure(r->rollout, &setup, why);
-        if (e != OK)
-            return e;
+        if (rollout_may_configure(r->rollout, &setup, &why) == OK)
+            continue;
+        (void)snprintf(line, sizeof line, "%.200s:%d: %s", config->file, config->routes[i].line, why.text);
+        report_line(report, line);
     }
-    return host_open_rollouts(c, config, why) ? OK : ERR_CONFLICT;
 }
 
 static void close_rollout(struct known_route *r)
@@ -101,24 +105,28 @@ static size_t count_routes(const struct control *c)
     return n;
 }
 
-static void configure_rollout(const struct control *c, const struct known_route *r)
+/* Tells a rollout what its route says now. What follows for one that runs is more than the file's words can say. */
+static void configure_rollout(struct control *c, struct known_route *r, struct report *report)
 {
+    struct log_quoted quoted;
     struct why why = {""};
+    struct rollout_metrics before;
     struct rollout_setup setup = host_setup(control_config(c), r->conf);
+    rollout_metrics(r->rollout, &before);
     enum err e = rollout_configure(r->rollout, &setup, &why);
     if (e != OK)
-        log_error("reload_rollout", "route=%s why=\"%s\"", r->name, why.text);
-    else if (why.text[0])
-        log_info("reload_rollout", "route=%s change=\"%s\"", r->name, why.text);
+        log_error("rollout_not_configured", "route=%s why=%s", r->name, log_quote(&quoted, slice_str(why.text)));
+    else if (why.text[0] && before.step > 0)
+        report_line(report, why.text);
 }
 
-/* Tells every rollout what its route says now, or ends it, and takes the splits that follow. */
-static void configure_rollouts(struct control *c)
+/* Configures every rollout, or ends it, and takes the splits that follow. */
+static void configure_rollouts(struct control *c, struct report *report)
 {
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout && r->conf)
-            configure_rollout(c, r);
+            configure_rollout(c, r, report);
         else if (r->rollout)
             rollout_drop(r->rollout);
         if (r->rollout && (!r->conf || r->conf->has_weight))
@@ -129,7 +137,7 @@ static void configure_rollouts(struct control *c)
     }
 }
 
-static enum err take(struct control *c, struct config *config, struct why *why)
+static enum err take(struct control *c, struct config *config, struct report *report, struct why *why)
 {
     struct config_keep *keep = config_keep_new(config);
     if (!keep) {
@@ -141,7 +149,7 @@ static enum err take(struct control *c, struct config *config, struct why *why)
     enum err e = known_configure(&c->known, config, why);
     if (e == OK) {
         c->is_reloading = true;
-        configure_rollouts(c);
+        configure_rollouts(c, report);
         c->is_reloading = false;
         e = publish(c);
     }
@@ -151,47 +159,78 @@ static enum err take(struct control *c, struct config *config, struct why *why)
         (void)!known_configure(&c->known, old->config, why);
         return why_set(why, e, "%s: out of memory", c->path);
     }
+    changes_tell(old->config, config, report_line, report);
     config_keep_unref(old);
     return reload_log(config, why);
 }
 
-static enum err try_reload(struct control *c, struct why *why)
+/* Everything that stands against the new file. OK: nothing does, and rollouts that it adds are open. */
+static enum err examine(struct control *c, const struct config *config, struct report *report, struct why *why)
 {
-    struct config *config = load(c->path, why);
-    if (!config)
-        return ERR_INVALID;
     size_t n = count_routes(c), i = 0;
     bool *had_rollout = calloc(n + config->n_routes + 1, sizeof *had_rollout);
-    for (struct list *l = c->known.routes.next; had_rollout && l != &c->known.routes; l = l->next)
+    if (!had_rollout)
+        return why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
+    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         had_rollout[i++] = CONTAINER_OF(l, struct known_route, link)->rollout != NULL;
-    enum err e = had_rollout ? check_fixed(control_config(c), config, why) : ERR_MEMORY;
-    if (e == OK) {
-        e = ask_rollouts(c, config, why);
-        if (e != OK)
-            close_new_rollouts(c, had_rollout);
-    }
+    (void)changes_tell_fixed(control_config(c), config, report_line, report);
+    ask_rollouts(c, config, report);
+    bool is_open = report->n == 0 && host_open_rollouts(c, config, why);
+    if (report->n == 0 && !is_open)
+        report_line(report, why->text);
+    if (!is_open)
+        close_new_rollouts(c, had_rollout);
     free(had_rollout);
+    return is_open ? OK : ERR_CONFLICT;
+}
+
+static enum err try_reload(struct control *c, struct report *report, struct why *why)
+{
+    report->is_wrong = true;
+    struct config *config = load(c->path, report, why);
+    if (!config)
+        return report->n ? ERR_INVALID : ERR_MEMORY;
+    enum err e = examine(c, config, report, why);
     if (e != OK) {
         config_free(config);
         return e;
     }
-    return take(c, config, why);
+    report->is_wrong = false;
+    return take(c, config, report, why);
 }
 
-enum err reload(struct control *c, struct why *why)
+static enum err say_failed(const struct control *c, enum err e, const struct report *report, struct why *why)
 {
-    struct why reason = {""};
-    size_t before = control_config(c)->n_routes;
-    enum err e = try_reload(c, &reason);
+    struct log_quoted file, reason;
+    bool is_told = report->is_wrong && report->n > 0; /* line by line, already */
+    if (is_told && report->n > 1)
+        (void)why_set(why, e, "%.400s (and %zu more)", report->first.text, report->n - 1);
+    else if (is_told)
+        (void)why_set(why, e, "%s", report->first.text);
+    log_error("reload_failed", "file=%s errors=%zu%s%s still=\"the old configuration\"",
+              log_quote(&file, slice_str(c->path)), report->is_wrong ? report->n : 0, is_told ? "" : " why=",
+              is_told ? "" : log_quote(&reason, slice_str(why->text)));
+    return e;
+}
+
+enum err reload(struct control *c, struct cJSON *lines, struct why *why)
+{
+    struct report report = {.lines = lines};
+    struct log_quoted file;
+    why->text[0] = '\0';
+    enum err e = try_reload(c, &report, why);
     if (e != OK) {
         c->reloads_failed++;
-        log_error("reload_failed", "file=\"%s\" why=\"%s\" still=\"the old configuration\"", c->path, reason.text);
-        return why_set(why, e, "%s", reason.text);
+        return say_failed(c, e, &report, why);
     }
     c->reloads_ok++;
-    size_t after = control_config(c)->n_routes;
-    log_info("reloaded", "file=\"%s\" generation=%llu routes=%zu", c->path,
-             (unsigned long long)(c->reloads_ok + 1), after);
-    return why_set(why, OK, "configuration %llu is in force: %zu routes (before: %zu)",
-                   (unsigned long long)(c->reloads_ok + 1), after, before);
+    unsigned long long generation = (unsigned long long)(c->reloads_ok + 1);
+    size_t routes = control_config(c)->n_routes;
+    log_info("reloaded", "file=%s generation=%llu routes=%zu changes=%zu", log_quote(&file, slice_str(c->path)),
+             generation, routes, report.n);
+    (void)why_set(why, OK, "configuration %llu is in force (%zu route%s): ", generation, routes, routes == 1 ? "" : "s");
+    size_t len = strlen(why->text);
+    (void)snprintf(why->text + len, sizeof why->text - len, report.n ? "%zu change%s" : "nothing changed", report.n,
+                   report.n == 1 ? "" : "s");
+    return OK;
 }

@@ -62,8 +62,8 @@ static const struct command commands[] = {
      "forgets the route's record: the configuration's stable serves everyone", NULL,
      "serin reset my-web"},
     {"reload", ROUTE_NONE, VERB_OPTIONS, command_reload, "reads the configuration anew",
-     "All or nothing; no connection is lost. A running rollout keeps the plan that it started "
-     "with.",
+     "All or nothing; no connection is lost. Prints what changed, one line a change, or every error.\n"
+     "A running rollout keeps the plan that it started with.",
      "serin reload"},
 };
 

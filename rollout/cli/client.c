@@ -22,6 +22,7 @@ struct client {
     char *address; /* as the user named it */
     char *base;    /* URL without its path */
     char error[CURL_ERROR_SIZE];
+    cJSON *refusal; /* the last answer, where it was an error */
     struct {
         char *at;
         size_t len;
@@ -128,7 +129,14 @@ void client_close(struct client *c)
     free(c->address);
     free(c->base);
     free(c->answer.at);
+    cJSON_Delete(c->refusal);
     free(c);
+}
+
+const struct cJSON *client_refusal(const struct client *c)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(c->refusal, "error");
+    return cJSON_GetObjectItemCaseSensitive(error, "errors");
 }
 
 static enum err explain_no_answer(const struct client *c, CURLcode code, struct why *why)
@@ -180,9 +188,8 @@ static enum err read_answer(struct client *c, cJSON **json, struct why *why)
         *json = answer;
         return OK;
     }
-    enum err e = explain_refusal(c, status, answer, why);
-    cJSON_Delete(answer);
-    return e;
+    c->refusal = answer;
+    return explain_refusal(c, status, answer, why);
 }
 
 enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
@@ -192,6 +199,8 @@ enum err client_ask(struct client *c, const char *path, const char *body, struct
     *json = NULL;
     if (!(url = joined(c->base, path)))
         return why_set(why, ERR_MEMORY, "out of memory");
+    cJSON_Delete(c->refusal);
+    c->refusal = NULL;
     free(c->answer.at);
     c->answer.at = NULL;
     c->answer.len = 0;

@@ -46,6 +46,23 @@ static void print_audit_line(const struct cli_options *o, const cJSON *json)
     text_fini(&t);
 }
 
+/* What a reload changed, or every error, one line each. Returns how many. */
+static int print_lines(const cJSON *lines, const char *indent, FILE *to)
+{
+    const cJSON *line;
+    int n = 0;
+    cJSON_ArrayForEach(line, lines)
+    {
+        struct text t = {0};
+        const char *foreign = cJSON_GetStringValue(line);
+        text_add_clean(&t, foreign ? foreign : "");
+        fprintf(to, "%s%s\n", indent, text_str(&t));
+        text_fini(&t);
+        n++;
+    }
+    return n;
+}
+
 static enum cli_exit change(struct client *c, const struct cli_options *o, const char *path)
 {
     struct why why = {""};
@@ -54,10 +71,16 @@ static enum cli_exit change(struct client *c, const struct cli_options *o, const
     enum err e =
         body ? client_ask(c, path, body, &json, &why) : why_set(&why, ERR_MEMORY, "out of memory");
     cJSON_free(body);
+    int errors = e ? print_lines(client_refusal(c), "", stderr) : 0;
+    if (errors)
+        (void)why_set(&why, e, "the old configuration stays in force: %d error%s", errors,
+                      errors == 1 ? "" : "s");
     if (e)
         return command_failed(c, o, e, &why);
-    if (!o->json)
+    if (!o->json) {
         print_audit_line(o, json);
+        (void)print_lines(cJSON_GetObjectItemCaseSensitive(json, "changes"), "  ", stdout);
+    }
     bool has_failed = o->json && !command_print_json(json, true);
     cJSON_Delete(json);
     return has_failed ? CLI_ERROR : CLI_OK;

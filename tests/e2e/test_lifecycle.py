@@ -4,13 +4,14 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
+import re
 import signal
 import threading
 import time
 
 import pytest
 
-from rig import Client, route, wait_until
+from rig import Client, route, run_serin, wait_until
 
 
 def hold(connection, request):
@@ -132,10 +133,14 @@ def test_bad_file_changes_nothing(serin, backend, name):
     proxy.write()
     done = proxy.cli("reload", expect=None)
     assert done.returncode == 1 and "serin.yaml:" in done.stderr
+    errors = run_serin("check", "-c", proxy.file).stderr.splitlines()
+    assert done.stderr.splitlines()[:-1] == errors           # all of them, on the terminal and in the answer
+    assert proxy.api("POST", "reload")[1]["error"]["errors"] == errors
     reload_by_signal(proxy)
     assert proxy.ask().body == b"old"
     metrics = proxy.metrics()
-    assert metrics.sum("serin_config_reloads_total", result="failed|error|refused") == 2
+    assert metrics.sum("serin_config_reloads_total", result="failed|error|refused") == 3
+    assert proxy.log().count(" reload_failed ") == 3 and proxy.log().count(" config_error ") == 3 * len(errors)
     assert "serin.yaml:" in proxy.log()
     if name == "two errors":
         assert "v9" in proxy.log() and "v8" in proxy.log()
@@ -160,6 +165,47 @@ def test_what_a_reload_cannot_change_is_refused(serin, v1):
         assert key in proxy.cli("reload", expect=None).stderr
         proxy.config[key] = kept
     assert proxy.metrics().sum("serin_config_reloads_total", result="failed|error|refused") == 3
+
+
+def test_everything_that_needs_a_restart_is_told_at_once(serin, v1):
+    proxy = serin(route(v1.address))
+    proxy.config.update(workers=2, admin={"bind": "[::1]:0"}, listeners=[{"bind": "127.0.0.1:0"}, {"bind": "[::1]:0"}])
+    proxy.write()
+    lines = proxy.cli("reload", expect=None).stderr.splitlines()
+    assert [re.sub(r"^\S*serin.yaml:\d+:\d+: ", "", line) for line in lines] == [
+        "workers: 2 needs a restart (1 is in force)", "admin.bind: [::1]:0 needs a restart (127.0.0.1:0 is in force)",
+        "listeners[1].bind: [::1]:0 needs a restart (none is in force)",
+        "serin: the old configuration stays in force: 3 errors"]
+
+
+def test_a_reload_says_what_changed(serin, v1, v2):
+    pair = route(v1.address, v2.address, rollout={"steps": ["10%", "100%"], "hold": "5m", "max_hold": "10m"})
+    proxy = serin(pair)
+
+    def reload():
+        proxy.write()
+        return proxy.cli("reload", "--who", "ann").splitlines()
+    assert reload() == ["reload by ann: configuration 2 is in force (1 route): nothing changed"]
+    proxy.config["timeouts"]["connect"] = "1s"
+    proxy.config["routes"].append({**route(v1.address), "name": "api", "paths": ["/api"]})
+    assert reload() == ["reload by ann: configuration 3 is in force (2 routes): 2 changes",
+                        "  timeouts.connect: 1s (before: 2s)", "  route api: added"]
+    proxy.cli("start", "web")
+    proxy.at_weight(10)
+    pair["rollout"]["steps"] = ["20%", "100%"]
+    assert reload()[1:] == [
+        "  route web: steps, times and checks of a running rollout stay as they were at its start; the new ones are for the next",
+        "  route web: rollout.steps: 20%, 100% (before: 10%, 100%), for the next rollout"]
+    pair["versions"]["v2"]["revision"] = "b"
+    assert reload()[1:] == [
+        "  route web: the rollout of v2 is aborted, then stable v1, canary v2 revision b starts by itself",
+        "  route web: versions.v2.revision: b (before: none)"]
+    proxy.at_weight(20)
+    del pair["canary"], pair["rollout"], proxy.config["routes"][1]
+    lines = reload()
+    assert lines[1] == "  route web: the rollout of v2 is aborted, then v1 serves everyone"
+    assert "  route web: canary: no canary (before: v2)" in lines and "  route api: removed" in lines
+    assert proxy.log().count(" admin ") == 6 and "rollout_command" not in proxy.log()
 
 
 def test_reload_adds_and_removes_routes(serin, backend):

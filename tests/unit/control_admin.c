@@ -193,10 +193,12 @@ static void reload_reaches_the_host(void **state)
     f->fake.why = "1 route changed";
     assert_int_equal(ask(f, "POST /api/v1/reload HTTP/1.1\r\n" HOST JSON LAST), 200);
     assert_response_has(f, "1 route changed");
+    assert_response_has(f, "\"changes\":[\"first line\",\"second line\"]");
     assert_int_equal(f->fake.reloads, 1);
     f->fake.answer = ERR_INVALID;
     assert_int_equal(ask(f, "POST /api/v1/reload HTTP/1.1\r\n" HOST JSON LAST), 400);
     assert_response_has(f, "bad_configuration");
+    assert_response_has(f, "\"errors\":[\"first line\",\"second line\"]");
 }
 
 static const struct {

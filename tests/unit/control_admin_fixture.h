@@ -97,10 +97,12 @@ static inline enum err fake_verb(void *host, const char *route, const char *verb
     return why_set(why, fake->answer, "%s", fake->why);
 }
 
-static inline enum err fake_reload(void *host, struct why *why)
+static inline enum err fake_reload(void *host, struct cJSON *lines, struct why *why)
 {
     struct fake *fake = host;
     fake->reloads++;
+    cJSON_AddItemToArray(lines, cJSON_CreateString("first line"));
+    cJSON_AddItemToArray(lines, cJSON_CreateString("second line"));
     return why_set(why, fake->answer, "%s", fake->why);
 }
 

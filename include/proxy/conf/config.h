@@ -18,11 +18,17 @@ struct config_string_list {
     size_t n;
 };
 
+/* Where a key's value stands in the file; line 0: the file leaves it out. */
+struct config_place {
+    uint32_t line, column;
+};
+
 struct config_listener {
     const char *bind; /* "address:port", "[v6]:port", "unix:/path" or "fd:NAME", as written */
     bool proxy_protocol;
     struct config_string_list trusted;
     bool has_tls;
+    struct config_place place; /* of bind */
 };
 
 struct config_admin {
@@ -160,6 +166,9 @@ struct config {
     struct config_limits limits;
     struct config_route *routes;
     size_t n_routes;
+    struct {
+        struct config_place workers, state_dir, listeners, admin_bind, token_file;
+    } places; /* of the keys that need a restart */
 };
 
 /* Finds a route or a version by name; NULL where there is none. Pure. */

@@ -41,8 +41,9 @@ struct admin_host {
     enum err (*verb)(void *host, const char *route, const char *verb, bool full, const char *who,
                      struct why *why);
 
-    /* Reads the configuration anew. OK: *why says what changed. */
-    enum err (*reload)(void *host, struct why *why);
+    /* Reads the configuration anew. OK: *why says how much changed, else the first error. Adds to
+     * lines, an array, one string a change, or one an error. */
+    enum err (*reload)(void *host, struct cJSON *lines, struct why *why);
 
     /* Appends the page of /metrics; nothing when memory is short. */
     void (*metrics)(void *host, bool openmetrics, struct evbuffer *out);

@@ -23,4 +23,9 @@ void admin_reply_json(struct evhttp_request *req, int status, struct cJSON *json
 void admin_reply_error(struct evhttp_request *req, int status, const char *code, const char *fmt,
                        ...) PRINTF_LIKE(4, 5);
 
+/* The same with "errors" beside the message, each of several reasons whole. errors: an array of
+ * strings, borrowed; NULL or empty = none. */
+void admin_reply_errors(struct evhttp_request *req, int status, const char *code,
+                        const char *message, struct cJSON *errors);
+
 #endif

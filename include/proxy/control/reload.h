@@ -5,9 +5,12 @@
 
 #include "proxy/control/control.h"
 
-/* Reads the file anew and takes it over. OK: *why says what changed. ERR_INVALID, ERR_CONFLICT ...: the old one
- * stays in force untouched, *why has the first reason and the log has all. */
-enum err reload(struct control *c, struct why *why) MUST_USE;
+struct cJSON;
+
+/* Reads the file anew and takes it over. OK: *why says how much changed, and lines what. ERR_INVALID, ERR_CONFLICT ...:
+ * the old one stays in force untouched, *why has the first reason and lines all. lines: an array, one string a change
+ * or an error; NULL = to the log alone, which always has them. */
+enum err reload(struct control *c, struct cJSON *lines, struct why *why) MUST_USE;
 
 /* Opens the log as a configuration says. */
 enum err reload_log(const struct config *config, struct why *why) MUST_USE;
