@@ -11,9 +11,6 @@
 
 #define EXIT_NOT_WRITTEN 1
 #define COLUMNS          7
-#define RANGE_MAX                                                                                  \
-    40 /* characters of a column; a longer text runs on and shifts its line's rest                 \
-        */
 
 static const char help[] =
     "Usage: serin check [-c FILE] [--json]\n"
@@ -196,7 +193,7 @@ static void print_keys(void)
         key_columns(&config_fields[i], columns, range);
         for (size_t k = 0; k + 1 < COLUMNS; k++) {
             int width = (int)strlen(columns[k]);
-            if (width > widths[k] && (k == 0 || width <= RANGE_MAX))
+            if (width > widths[k])
                 widths[k] = width;
         }
     }

@@ -33,7 +33,6 @@ static struct config *load(const char *path, int *exit_code)
         *exit_code = EXIT_INTERNAL;
         return NULL;
     }
-    config_errors_init(errors, path);
     struct config *config = config_load(path, errors);
     if (!config)
         config_errors_print(errors, stderr);

@@ -111,7 +111,7 @@ const struct config_field config_fields[] = {
 {"workers", TYPE_INTEGER, "auto", 1, 256, RELOAD_RESTART,
  "threads of the data plane; auto = as many as cores are online", IN_CONFIG(workers), .word = "auto"},
 {"state_dir", TYPE_TEXT, "/var/lib/serin", 0, 0, RELOAD_RESTART,
- "directory in which rollouts survive a restart", IN_CONFIG(state_dir), FORM(TEXT_FILE)},
+ "directory in which rollouts survive a restart; a relative one is beside this file", IN_CONFIG(state_dir), FORM(TEXT_FILE)},
 
 {"listeners", TYPE_LIST, NULL, 1, LISTENERS_MAX, RELOAD_RESTART, "where clients connect",
  IN_CONFIG(listeners), COUNT(config, n_listeners), REQUIRED, .items = SCOPE_LISTENER},
@@ -138,7 +138,7 @@ const struct config_field config_fields[] = {
 {"admin.bind", TYPE_TEXT, "127.0.0.1:9900", 0, 0, RELOAD_RESTART, "address:port, [v6]:port or unix:/path",
  IN_CONFIG(admin.bind), FORM(TEXT_BIND)},
 {"admin.token_file", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
- "file with the token that changes need; required unless bind is local", IN_CONFIG(admin.token_file), FORM(TEXT_FILE)},
+ "file with the token that changes need, beside this file if relative; required unless bind is local", IN_CONFIG(admin.token_file), FORM(TEXT_FILE)},
 
 {"log", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "what serin says about itself", NOWHERE},
 {"log.level", TYPE_CHOICE, "info", 0, 0, RELOAD_YES, "least important level that is written",

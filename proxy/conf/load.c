@@ -3,7 +3,9 @@
 #include "proxy/conf/load.h"
 #include "proxy/conf/check.h"
 #include "proxy/conf/more_checks.h"
+#include "proxy/conf/file.h"
 #include "proxy/conf/schema.h"
+#include "proxy/conf/token.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -25,7 +27,8 @@ static void refuse(struct config_errors *errors, enum err code, const char *befo
 static char *read_file(const char *path, size_t *len, struct config_errors *errors)
 {
     size_t room = TREE_FILE_BYTES_MAX + 1;
-    FILE *file = fopen(path, "re");
+    struct why why;
+    FILE *file = file_open(path, &why);
     char *bytes = file ? malloc(room) : NULL;
     if (bytes) {
         *len = fread(bytes, 1, room, file);
@@ -34,7 +37,9 @@ static char *read_file(const char *path, size_t *len, struct config_errors *erro
             return bytes;
         }
     }
-    if (file && !bytes)
+    if (!file)
+        refuse(errors, ERR_IO, "", why.text);
+    else if (!bytes)
         refuse(errors, ERR_MEMORY, "", "out of memory");
     else
         refuse(errors, ERR_IO, "cannot be read: ", strerror(errno));
@@ -91,9 +96,13 @@ static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
 {
     struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
-    if (node && !node->bad && access(config->admin.token_file, R_OK) != 0)
-        node_complain(node, errors, "\"%.200s\" cannot be read: %s", config->admin.token_file,
-                      strerror(errno));
+    struct why why;
+    if (!node || node->bad || !config->admin.token_file)
+        return;
+    char *token = token_read(config->admin.token_file, &why);
+    if (!token)
+        node_complain(node, errors, "\"%.200s\" %.160s", config->admin.token_file, why.text);
+    token_free(token);
 }
 
 static struct config *config_new(const char *name)
@@ -109,9 +118,28 @@ static struct config *config_new(const char *name)
     return NULL;
 }
 
+/* A relative path is one beside the configuration file: where serin was started from says nothing about it. False: out
+ * of memory. */
+static bool resolve(struct config *config, const char **path)
+{
+    const char *slash = strrchr(config->file, '/');
+    if (!*path || (*path)[0] == '/' || !slash)
+        return true;
+    size_t folder = (size_t)(slash - config->file) + 1, len = strlen(*path) + 1;
+    char *whole = arena_alloc(&config->arena, folder + len);
+    if (!whole)
+        return false;
+    memcpy(whole, config->file, folder);
+    memcpy(whole + folder, *path, len);
+    *path = whole;
+    return true;
+}
+
 static void build(struct config *config, struct tree *tree, struct config_errors *errors)
 {
     if (schema_apply(tree, config, errors) || settle(config, tree)) {
+    if (schema_apply(tree, config, errors) || !resolve(config, &config->state_dir) ||
+        !resolve(config, &config->admin.token_file)) {
         refuse(errors, ERR_MEMORY, "", "out of memory");
         return;
     }
@@ -142,7 +170,12 @@ struct config *config_load_text(const char *name, const char *bytes, size_t len,
 struct config *config_load(const char *path, struct config_errors *errors)
 {
     size_t len = 0;
-    config_errors_init(errors, path);
+    config_errors_init(errors, path ? path : "no configuration");
+    if (!path) {
+        refuse(errors, ERR_IO, "",
+               "neither /etc/serin/serin.yaml nor ./serin.yaml is there (name the file: -c FILE)");
+        return NULL;
+    }
     char *bytes = read_file(path, &len, errors);
     if (!bytes)
         return NULL;
@@ -164,5 +197,5 @@ const char *config_default_path(void)
     for (size_t i = 0; i < sizeof default_paths / sizeof default_paths[0]; i++)
         if (access(default_paths[i], F_OK) == 0)
             return default_paths[i];
-    return default_paths[0];
+    return NULL;
 }

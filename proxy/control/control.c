@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "metrics/log.h"
 #include "proxy/conf/load.h"
+#include "proxy/conf/token.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/host.h"
 #include "proxy/control/probe.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
-#include "proxy/control/token.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -189,9 +189,10 @@ static enum err start_admin(struct control *c, struct why *why)
 {
     const struct config_admin *conf = &control_config(c)->admin;
     if (conf->token_file) {
-        c->token = token_read(conf->token_file, why);
-        if (!c->token)
-            return ERR_IO;
+        struct why reason;
+        c->token = token_read(conf->token_file, &reason);
+        if (!c->token) /* it has changed since the file was checked */
+            return why_set(why, ERR_IO, "admin.token_file: %s %s", conf->token_file, reason.text);
     }
     struct admin_setup setup = {.bind = conf->bind, .token = c->token};
     struct admin_host host = api_host(c);

@@ -123,6 +123,24 @@ def test_a_file_that_is_not_there(tmp_path):
         {"line": 0, "column": 0, "key": "", "message": "cannot be read: No such file or directory"}]
 
 
+@pytest.mark.parametrize("words", [["check"], ["run"]])
+def test_neither_default_is_there(words, tmp_path):
+    if os.path.exists("/etc/serin/serin.yaml"):
+        pytest.skip("this machine has a configuration of its own")
+    done = rig.run_serin(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        78, "no configuration: neither /etc/serin/serin.yaml nor ./serin.yaml is there (name the file: -c FILE)\n")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_an_empty_token_file(command, file, tmp_path):
+    (tmp_path / "token").write_text("\n")
+    path = file(GOOD + "admin: { bind: '0.0.0.0:0', token_file: token }\n")
+    done = rig.run_serin(command, "-c", path)
+    assert (done.returncode, done.stderr) == (
+        78, f'{path}:7:41: admin.token_file: "{tmp_path}/token" holds no token (expected one line of 1 to 4095 bytes)\n')
+
+
 def test_the_list_of_keys():
     done = check("--defaults")
     assert (done.returncode, done.stderr) == (0, "")
@@ -133,6 +151,8 @@ def test_the_list_of_keys():
     for column, text in (("TYPE", "share"), ("RANGE", "0.01%..99.99%"), ("DEFAULT", "99%"), ("UNIT", "%"),
                          ("RELOAD", "next rollout")):
         assert row[head.index(column):].startswith(text + " "), (column, row)
+    for line in lines[1:]:
+        assert line[head.index("RELOAD"):].startswith(("yes ", "next rollout ", "restart ")), line
     assert rows["routes[].mirror"].endswith("(not yet supported)")
 
 

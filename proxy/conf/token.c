@@ -1,8 +1,8 @@
 /* The admin token: read from its file, never logged, wiped when it is let go.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/control/token.h"
+#include "proxy/conf/token.h"
 
-#include <errno.h>
+#include "proxy/conf/file.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,9 @@ void token_free(char *token)
 char *token_read(const char *path, struct why *why)
 {
     char buf[TOKEN_BYTES_MAX + 1];
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        (void)why_set(why, ERR_IO, "admin.token_file: cannot read %s: %s", path, strerror(errno));
+    FILE *f = file_open(path, why);
+    if (!f)
         return NULL;
-    }
     bool is_read = fgets(buf, sizeof buf, f) != NULL;
     (void)fclose(f);
     size_t from = is_read ? strspn(buf, " \t\r\n") : 0;
@@ -31,7 +29,6 @@ char *token_read(const char *path, struct why *why)
     char *token = len && from + len < TOKEN_BYTES_MAX ? strndup(buf + from, len) : NULL;
     explicit_bzero(buf, sizeof buf);
     if (!token)
-        (void)why_set(why, ERR_INVALID, "admin.token_file: %s does not hold a token (one line of at most %d bytes)",
-                      path, TOKEN_BYTES_MAX - 1);
+        (void)why_set(why, ERR_INVALID, "holds no token (expected one line of 1 to %d bytes)", TOKEN_BYTES_MAX - 1);
     return token;
 }
