@@ -137,9 +137,8 @@ static bool resolve(struct config *config, const char **path)
 
 static void build(struct config *config, struct tree *tree, struct config_errors *errors)
 {
-    if (schema_apply(tree, config, errors) || settle(config, tree)) {
-    if (schema_apply(tree, config, errors) || !resolve(config, &config->state_dir) ||
-        !resolve(config, &config->admin.token_file)) {
+    if (schema_apply(tree, config, errors) || settle(config, tree) ||
+        !resolve(config, &config->state_dir) || !resolve(config, &config->admin.token_file)) {
         refuse(errors, ERR_MEMORY, "", "out of memory");
         return;
     }
