@@ -5,6 +5,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/judged.h"
+#include "proxy/wire/time.h"
 #include <sys/random.h>
 
 void flow_refresh_now(struct flow *f)
@@ -16,10 +17,10 @@ struct slice flow_date(struct flow *f)
 {
     if (f->now_us >= f->date_until_us) {
         int64_t wall_ms = time_wall_ms();
-        time_text_imf(wall_ms / 1000, f->date);
+        date_text(wall_ms / 1000, f->date);
         f->date_until_us = f->now_us + (1000 - wall_ms % 1000) * 1000;
     }
-    return slice_of(f->date, TIME_IMF_SIZE - 1);
+    return slice_of(f->date, DATE_CHARS);
 }
 
 /* xorshift64* (Vigna, 2016) */

@@ -59,6 +59,7 @@ static int setup(void **state)
     f->flow.now_us = 1000 * SECOND_US;
     memcpy(f->client.peer, "192.0.2.7", 9);
     f->client.peer_len = 9;
+    f->client.has_address = true;
     *state = f;
     return f->live.breaker ? 0 : -1;
 }
@@ -259,6 +260,9 @@ static void an_address_is_a_key(void **state)
         canary += first;
     }
     assert_in_range(canary, 80, 176); /* 128, standard deviation 8 */
+    f->client.has_address = false; /* a UNIX socket: all users would be one */
+    (void)assign(f, "");
+    assert_int_equal(f->x.assigned, ASSIGNED_WEIGHT);
 }
 
 /* Nobody who has seen the canary goes back while the weight grows. */
@@ -427,16 +431,16 @@ static void an_open_breaker_lets_nobody_through(void **state)
     assert_false(f->x.attempt.is_trial);
 }
 
-/* The trial is a request like any other: one that was forced, or that always is the same user's,
- * would prove less. */
-static void the_trial_is_a_request_by_weight(void **state)
+/* The trial is a request like any other, by weight or of one of the canary's own users; one that was forced proves
+ * nothing about the rest, and uses up none of the trials. */
+static void the_trial_is_a_request_that_counts(void **state)
 {
     struct fixture *f = *state;
     lead_to_canary(f);
     open_breaker(f);
     f->flow.now_us += usual.retry_after_ms * INT64_C(1000);
     for (size_t i = 0; i < 3 * (BREAKER_TRICKLE + 1); i++) {
-        assert_false(assign(f, ways[1 + i % 3]));
+        assert_false(assign(f, ways[ASSIGNED_HEADER + i % 2]));
         assert_false(f->x.attempt.is_trial);
     }
     assert_true(assign(f, "")); /* they have used up none of the trials of this period */
@@ -444,7 +448,7 @@ static void the_trial_is_a_request_by_weight(void **state)
     assert_false(assign(f, "")); /* one at a time */
     assert_false(f->x.attempt.is_trial);
     breaker_trial_end(f->live.breaker, &usual, TRIAL_OK, f->flow.now_us);
-    assert_true(assign(f, ""));
+    assert_true(assign(f, ways[ASSIGNED_STICKY]));
     assert_true(f->x.attempt.is_trial);
 }
 
@@ -484,7 +488,7 @@ int main(void)
         TEST(short_memory_shows_in_the_arena),
         TEST(a_canary_without_an_endpoint_that_is_up_gets_nothing),
         TEST(an_open_breaker_lets_nobody_through),
-        TEST(the_trial_is_a_request_by_weight),
+        TEST(the_trial_is_a_request_that_counts),
         TEST(a_request_for_stable_does_not_ask_the_breaker),
     };
     return cmocka_run_group_tests(tests, make_order, NULL);

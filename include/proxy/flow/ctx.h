@@ -8,7 +8,7 @@
 #include "proxy/flow/world.h"
 #include "proxy/http/head.h"
 #include "proxy/upstream/pool.h"
-#include "proxy/wire/time.h"
+#include "proxy/wire/date.h"
 
 /* One receive buffer per worker: a kept-over partial head stands before the bytes of one recv. */
 #define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
@@ -28,7 +28,7 @@ struct flow {
     unsigned worker, workers;
     int64_t now_us;               /* refreshed as each callback begins */
     int64_t date_until_us;        /* how long date is the present second */
-    char date[TIME_IMF_SIZE];
+    char date[DATE_CHARS + 1];
     struct wheel wheel;
     struct event tick;            /* turns the wheel while it has entries */
     struct graveyard graves;
