@@ -356,7 +356,6 @@ static void tell_begin(struct rollout *r, enum machine_state before, const char 
     char why[RECORD_WHY_MAX];
     source_base(&r->source, &r->ports, &r->record);
     source_base_durations(&r->source, &r->ports, &r->record);
-    r->first_bad_ms = -1;
     r->decided = false;
     r->hold_alerted = false;
     sink_apply(r);

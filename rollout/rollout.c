@@ -179,6 +179,31 @@ static void adopt_at_open(struct rollout *r)
     }
 }
 
+/* Whether what was read can live with the file; a start names the files of the state. */
+static enum err check_state(const struct rollout *r, const struct rollout_setup *setup,
+                            struct why *why)
+{
+    char files[STATE_FILES_MAX], name[JOURNAL_NAME_MAX];
+    journal_name(setup->route, name, sizeof name);
+    (void)snprintf(files, sizeof files, "%.200s/%s.json, %s.json.bak and %s.used", setup->state_dir,
+                   name, name, name);
+    return lifecycle_accepts(&r->record, &r->wanted, files, why);
+}
+
+/* The record behind an open journal becomes that of the rollout, and belongs to the file. */
+static enum err read_state(struct rollout *r, const struct rollout_setup *setup, struct why *why)
+{
+    enum err e = load(r, setup->route, why);
+    if (e == OK)
+        obey_mark(r);
+    if (e == OK)
+        e = check_state(r, setup, why);
+    if (e != OK)
+        return e;
+    adopt_at_open(r);
+    return store_opened(r, why);
+}
+
 static enum err open_all(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
     enum err e = check_plan(setup, why);
@@ -191,21 +216,7 @@ static enum err open_all(struct rollout *r, const struct rollout_setup *setup, s
         e = open_journal(r, setup, why);
     if (e != OK)
         return e;
-    if (!r->journal)
-        return start_fresh(r, setup->route, false);
-    e = load(r, setup->route, why);
-    char files[STATE_FILES_MAX], name[JOURNAL_NAME_MAX];
-    journal_name(setup->route, name, sizeof name);
-    (void)snprintf(files, sizeof files, "%.200s/%s.json, %s.json.bak and %s.used", setup->state_dir,
-                   name, name, name);
-    if (e == OK)
-        obey_mark(r);
-    if (e == OK)
-        e = lifecycle_accepts(&r->record, &r->wanted, files, why);
-    if (e != OK)
-        return e;
-    adopt_at_open(r);
-    return store_opened(r, why);
+    return r->journal ? read_state(r, setup, why) : start_fresh(r, setup->route, false);
 }
 
 static void free_all(struct rollout *r)
@@ -227,7 +238,6 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
         return NULL;
     }
     r->ports = *ports;
-    r->first_bad_ms = -1;
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
@@ -276,9 +286,15 @@ enum err rollout_may_configure(const struct rollout *r, const struct rollout_set
         e = lifecycle_accepts(&r->record, &wanted, NULL, why);
     if (e != OK || r->journal)
         return e;
-    struct rollout trial = {.journal = NULL};
+    struct rollout trial = {.wanted = wanted};
     e = open_journal(&trial, setup, why);
+    if (e == OK && trial.journal) {
+        e = load(&trial, setup->route, why);
+        if (e == OK)
+            e = check_state(&trial, setup, why);
+    }
     journal_close(trial.journal);
+    record_fini(&trial.record);
     return e;
 }
 
@@ -321,6 +337,30 @@ static void say_changes(const struct rollout *r, bool pair, bool plan, struct wh
         (void)why_set(why, OK, "route %s: the next rollout has a new plan", record->route);
 }
 
+/* A route whose file named no canary so far meets what is remembered of it, as at a start. */
+static enum err take_journal(struct rollout *r, const struct rollout_setup *setup,
+                             const struct record_pair *wanted, struct why *why)
+{
+    struct record before = r->record;
+    struct record_pair wanted_before = r->wanted;
+    enum err e = open_journal(r, setup, why);
+    if (e != OK || !r->journal)
+        return e;
+    r->wanted = *wanted;
+    r->record = (struct record){0};
+    e = read_state(r, setup, why);
+    if (e == OK) {
+        record_fini(&before);
+        return OK;
+    }
+    record_fini(&r->record);
+    journal_close(r->journal);
+    r->journal = NULL;
+    r->record = before;
+    r->wanted = wanted_before;
+    return e;
+}
+
 enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
     struct record_pair wanted;
@@ -328,15 +368,17 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     enum err e = rollout_may_configure(r, setup, why);
     if (e == OK)
         e = lifecycle_pair(setup, &wanted, why);
-    if (e == OK && !r->journal)
-        e = open_journal(r, setup, why);
+    if (e != OK)
+        return e;
+    bool pair_changed = !record_pair_equal(&r->wanted, &wanted);
+    if (!r->journal)
+        e = take_journal(r, setup, &wanted, why);
     if (e != OK)
         return e;
     plan_of(setup, &plan);
     cJSON *outside = outside_to_json(setup->outside);
     if (!outside)
         return why_set(why, ERR_MEMORY, "out of memory");
-    bool pair_changed = !record_pair_equal(&r->wanted, &wanted);
     bool plan_changed =
         !is_same_plan(&r->next_plan, &plan) || !cJSON_Compare(r->next_outside, outside, true);
     cJSON_Delete(r->next_outside);

@@ -112,8 +112,8 @@ static void count_end(struct rollout *r, const struct machine_move *move)
     if (ended)
         r->results[record->run.result]++;
     if (move->cause == MACHINE_CAUSE_FAILED && move->weight_from_bp > 0 &&
-        move->weight_to_bp == 0 && r->first_bad_ms >= 0)
-        r->reverted_seconds = (double)(record->machine.elapsed_ms - r->first_bad_ms) / 1000;
+        move->weight_to_bp == 0 && record->machine.first_bad_ms >= 0)
+        r->reverted_seconds = (double)(record->machine.elapsed_ms - record->machine.first_bad_ms) / 1000;
 }
 
 enum err tick_make(struct rollout *r, struct record *next, enum machine_cause cause,
@@ -130,8 +130,6 @@ enum err tick_make(struct rollout *r, struct record *next, enum machine_cause ca
     lifecycle_note(next, &before, &move, r->ports.wall_ms(r->ports.host), why);
     if (rollout_commit(r, next, true, is_narrowing(&move)) != OK)
         return ERR_IO;
-    if (move.to != move.from)
-        r->hold_alerted = false;
     if (r->record.machine.stage != before.stage)
         source_base_durations(&r->source, &r->ports, &r->record);
     sink_apply(r);
@@ -182,8 +180,8 @@ static void gather(struct rollout *r, struct record *next, struct machine_input 
     r->health =
         ports->health(ports->host, next->route, next->pair.stable.name, canary[0] ? canary : NULL);
     source_read(&r->source, ports, next, &next->machine.counts);
-    if (r->first_bad_ms < 0 && next->machine.counts.canary.failed > 0)
-        r->first_bad_ms = next->machine.elapsed_ms;
+    if (next->machine.first_bad_ms < 0 && next->machine.counts.canary.failed > 0)
+        next->machine.first_bad_ms = next->machine.elapsed_ms;
     *in = (struct machine_input){
         .confirmed = sink_confirmed(r),
         .unwritable = r->unwritten,
@@ -264,13 +262,15 @@ static bool move_on(struct rollout *r, struct record *next, struct machine_input
 static void alert_long_hold(struct rollout *r)
 {
     const struct record *record = &r->record;
+    if (record->machine.held_ms == 0)
+        r->hold_alerted = false;
     if (record->machine.state != MACHINE_HOLDING || r->hold_alerted ||
-        record->machine.state_ms < record->plan.max_hold_ms)
+        record->machine.held_ms < record->plan.max_hold_ms)
         return;
     char why[RECORD_WHY_MAX];
     explain_status(r, why);
     log_warn("rollout_held", "route=%s for_s=%lld why=\"%s\"", record->route,
-             (long long)(record->machine.state_ms / 1000), why);
+             (long long)(record->machine.held_ms / 1000), why);
     sink_event(r, "RolloutHeld", why);
     r->hold_alerted = true;
 }

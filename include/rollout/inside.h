@@ -30,13 +30,12 @@ struct rollout {
     struct rollout_health health;
     struct judge_decision decision; /* of the last judged tick */
     bool decided;
-    bool hold_alerted; /* max_hold passed in this HOLDING, and was told */
+    bool hold_alerted; /* max_hold passed in HOLDING since held_ms was 0, and was told */
 
     struct source source;
     struct sink sink;
 
     uint64_t verdicts[JUDGE_VERDICT_COUNT], results[ROLLOUT_RESULT_COUNT];
-    int64_t first_bad_ms; /* elapsed of the run at its first failed canary request; -1 = none */
     double reverted_seconds;
 };
 

@@ -12,6 +12,9 @@
 /* A second failed trickle is proof enough: the canary had a pause to recover. */
 #define CRITICAL_TRICKLES 2u
 
+/* A reason to hold that comes back sooner was never quite gone. */
+#define HELD_CALM_MS 30000
+
 static bool is_in(enum machine_state state, enum machine_state a, enum machine_state b)
 {
     return state == a || state == b;
@@ -28,6 +31,10 @@ void machine_advance(struct machine *m, const struct machine_input *in, int64_t 
         m->stage_ms += in->breaker_open ? 0 : dt_ms;
         m->steady_ms += dt_ms;
     }
+    if (m->state == MACHINE_HOLDING)
+        m->held_ms += dt_ms;
+    else if (is_in(m->state, MACHINE_ANALYZING, MACHINE_BAKING) && m->state_ms >= HELD_CALM_MS)
+        m->held_ms = 0;
     bool waits = m->state == MACHINE_SCALING || m->state == MACHINE_SHIFTING ||
                  m->state == MACHINE_PROMOTING ||
                  (m->state == MACHINE_HOLDING && m->weight_bp > 0 && in->canary_available == 0);
@@ -48,6 +55,7 @@ void machine_resume(struct machine *m, int64_t gap_ms)
         m->state_ms += gap_ms;
     } else {
         m->state_ms += step_gap_ms;
+        m->held_ms += m->state == MACHINE_HOLDING ? step_gap_ms : 0;
         if (m->stage >= 0)
             m->stage_ms += step_gap_ms;
     }
@@ -218,6 +226,7 @@ static void confirm(struct machine *m)
         return;
     m->stage = (int)m->step;
     m->stage_ms = 0;
+    m->held_ms = 0;
     m->at_stage = m->counts;
 }
 

@@ -128,7 +128,8 @@ uint64_t machine_steady_requests(const struct machine *m)
 
 void machine_init(struct machine *m)
 {
-    *m = (struct machine){.state = MACHINE_STABLE, .left = MACHINE_STABLE, .stage = -1};
+    *m = (struct machine){
+        .state = MACHINE_STABLE, .left = MACHINE_STABLE, .stage = -1, .first_bad_ms = -1};
 }
 
 void moves_goto(struct machine *m, enum machine_state to, enum machine_cause cause)

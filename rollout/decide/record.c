@@ -52,6 +52,8 @@ static const struct field record_rows[] = {
     TIME("stage_ms", machine.stage_ms),
     TIME("steady_ms", machine.steady_ms),
     TIME("state_ms", machine.state_ms),
+    TIME("held_ms", machine.held_ms),
+    FIELD_ROW_NUMBER("first_bad_ms", FIELD_I64, struct record, machine.first_bad_ms, -1, GROWS_MAX),
     TIME("progress_ms", machine.progress_ms),
 };
 

@@ -73,6 +73,8 @@ struct machine {
     int64_t stage_ms;      /* at this stage; stands still while paused or the breaker is open */
     int64_t steady_ms;     /* since the weight was confirmed; stands still while paused */
     int64_t state_ms;      /* in this state */
+    int64_t held_ms;       /* in HOLDING, since it widened or was calm for a while */
+    int64_t first_bad_ms;  /* elapsed_ms at the first failed canary request; -1 = none */
     int64_t progress_ms;   /* waiting for endpoints and workers */
     struct judge_seen counts;    /* cumulative since the rollout began */
     struct judge_seen at_stage;  /* counts when the stage began */
