@@ -89,14 +89,17 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
     struct why why;
     (void)what;
     if (signal == SIGHUP)
-        (void)!reload(c, NULL, &why); /* the log says how it went */
+        (void)!reload(c, NULL, &why);                /* the log says how it went */
+    else if (signal == SIGUSR1 || signal == SIGUSR2) /* by default they would end the process */
+        log_warn("signal_ignored", "signal=%s why=\"not supported yet\"",
+                 signal == SIGUSR1 ? "SIGUSR1" : "SIGUSR2");
     else
         control_drain(c);
 }
 
 static bool make_events(struct control *c)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     struct timeval second = {ROLLOUT_TICK_MS / 1000, ROLLOUT_TICK_MS % 1000 * 1000};
     c->base = event_base_new();
     if (!c->base)

@@ -74,6 +74,14 @@ def test_second_signal_stops_at_once(serin, v1):
     proxy.process.wait(5)
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_that_are_not_built_yet_harm_nobody(serin, v1, number):
+    proxy = serin(route(v1.address))
+    proxy.process.send_signal(number)
+    wait_until(lambda: "signal_ignored" in proxy.log() and number.name in proxy.log(), 10, "a warning in the log")
+    assert proxy.process.poll() is None and proxy.ask().status == 200
+
+
 def test_stop_without_traffic_is_quick(serin, v1):
     proxy = serin(route(v1.address), timeouts={"drain": "30s"})
     began = time.monotonic()

@@ -30,7 +30,7 @@ struct control {
     struct admin *admin;
     char *token;                /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
-    struct event *signals[3];
+    struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
     int64_t drain_until_ms;     /* monotonic; 0 = not draining */
     bool is_serving;
