@@ -16,6 +16,8 @@ static void apply(struct rollout *r, const struct rollout_split *split)
 {
     struct sink *s = &r->sink;
     r->ports.apply_split(r->ports.host, r->record.route, split);
+    if (!s->applied || s->weight_bp != split->weight_bp)
+        s->at_weight = r->record.machine.counts;
     s->applied = true;
     s->applied_ms = r->ports.monotonic_ms(r->ports.host);
     s->weight_bp = split->weight_bp;

@@ -36,12 +36,14 @@ static double share(uint64_t part, uint64_t whole)
     return whole > 0 ? (double)part / (double)whole : NAN;
 }
 
-/* The canary's share of what was counted since the weight was confirmed; NaN without requests. */
-static double observed_weight(const struct machine *m)
+/* The canary's share of what was counted since the weight last changed; NaN without requests, or
+ * without a weight. */
+static double observed_weight(const struct rollout *r)
 {
-    uint64_t canary = m->counts.canary.requests - m->at_steady.canary.requests;
-    uint64_t stable = m->counts.stable.requests - m->at_steady.stable.requests;
-    return share(canary, canary + stable);
+    const struct judge_seen *now = &r->record.machine.counts, *then = &r->sink.at_weight;
+    uint64_t canary = since(&now->canary, &then->canary).requests;
+    uint64_t stable = since(&now->stable, &then->stable).requests;
+    return r->record.machine.weight_bp ? share(canary, canary + stable) : NAN;
 }
 
 /* Whether the newest run is about the pair that is in force: otherwise it is only history. */
@@ -185,11 +187,11 @@ static bool add_result(const struct record *record, cJSON *json)
                  : cJSON_AddNullToObject(json, "result");
 }
 
-static bool add_weight(const struct machine *m, cJSON *json)
+static bool add_weight(const struct rollout *r, cJSON *json)
 {
     cJSON *weight = cJSON_AddObjectToObject(json, "weight");
-    return weight && add_number(weight, "intended", m->weight_bp / 100.0) &&
-           add_number(weight, "observed", m->weight_bp ? 100 * observed_weight(m) : NAN);
+    return weight && add_number(weight, "intended", r->record.machine.weight_bp / 100.0) &&
+           add_number(weight, "observed", 100 * observed_weight(r));
 }
 
 /* 1 to steps while one runs, and where it stopped; otherwise 0. */
@@ -250,7 +252,7 @@ cJSON *rollout_status(const struct rollout *r)
     char why[RECORD_WHY_MAX];
     explain_status(r, why);
     cJSON *json = cJSON_CreateObject();
-    if (json && add_head(r, json) && add_weight(&record->machine, json) &&
+    if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
         add_evidence(r, json) && add_times(record, json) && add_result(record, json) &&
         add_quarantine(record, json) && add_number(json, "exit", exit_code(&record->machine)))
@@ -350,7 +352,7 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
         .step = machine_is_running(m) ? m->step + 1 : 0,
         .steps = shown_steps(r),
         .weight_intended = m->weight_bp / 10000.0,
-        .weight_observed = m->weight_bp ? observed_weight(m) : NAN,
+        .weight_observed = observed_weight(r),
         .check = r->decided ? r->decision.check : "",
         .evidence_against = value_or_nan(r, r->decision.log_evidence),
         .revert_at = value_or_nan(r, r->decision.log_revert_at),

@@ -173,13 +173,21 @@ static int64_t pass_time(struct rollout *r, struct machine *m)
     return TICK_LATE_MS;
 }
 
+/* What decided was counted until here: status shows those numbers until the next run. */
+static bool is_over(const struct machine *m)
+{
+    return m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
+           m->state == MACHINE_ABORTED || machine_has_failed(m);
+}
+
 static void gather(struct rollout *r, struct record *next, struct machine_input *in)
 {
     const struct rollout_ports *ports = &r->ports;
     const char *canary = next->pair.canary.name;
     r->health =
         ports->health(ports->host, next->route, next->pair.stable.name, canary[0] ? canary : NULL);
-    source_read(&r->source, ports, next, &next->machine.counts);
+    struct judge_seen unseen = next->machine.counts;
+    source_read(&r->source, ports, next, is_over(&next->machine) ? &unseen : &next->machine.counts);
     if (next->machine.first_bad_ms < 0 && next->machine.counts.canary.failed > 0)
         next->machine.first_bad_ms = next->machine.elapsed_ms;
     *in = (struct machine_input){

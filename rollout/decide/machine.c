@@ -224,10 +224,12 @@ static void confirm(struct machine *m)
     m->at_steady = m->counts;
     if (m->stage == (int)m->step)
         return;
+    bool first = m->stage < 0; /* from the run's first request, as the judge counts it */
     m->stage = (int)m->step;
     m->stage_ms = 0;
     m->held_ms = 0;
-    m->at_stage = m->counts;
+    if (!first)
+        m->at_stage = m->counts;
 }
 
 /* Whether the stage's comparison is over, and how: NONE = not yet. */

@@ -102,7 +102,8 @@ static enum judge_verdict run_tick(struct run *run, uint64_t canary, uint64_t ca
 {
     run->in.t_ms += 1000;
     run->in.stage_t_ms += 1000;
-    run->in.weight_bp = run->judge.settings.stages[run->in.stage].weight_bp;
+    unsigned at = run->out.verdict == JUDGE_BRAKE ? 0 : run->in.stage;
+    run->in.weight_bp = run->judge.settings.stages[at].weight_bp;
     run->in.canary.requests += canary;
     run->in.canary.failed += canary_failed;
     run->in.stable.requests += stable;
@@ -242,6 +243,22 @@ static void test_brake_at_a_late_stage(void **state)
     assert_int_equal(run_tick(&run, 250, 0, 750, 1), JUDGE_CONTINUE);
 }
 
+/* Failures that go on under the brake: they are those of the stage, not of the brake's weight. */
+static void test_revert_under_the_brake(void **state)
+{
+    (void)state;
+    struct run run;
+    run_start_plan(&run);
+    run_enter(&run, 3);
+    for (int t = 0; t < 20; t++)
+        (void)run_tick(&run, 250, 0, 750, 1);
+    assert_int_equal(run_tick(&run, 250, 100, 750, 1), JUDGE_BRAKE);
+    int ticks = 1;
+    while (run_tick(&run, 10, 9, 990, 1) != JUDGE_REVERT)
+        assert_true(++ticks < 20);
+    expect_why(&run, " s at 25 %; difference");
+}
+
 static void test_no_brake_at_the_first_stage(void **state)
 {
     (void)state;
@@ -365,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_low_evidence),
         cmocka_unit_test(test_no_data_never_widens),
         cmocka_unit_test(test_brake_at_a_late_stage),
+        cmocka_unit_test(test_revert_under_the_brake),
         cmocka_unit_test(test_no_brake_at_the_first_stage),
         cmocka_unit_test(test_counters_that_began_before),
         cmocka_unit_test(test_counters_that_were_reset),

@@ -77,7 +77,7 @@ struct machine {
     int64_t first_bad_ms;  /* elapsed_ms at the first failed canary request; -1 = none */
     int64_t progress_ms;   /* waiting for endpoints and workers */
     struct judge_seen counts;    /* cumulative since the rollout began */
-    struct judge_seen at_stage;  /* counts when the stage began */
+    struct judge_seen at_stage;  /* counts when the stage began; 0 at the first */
     struct judge_seen at_steady; /* counts when the weight was confirmed */
 };
 
