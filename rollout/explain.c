@@ -24,6 +24,11 @@ static double percent(uint32_t weight_bp)
     return weight_bp / 100.0;
 }
 
+static const char *name_of(const char *who)
+{
+    return who[0] ? who : "a person";
+}
+
 /* The sentences of causes that the judge has nothing to do with. */
 static void explain_event(const struct rollout *r, const struct record *next,
                           enum machine_cause cause, const char *who, struct why *why)
@@ -51,7 +56,7 @@ static void explain_event(const struct rollout *r, const struct record *next,
                       next->machine.step + 1, percent(next->machine.weight_bp), next->route);
         break;
     case MACHINE_CAUSE_OPERATOR:
-        (void)why_set(why, OK, "asked for by %s", who[0] ? who : "a person");
+        (void)why_set(why, OK, "asked for by %s", name_of(who[0] ? who : next->actor));
         break;
     case MACHINE_CAUSE_CRITICAL:
         (void)why_set(why, OK, "%s failed again in its second trial after its breaker had opened",
@@ -126,6 +131,40 @@ static bool explain_progress(const struct record *next, const struct machine_mov
     return true;
 }
 
+void explain_begin(const struct record *record, char why[RECORD_WHY_MAX])
+{
+    static const char *const done[ROLLOUT_VERB_COUNT] = {
+        [ROLLOUT_START] = "started", [ROLLOUT_RETRY] = "retried", [ROLLOUT_UNDO] = "undone"};
+    const char *verb = done[record->run.verb];
+    struct why text;
+    (void)why_set(&text, OK, "%s by %s", verb ? verb : "begun", name_of(record->run.who));
+    explain_copy(why, RECORD_WHY_MAX, text.text);
+}
+
+/* What a person did, or what goes on because of it; false where the cause's sentence says it. */
+static bool explain_person(const struct rollout *r, const struct record *next,
+                           const struct machine_move *move, struct why *why)
+{
+    const struct machine *m = &next->machine;
+    const char *who = name_of(next->actor);
+    bool promoted = m->full || m->step > r->record.machine.step || move->to == MACHINE_PROMOTING;
+    if (move->cause != MACHINE_CAUSE_OPERATOR)
+        return false;
+    if (move->to == MACHINE_ABORTING || move->to == MACHINE_RESTORING)
+        (void)why_set(why, OK, "aborted by %s", who);
+    else if (move->to == MACHINE_PAUSED)
+        (void)why_set(why, OK, "paused at %g%% by %s", percent(move->weight_to_bp), who);
+    else if (m->direct && move->from != MACHINE_PAUSED)
+        (void)why_set(why, OK, "undone by %s", name_of(next->run.who));
+    else if (promoted)
+        (void)why_set(why, OK, "promoted by %s", who);
+    else if (move->from == MACHINE_PAUSED)
+        (void)why_set(why, OK, "resumed by %s", who);
+    else
+        return false;
+    return true;
+}
+
 void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why)
 {
     why->text[0] = '\0';
@@ -143,7 +182,10 @@ void explain_move(const struct rollout *r, const struct record *next,
         explain_copy(why, RECORD_WHY_MAX, text.text);
         return;
     }
-    explain_cause(r, next, move->cause, who, why);
+    if (explain_person(r, next, move, &text))
+        explain_copy(why, RECORD_WHY_MAX, text.text);
+    else
+        explain_cause(r, next, move->cause, who, why);
     explain_no_stable(r, next, &text);
     if (text.text[0] && move->from != move->to &&
         (move->to == MACHINE_ABORTING || move->to == MACHINE_RESTORING)) {
@@ -198,8 +240,8 @@ static void explain_paused(const struct rollout *r, char why[RECORD_WHY_MAX])
         (void)why_set(&text, OK, "%s failed and gets nobody; waits for retry or abort: %s",
                       record->pair.canary.name, record->run.why);
     else if (record->machine.cause == MACHINE_CAUSE_OPERATOR)
-        (void)why_set(&text, OK, "paused at %g%% by a person; waits for `serin resume %s`",
-                      percent(record->machine.weight_bp), record->route);
+        (void)why_set(&text, OK, "paused at %g%% by %s; waits for `serin resume %s`",
+                      percent(record->machine.weight_bp), name_of(record->actor), record->route);
     else if (record->machine.cause == MACHINE_CAUSE_LOW_EVIDENCE)
         (void)why_set(&text, OK,
                       "too little evidence to widen; waits for promote, resume or abort");

@@ -266,6 +266,7 @@ static void begin_run(struct record *next, const char *who, int64_t wall_ms)
     memcpy(run->stable, next->pair.stable.name, sizeof run->stable);
     memcpy(run->canary, next->pair.canary.name, sizeof run->canary);
     explain_copy(run->who, sizeof run->who, who);
+    explain_copy(next->actor, sizeof next->actor, who);
     next->settled = true;
     next->alert[0] = '\0';
 }
@@ -345,11 +346,12 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     memset(next->slow_us, 0, sizeof next->slow_us);
     next->judged = true;
     machine_begin(&next->machine, &next->plan, direct);
+    next->run.verb = direct ? ROLLOUT_UNDO : (enum rollout_verb)kind;
     return OK;
 }
 
 /* It is stored: the split gets the new salt, counting begins, and whoever listens is told. */
-static void tell_begin(struct rollout *r, enum machine_state before, const char *who)
+static void tell_begin(struct rollout *r, enum machine_state before)
 {
     struct machine_move move = {
         .from = before, .to = r->record.machine.state, .cause = MACHINE_CAUSE_OPERATOR};
@@ -359,7 +361,7 @@ static void tell_begin(struct rollout *r, enum machine_state before, const char 
     r->decided = false;
     r->hold_alerted = false;
     sink_apply(r);
-    explain_cause(r, &r->record, MACHINE_CAUSE_OPERATOR, who, why);
+    explain_begin(&r->record, why);
     sink_log(r, &move, why);
     sink_event(r, "RolloutStarted", why);
 }
@@ -396,7 +398,7 @@ enum err lifecycle_begin(struct rollout *r, enum lifecycle_kind kind, const char
         return e;
     if (had_failed)
         r->results[ROLLOUT_RESULT_REVERTED]++;
-    tell_begin(r, before, who);
+    tell_begin(r, before);
     return OK;
 }
 

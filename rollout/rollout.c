@@ -429,6 +429,7 @@ static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *
     enum err e = machine_command(&next.machine, &next.plan, verb, why);
     if (e != OK)
         return e;
+    explain_copy(next.actor, sizeof next.actor, who);
     if (tick_make(r, &next, MACHINE_CAUSE_OPERATOR, who) != OK)
         return why_set(why, ERR_IO, "cannot write state: %.400s", r->write_error);
     if (verb == ROLLOUT_ABORT)

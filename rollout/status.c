@@ -302,6 +302,7 @@ static bool add_run(cJSON *list, const struct record_run *run)
            (run->result == ROLLOUT_RESULT_NONE
                 ? cJSON_AddNullToObject(json, "result")
                 : cJSON_AddStringToObject(json, "result", rollout_result_name(run->result))) &&
+           cJSON_AddStringToObject(json, "verb", rollout_verb_name(run->verb)) &&
            cJSON_AddStringToObject(json, "why", run->why) &&
            cJSON_AddStringToObject(json, "who", run->who) && add_steps(run, json);
 }

@@ -12,6 +12,9 @@ struct rollout;
 void explain_cause(const struct rollout *r, const struct record *next, enum machine_cause cause,
                    const char *who, char why[RECORD_WHY_MAX]);
 
+/* Who began the newest run, and how. */
+void explain_begin(const struct record *record, char why[RECORD_WHY_MAX]);
+
 /* Why a move was made: the cause's sentence where it decided, otherwise what the state had waited
  * for. */
 void explain_move(const struct rollout *r, const struct record *next,

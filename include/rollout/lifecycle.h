@@ -25,7 +25,11 @@ bool lifecycle_adopt(struct record *next, const struct record_pair *wanted);
 void lifecycle_note(struct record *next, const struct machine *before,
                     const struct machine_move *move, int64_t wall_ms, const char *why);
 
-enum lifecycle_kind { LIFECYCLE_START, LIFECYCLE_RETRY, LIFECYCLE_UNDO };
+enum lifecycle_kind {
+    LIFECYCLE_START = ROLLOUT_START,
+    LIFECYCLE_RETRY = ROLLOUT_RETRY,
+    LIFECYCLE_UNDO = ROLLOUT_UNDO
+};
 
 /* Begins a run and stores it. ERR_CONFLICT where the state forbids it, with the verb that would do.
  */

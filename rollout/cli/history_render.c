@@ -98,6 +98,22 @@ static void add_step(struct text *t, const cJSON *step, const char *end, const s
     text_add(t, "\n");
 }
 
+/* "   undo by ann": how it began, where that was no plain start, and by whom. */
+static void add_origin(struct text *t, const char *verb, const char *who)
+{
+    bool is_plain = verb[0] == '\0' || strcmp(verb, "start") == 0;
+    if (!is_plain || who[0])
+        text_add(t, "  ");
+    if (!is_plain) {
+        text_add(t, " ");
+        text_add_clean(t, verb);
+    }
+    if (who[0]) {
+        text_add(t, " by ");
+        text_add_clean(t, who);
+    }
+}
+
 static void add_rollout(struct text *t, const cJSON *rollout, const struct style *s)
 {
     const char *result = string_of(rollout, "result");
@@ -114,10 +130,7 @@ static void add_rollout(struct text *t, const cJSON *rollout, const struct style
     add_moment(t, started);
     if (ended[0])
         text_add(t, "   took %s", number_duration(seconds_between(started, ended)).at);
-    if (who[0]) {
-        text_add(t, "   by ");
-        text_add_clean(t, who);
-    }
+    add_origin(t, string_of(rollout, "verb"), who);
     text_add(t, "\n");
     if (why[0]) {
         text_add(t, "  ");

@@ -155,7 +155,8 @@ static void say_revert(struct sentence *s, const struct judge *j, const struct j
     say_facts(s, j, check, &seen);
     say(s, "%s, after %s at %s; difference %+.3g to %+.3g points; evidence %s against ", since,
         duration((double)input->stage_t_ms / 1000).text,
-        weight(j->settings.stages[j->stage].weight_bp).text, points.low * 100, points.high * 100, odds(decision->log_evidence).text);
+        weight(j->settings.stages[j->stage].weight_bp).text, points.low * 100, points.high * 100,
+        odds(decision->log_evidence).text);
     say_claim(s, &j->settings, check);
     say(s, " (limit %s)", odds(decision->log_revert_at).text);
 }

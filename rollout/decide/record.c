@@ -35,6 +35,7 @@ static const struct field record_rows[] = {
     FIELD_ROW_BOOL("promoted", struct record, promoted),
     FIELD_ROW_BOOL("settled", struct record, settled),
     FIELD_ROW_TEXT("alert", struct record, alert),
+    FIELD_ROW_TEXT("actor", struct record, actor),
     COUNT("slow0_us", slow_us[0]),
     COUNT("slow1_us", slow_us[1]),
     COUNT("slow2_us", slow_us[2]),

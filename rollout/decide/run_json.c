@@ -11,6 +11,11 @@ static const char *result_name(int value)
     return rollout_result_name((enum rollout_result)value);
 }
 
+static const char *verb_name(int value)
+{
+    return rollout_verb_name((enum rollout_verb)value);
+}
+
 static const char *cause_name(int value)
 {
     return machine_cause_name((enum machine_cause)value);
@@ -24,6 +29,7 @@ static const struct field run_rows[] = {
                      FIELDS_WHOLE_MAX),
     FIELD_ROW_NUMBER("ended_at_ms", FIELD_I64, struct record_run, ended_ms, 0, FIELDS_WHOLE_MAX),
     FIELD_ROW_ENUM("result", struct record_run, result, ROLLOUT_RESULT_COUNT, result_name),
+    FIELD_ROW_ENUM("verb", struct record_run, verb, ROLLOUT_VERB_COUNT, verb_name),
     FIELD_ROW_TEXT("why", struct record_run, why),
     FIELD_ROW_TEXT("who", struct record_run, who),
 };

@@ -42,6 +42,7 @@ struct record_run {
     char stable[RECORD_NAME_MAX], canary[RECORD_NAME_MAX];
     int64_t started_ms, ended_ms; /* wall clock; 0 = not yet */
     enum rollout_result result;
+    enum rollout_verb verb; /* start, retry or undo */
     char why[RECORD_WHY_MAX];
     char who[RECORD_WHO_MAX];
     struct record_step steps[RECORD_STEPS_MAX];
@@ -68,6 +69,8 @@ struct record {
     char alert[RECORD_WHY_MAX]; /* what a person must know before anything starts, whatever pair the
                                  * file names; a verb that begins a run, and reset, clear it; "" =
                                  * nothing */
+    char
+        actor[RECORD_WHO_MAX]; /* who gave the last verb that was obeyed; "" = nobody, or unknown */
     struct machine machine;
     struct plan plan; /* frozen at the start of the run */
     struct cJSON *outside;   /* what the run asks of others, frozen likewise; owned, never NULL after init */
