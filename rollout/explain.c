@@ -165,10 +165,17 @@ static bool explain_person(const struct rollout *r, const struct record *next,
     return true;
 }
 
+static struct rollout_health health_now(const struct rollout *r, const struct record *record)
+{
+    const char *canary = record->pair.canary.name;
+    return r->ports.health(r->ports.host, record->route, record->pair.stable.name,
+                           canary[0] ? canary : NULL);
+}
+
 void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why)
 {
     why->text[0] = '\0';
-    if (r->ticked && r->health.stable_available == 0)
+    if (health_now(r, next).stable_available == 0)
         (void)why_set(why, OK,
                       "no endpoint of %s is available: requests are answered 502 until one is",
                       next->pair.stable.name);
@@ -263,7 +270,10 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         break;
     case MACHINE_PENDING:
     case MACHINE_SCALING:
-        (void)why_set(&text, OK, "waits for an available endpoint of %s", canary);
+        if (health_now(r, record).canary_available > 0)
+            (void)why_set(&text, OK, "step %u begins at the next tick", m->step + 1);
+        else
+            (void)why_set(&text, OK, "waits for an available endpoint of %s", canary);
         break;
     case MACHINE_SHIFTING:
     case MACHINE_PROMOTING:

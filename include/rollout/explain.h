@@ -20,8 +20,8 @@ void explain_begin(const struct record *record, char why[RECORD_WHY_MAX]);
 void explain_move(const struct rollout *r, const struct record *next,
                   const struct machine_move *move, const char *who, char why[RECORD_WHY_MAX]);
 
-/* What a person must hear who sends everyone to a version that cannot serve; "" where stable can,
- * as far as the last tick saw. */
+/* What a person must hear who sends everyone to a version that cannot serve; "" where stable
+ * can. */
 void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why);
 
 /* One sentence for `serin status`. */

@@ -108,10 +108,27 @@ static void test_who_did_what(void **state)
     check_history("undo", "undone by gus", 0, "undone by gus");
 }
 
+/* Between a verb and the next tick. */
+static void test_what_it_waits_for(void **state)
+{
+    (void)state;
+    struct why why;
+    pass(1);
+    assert_int_equal(rollout_command(rollout, ROLLOUT_START, "ann", &why), OK);
+    check_status("begins at the next tick");
+    world_version(&world, "v2")->available = 0;
+    check_status("waits for an available endpoint of v2");
+    pass(3);
+    check_status("waits for an available endpoint of v2");
+    world_version(&world, "v2")->available = 1;
+    check_status("begins at the next tick");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_who_did_what, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_what_it_waits_for, before_each, after_each),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }
