@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Both versions' intervals together hold with 95 %. */
@@ -55,9 +56,17 @@ static bool is_current(const struct record *record)
                           (strcmp(run->stable, canary) == 0 && strcmp(run->canary, stable) == 0));
 }
 
+/* Rounded to 12 digits: 100 * (1/3 + 2/3) is no 100.00000000000004. */
+static double short_number(double value)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.12g", value);
+    return strtod(text, NULL);
+}
+
 static bool add_number(cJSON *json, const char *name, double value)
 {
-    return isfinite(value) ? cJSON_AddNumberToObject(json, name, value) != NULL
+    return isfinite(value) ? cJSON_AddNumberToObject(json, name, short_number(value)) != NULL
                            : cJSON_AddNullToObject(json, name) != NULL;
 }
 
@@ -89,7 +98,7 @@ static bool add_version(cJSON *list, const struct shown_version *v)
         return false;
     struct interval interval =
         interval_rate((double)v->tally.failed, (double)v->tally.requests, INTERVAL_ALPHA);
-    double bounds[2] = {interval.low, interval.high};
+    double bounds[2] = {short_number(interval.low), short_number(interval.high)};
     cJSON *pair = cJSON_CreateDoubleArray(bounds, 2);
     return cJSON_AddStringToObject(json, "name", v->name) &&
            cJSON_AddStringToObject(json, "role", v->role) &&

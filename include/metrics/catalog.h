@@ -62,16 +62,11 @@ enum metric_source {
       "Requests and connections that failed on the client's side, by reason.") \
     X(ACCEPT_PAUSES_TOTAL, "serin_accept_pauses_total", COUNTER, "", CELLS, \
       METRIC_NO_LABELS, \
-      "Times that a worker stopped accepting for want of file descriptors.") \
+      "Times that a worker stopped accepting: limits.connections was reached, or file descriptors " \
+      "were used up.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
-      "1 where the endpoint may get requests, 0 where it is ejected or fails its checks.") \
-    X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", HOST, \
-      METRIC_LABELS("route", "version"), \
-      "Times that an endpoint was taken out after failures in a row.") \
-    X(UPSTREAM_CONNECTIONS, "serin_upstream_connections", GAUGE, "", HOST, \
-      METRIC_LABELS("route", "version", "state"), \
-      "Connections to endpoints now open, by state (active, idle).") \
+      "1 where the endpoint may get requests, 0 where the last connect to it failed.") \
     X(ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio", GAUGE, "ratio", HOST, \
       METRIC_LABELS("route", "kind"), \
       "The canary's share of the requests, 0 to 1: intended, and observed at this step.") \

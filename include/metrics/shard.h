@@ -35,7 +35,7 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head or body too slow */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT, /* connection limit */
+    CLIENT_ERROR_LIMIT, /* limits.connections, once a stretch in which clients wait */
     CLIENT_ERROR_COUNT
 };
 
@@ -99,7 +99,7 @@ struct listener_cells {
 /* One worker, of no route. */
 struct worker_cells {
     metric_cell client_errors[CLIENT_ERROR_COUNT];
-    metric_cell accept_pauses; /* times that accepting stopped for want of descriptors */
+    metric_cell accept_pauses; /* times that accepting stopped for want of descriptors or of limits.connections */
 };
 
 /* Adds to a cell that this thread alone writes. */

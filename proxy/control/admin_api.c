@@ -4,6 +4,7 @@
 #include "proxy/control/admin_api.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "metrics/expo.h"
 #include "proxy/control/admin_change.h"
 #include "proxy/control/admin_reply.h"
 
@@ -84,48 +85,21 @@ static const char *input_field(struct request *r, const char *name)
     return evhttp_find_header(evhttp_request_get_input_headers(r->req), name);
 }
 
-/* Prometheus asks for OpenMetrics first where it takes it; a quality of 0 means never (RFC
- * 9110, 12.4.2). */
-static bool accepts_openmetrics(const char *accept)
-{
-    struct slice item, rest = slice_str(accept ? accept : "");
-    bool is_more = true;
-    while (is_more) {
-        struct slice type, parameters;
-        is_more = slice_cut(rest, ',', &item, &rest);
-        slice_cut(item, ';', &type, &parameters);
-        if (!slice_equal_nocase(slice_trim(type), SLICE("application/openmetrics-text")))
-            continue;
-        struct slice parameter;
-        double quality = 1;
-        while (parameters.len) {
-            slice_cut(parameters, ';', &parameter, &parameters);
-            parameter = slice_trim(parameter);
-            if (slice_starts(parameter, SLICE("q=")))
-                quality = strtod(parameter.at + 2, NULL);
-        }
-        return quality > 0;
-    }
-    return false;
-}
-
 static void answer_metrics(struct request *r)
 {
     const struct admin_host *host = &r->api->host;
-    bool is_open = accepts_openmetrics(input_field(r, "Accept"));
+    const char *accept = input_field(r, "Accept");
+    enum expo_format format = expo_negotiate(slice_str(accept ? accept : ""));
     struct evbuffer *body = evbuffer_new();
     if (!body) {
         evhttp_send_error(r->req, HTTP_INTERNAL, NULL);
         return;
     }
-    host->metrics(host->host, is_open, body);
+    host->metrics(host->host, format == EXPO_OPENMETRICS, body);
     if (evbuffer_get_length(body) == 0)
         admin_reply_error(r->req, 500, "internal", "memory is short: there is no page");
     else
-        admin_reply_text(r->req, 200,
-                         is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                                 : "text/plain; version=0.0.4; charset=utf-8",
-                         body);
+        admin_reply_text(r->req, 200, expo_content_type(format), body);
     evbuffer_free(body);
 }
 
@@ -138,7 +112,7 @@ static void answer_routes(struct request *r)
 static void answer_unknown_route(struct request *r)
 {
     admin_reply_error(r->req, 404, "unknown_route",
-                      "no such route (GET /api/v1/routes lists them)");
+                      "there is no route \"%s\" (GET /api/v1/routes lists them)", r->route);
 }
 
 static void answer_route(struct request *r)
@@ -282,7 +256,9 @@ static void answer_refusal(struct request *r, enum admin_verdict verdict)
         (void)evhttp_add_header(evhttp_request_get_output_headers(r->req), "WWW-Authenticate",
                                 "Bearer realm=\"serin\"");
         admin_reply_error(r->req, 401, "unauthorized",
-                          "this needs the admin token: Authorization: Bearer TOKEN");
+                          input_field(r, "Authorization")
+                              ? "this is not the token of this admin port"
+                              : "this needs the admin token: Authorization: Bearer TOKEN");
         break;
     case ADMIN_WRONG_HOST:
         admin_reply_error(r->req, 403, "wrong_host",

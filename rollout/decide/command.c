@@ -28,10 +28,10 @@ enum err machine_abort(struct machine *m, enum machine_cause cause, bool then_st
 {
     switch (m->state) {
     case MACHINE_STABLE:
-        return why_set(why, ERR_CONFLICT, "no rollout is running");
+        return why_set(why, ERR_CONFLICT, "abort: no rollout is running");
     case MACHINE_FINALIZING:
     case MACHINE_COMPLETED:
-        return why_set(why, ERR_CONFLICT, "the canary is being made stable: use undo");
+        return why_set(why, ERR_CONFLICT, "abort: the canary is being made stable: use undo");
     case MACHINE_ABORTING:
     case MACHINE_RESTORING:
     case MACHINE_ABORTED:

@@ -240,7 +240,7 @@ def test_token(serin, v1, v2, tmp_path):
     proxy.cli("status", "web")                                      # reading needs none
     assert "token" in proxy.cli("start", "web", expect=None).stderr.lower()
     done = proxy.cli("start", "web", expect=None, environment={"SERIN_TOKEN": "wrong"})
-    assert done.returncode == 1
+    assert done.returncode == 1 and "this is not the token of this admin port" in done.stderr
     assert proxy.status()["phase"] == "Healthy"
     proxy.cli("start", "web", environment={"SERIN_TOKEN": "a-secret-of-some-length"})
     proxy.cli("abort", "web", "--token-file", token)

@@ -115,8 +115,8 @@ scrape_configs:
         with proxy.client() as c:
             for _ in range(50):
                 c.ask()
-        return query(free_port, 'sum by (version) (rate(serin_requests_total{code=~"5..|5xx"}[30s]))'
-                                " / sum by (version) (rate(serin_requests_total[30s]))")
+        return query(free_port, "sum by (route, version) (rate(serin_request_errors_total[30s]))"
+                                " / sum by (route, version) (rate(serin_requests_total[30s]))")
     wait_until(lambda: 0.1 < ratios().get("v2", 0) < 0.3, 40, "v2's error ratio of a fifth")
     assert ratios().get("v1", 0) == 0
     up = query(free_port, "up")

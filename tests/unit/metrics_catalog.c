@@ -101,8 +101,6 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_CLIENT_ERRORS_TOTAL, "serin_client_errors_total reason"},
         {METRIC_ACCEPT_PAUSES_TOTAL, "serin_accept_pauses_total"},
         {METRIC_ENDPOINT_UP, "serin_endpoint_up route version endpoint"},
-        {METRIC_EJECTIONS_TOTAL, "serin_ejections_total route version"},
-        {METRIC_UPSTREAM_CONNECTIONS, "serin_upstream_connections route version state"},
         {METRIC_ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio route kind"},
         {METRIC_ROLLOUT_PHASE, "serin_rollout_phase route phase"},
         {METRIC_ROLLOUT_STEP, "serin_rollout_step route"},
