@@ -62,11 +62,9 @@ static enum err bind_tcp(int fd, const struct wire_addr *a, const char *bind_tex
     return OK;
 }
 
-/* The mode is set before listen(): until then nobody gets in, so that no moment is too open. */
 static enum err bind_unix(int fd, const struct wire_addr *a, struct admin_socket *s,
                           struct why *why)
 {
-    struct stat st;
     const char *path = unix_path(a);
     enum err e = clear_stale_file(a, why);
     if (e)
@@ -74,13 +72,8 @@ static enum err bind_unix(int fd, const struct wire_addr *a, struct admin_socket
     if (bind(fd, (const struct sockaddr *)(const void *)a->bytes, a->len) != 0)
         return why_set(why, errno == EADDRINUSE ? ERR_CONFLICT : ERR_IO, "cannot bind %s: %s", path,
                        strerror(errno));
-    if (chmod(path, 0660) != 0 || lstat(path, &st) != 0) {
-        e = why_set(why, ERR_IO, "%s: %s", path, strerror(errno));
-        unlink(path);
-        return e;
-    }
-    s->device = st.st_dev;
-    s->inode = st.st_ino;
+    if (unix_file_claim(&s->file, a, 0660) != OK)
+        return why_set(why, ERR_IO, "%s: %s", path, strerror(errno));
     return OK;
 }
 
@@ -115,12 +108,7 @@ enum err admin_socket_open(const char *bind_text, struct admin_socket *s, struct
     return OK;
 }
 
-void admin_socket_remove(const struct admin_socket *s)
+void admin_socket_remove(struct admin_socket *s)
 {
-    struct stat st;
-    if (!s->is_unix || s->inode == 0)
-        return;
-    const char *path = s->address + strlen("unix:");
-    if (lstat(path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
-        unlink(path);
+    unix_file_remove(&s->file);
 }

@@ -69,6 +69,12 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     (void)event_base_loopbreak(c->base);
 }
 
+static void remove_socket_files(struct control *c)
+{
+    for (unsigned i = 0; i < c->n_socket_files; i++)
+        unix_file_remove(&c->socket_files[i]);
+}
+
 void control_drain(struct control *c)
 {
     if (c->drain_until_ms) {
@@ -78,6 +84,7 @@ void control_drain(struct control *c)
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
     log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
+    remove_socket_files(c); /* who has connected already is still accepted */
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_drain(c->workers[i]);
     (void)event_add(c->drain_poll, &poll);
@@ -134,11 +141,14 @@ static enum err open_listeners(struct control *c, int *fds, struct listener_cell
     size_t n = config->n_listeners;
     int of_one[METRIC_WORKERS_MAX];
     for (size_t i = 0; i < n; i++) {
-        struct wire_addr addr, bound;
+        struct wire_addr addr;
+        struct listener_place place;
         char text[WIRE_TEXT_MAX];
         enum err e = address_of(config->listeners[i].bind, &addr, why);
         if (e == OK)
-            e = listener_open(&addr, of_one, config->workers, &bound, why);
+            e = listener_open(&addr, of_one, config->workers, &place, why);
+        if (e == OK)
+            c->socket_files[i] = place.file;
         const struct listener_metrics *m = metrics_listener(c->metrics, config->listeners[i].bind);
         if (e != OK || !m)
             return e != OK ? e : why_set(why, ERR_MEMORY, "out of memory");
@@ -146,7 +156,7 @@ static enum err open_listeners(struct control *c, int *fds, struct listener_cell
             fds[w * n + i] = of_one[w];
             cells[w * n + i] = m->cells[w];
         }
-        wire_addr_text(&bound, text);
+        wire_addr_text(&place.bound, text);
         log_info("listening", "listener=%zu address=%s workers=%u", i, text, config->workers);
     }
     return OK;
@@ -159,10 +169,12 @@ static enum err start_workers(struct control *c, struct why *why)
     int *fds = malloc((total + 1) * sizeof *fds);
     struct listener_cells **cells = calloc(total + 1, sizeof *cells);
     c->workers = calloc(config->workers, sizeof(struct worker *));
+    c->socket_files = calloc(n, sizeof *c->socket_files);
+    c->n_socket_files = c->socket_files ? (unsigned)n : 0;
     enum err e = ERR_MEMORY;
     for (size_t i = 0; fds && i < total; i++)
         fds[i] = -1;
-    if (fds && cells && c->workers)
+    if (fds && cells && c->workers && c->socket_files)
         e = open_listeners(c, fds, cells, why);
     for (unsigned w = 0; e == OK && w < config->workers; w++) {
         struct worker_setup setup = {.index = w,
@@ -238,6 +250,8 @@ static void control_stop(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
+    remove_socket_files(c); /* where the start failed half way */
+    free(c->socket_files);
     admin_stop(c->admin);
     c->admin = NULL;
     if (c->metrics && c->base)
@@ -262,6 +276,7 @@ static void raise_descriptor_limit(void)
 int control_run(struct config *config, const char *path)
 {
     struct why why = {""};
+    struct log_quoted quoted;
     struct control *c = calloc(1, sizeof *c);
     struct config_keep *keep = config_keep_new(config);
     if (!c || !keep) {
@@ -279,11 +294,12 @@ int control_run(struct config *config, const char *path)
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
-        log_info("started", "version=%s file=\"%s\" routes=%zu", SERIN_VERSION, path, config->n_routes);
+        log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION, log_quote(&quoted, slice_str(path)),
+                 config->n_routes);
         (void)event_base_dispatch(c->base);
         log_info("stopped", "pid=%d", (int)getpid());
     } else {
-        log_error("start_failed", "why=\"%s\"", why.text[0] ? why.text : err_text(e));
+        log_error("start_failed", "why=%s", log_quote(&quoted, slice_str(why.text[0] ? why.text : err_text(e))));
     }
     control_stop(c);
     free(c);

@@ -25,8 +25,8 @@ static bool is_stale(const struct sockaddr_un *un, socklen_t len)
     return refused;
 }
 
-/* A bound, listening socket, or -1 with errno. is_shared: with SO_REUSEPORT. */
-static int open_one(const struct wire_addr *addr, bool is_shared)
+/* A bound, listening socket, or -1 with errno. is_shared: with SO_REUSEPORT. file: of a UNIX socket. */
+static int open_one(const struct wire_addr *addr, bool is_shared, struct unix_file *file)
 {
     struct sockaddr_storage ss;
     int on = 1, family = wire_addr_family(addr);
@@ -46,7 +46,8 @@ static int open_one(const struct wire_addr *addr, bool is_shared)
     }
     if (family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&ss, addr->len) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+    if (bind(fd, (struct sockaddr *)&ss, addr->len) == 0 &&
+        (family != AF_UNIX || unix_file_claim(file, addr, LISTEN_UNIX_MODE) == OK) && listen(fd, LISTEN_BACKLOG) == 0)
         return fd;
     int failure = errno;
     (void)close(fd);
@@ -60,24 +61,27 @@ static bool is_free(const struct wire_addr *addr)
 {
     if (wire_addr_family(addr) == AF_UNIX)
         return true;
-    int fd = open_one(addr, false);
+    int fd = open_one(addr, false, NULL);
     if (fd < 0)
         return false;
     (void)close(fd);
     return true;
 }
 
-enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct wire_addr *bound, struct why *why)
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct listener_place *place,
+                       struct why *why)
 {
     char text[WIRE_TEXT_MAX];
     bool is_unix = wire_addr_family(addr) == AF_UNIX;
-    *bound = *addr;
+    struct wire_addr *bound = &place->bound;
+    *place = (struct listener_place){.bound = *addr};
     for (unsigned i = 0; i < n; i++) {
-        fds[i] = i == 0 && !is_free(addr) ? -1 : i && is_unix ? dup(fds[0]) : open_one(bound, true);
+        fds[i] = i == 0 && !is_free(addr) ? -1 : i && is_unix ? dup(fds[0]) : open_one(bound, true, &place->file);
         if (fds[i] < 0) {
             int failure = errno;
             while (i)
                 (void)close(fds[--i]);
+            unix_file_remove(&place->file);
             wire_addr_text(addr, text);
             return why_set(why, ERR_IO, "cannot listen on %s: %s", text, strerror(failure));
         }
@@ -153,8 +157,9 @@ static bool accept_one(struct listener *l)
     struct wire_addr peer = {.len = 0};
     socklen_t len = sizeof ss;
     if (!take_place(l)) {
+        if (!l->is_paused) /* once a stretch: how many wait is the kernel's secret, and this is asked again and again */
+            cell_add(&l->flow->cells->client_errors[CLIENT_ERROR_LIMIT], 1);
         say_paused(l, "limits.connections is reached");
-        cell_add(&l->flow->cells->client_errors[CLIENT_ERROR_LIMIT], 1);
         pause_accept(l);
         return false;
     }

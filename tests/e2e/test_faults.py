@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import shutil
+import time
 
 import pytest
 
@@ -186,7 +187,12 @@ def test_connection_limit(serin, v1):
         assert c.ask().status == 200
     with proxy.client() as late:
         late.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: proxy.metrics().sum("serin_accept_pauses_total") == 1, 5, "the pause")
         assert all(c.ask().status == 200 for c in inside)   # nobody is put out for a newcomer
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:                       # room is looked for five times meanwhile: one stretch all the same
+            inside[0].ask()
+        assert proxy.metrics().sum("serin_client_errors_total", reason="limit") == 1
         try:
             inside[0].close()
             assert late.response().status in (200, 503)     # who waits gets room, or is told that there was none

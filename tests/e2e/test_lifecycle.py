@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -80,6 +81,25 @@ def test_signals_that_are_not_built_yet_harm_nobody(serin, v1, number):
     proxy.process.send_signal(number)
     wait_until(lambda: "signal_ignored" in proxy.log() and number.name in proxy.log(), 10, "a warning in the log")
     assert proxy.process.poll() is None and proxy.ask().status == 200
+
+
+def test_a_unix_listener_is_open_to_all_and_leaves_no_file(serin, v1, tmp_path):
+    path = tmp_path / "web"
+    proxy = serin(route(v1.address), listeners=[{"bind": f"unix:{path}"}], workers=2)
+    assert os.stat(path).st_mode & 0o777 == 0o666
+    assert proxy.ask().body == b"v1"
+    proxy.stop()
+    assert not path.exists()
+
+
+def test_a_unix_socket_that_is_another_ones_stays(serin, v1, tmp_path):
+    path = tmp_path / "web"
+    proxy = serin(route(v1.address), listeners=[{"bind": f"unix:{path}"}])
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        proxy.stop()
+        assert path.exists()
 
 
 def test_stop_without_traffic_is_quick(serin, v1):

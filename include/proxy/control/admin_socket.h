@@ -5,15 +5,14 @@
 
 #include "base/err.h"
 #include "proxy/wire/addr.h"
+#include "proxy/wire/unix_file.h"
 #include <stdbool.h>
-#include <sys/types.h>
 
 struct admin_socket {
     int fd; /* listening, non-blocking, closed on exec; -1 once the owner has handed it on */
     bool is_local, is_unix;
     char address[WIRE_TEXT_MAX]; /* as bound, with the port that the system chose */
-    dev_t device;                /* of the UNIX socket's file, so that only our own is removed */
-    ino_t inode;
+    struct unix_file file;
 };
 
 /* Binds and listens. A UNIX socket's file is replaced only if nobody listens on it any more, and is
@@ -22,6 +21,6 @@ struct admin_socket {
 enum err admin_socket_open(const char *bind, struct admin_socket *s, struct why *why) MUST_USE;
 
 /* Removes the file of a UNIX socket if it is still ours. The descriptor is the caller's affair. */
-void admin_socket_remove(const struct admin_socket *s);
+void admin_socket_remove(struct admin_socket *s);
 
 #endif

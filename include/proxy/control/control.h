@@ -25,6 +25,8 @@ struct control {
     struct flow_shared shared;
     struct worker **workers;
     unsigned n_workers;
+    struct unix_file *socket_files; /* of the listeners, removed when they stop */
+    unsigned n_socket_files;
     struct snapshot *snapshot;  /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;

@@ -5,6 +5,7 @@
 #define SERIN_PROXY_WORKER_LISTENER_H
 
 #include "proxy/flow/ctx.h"
+#include "proxy/wire/unix_file.h"
 #include <sys/resource.h>
 
 #define LISTEN_BACKLOG     4096
@@ -15,10 +16,18 @@
 #define FD_RESERVE_SHARE 4u /* one in so many */
 #define FD_RESERVE_MAX   4096u
 
+#define LISTEN_UNIX_MODE   0666 /* of a UNIX socket, whatever the umask: clients of a proxy are everybody, as with nginx */
+
+/* What was opened. */
+struct listener_place {
+    struct wire_addr bound; /* the address in force */
+    struct unix_file file;  /* of a UNIX socket; removed when nobody listens any more (unix_file_remove) */
+};
+
 /* Opens n nonblocking sockets on one address (port 0: the first one's port for all). A UNIX socket is one socket
- * under n descriptors; a stale file is removed only where nobody listens on it. bound: the address in force.
+ * under n descriptors; a stale file is removed only where nobody listens on it. place: what is in force.
  * ERR_IO with the reason in why: nothing is open then. */
-enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct wire_addr *bound,
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct listener_place *place,
                        struct why *why) MUST_USE;
 
 /* One socket on one worker. */
