@@ -35,18 +35,28 @@ static void handle(int signal_number, void (*handler)(int))
     (void)sigaction(signal_number, &action, NULL);
 }
 
+/* A shell starts what is in the background with INT ignored: then Ctrl-C is somebody else's. */
+static bool is_ignored(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 void poll_start(struct poll *p, struct client *c, const char *route, int64_t timeout_ms)
 {
     *p = (struct poll){
         .client = c, .route = route, .deadline_ms = timeout_ms ? now_ms() + timeout_ms : 0};
     caught = 0;
-    handle(SIGINT, on_signal);
+    p->has_interrupt = !is_ignored(SIGINT);
+    if (p->has_interrupt)
+        handle(SIGINT, on_signal);
     handle(SIGTERM, on_signal);
 }
 
 void poll_stop(void)
 {
-    handle(SIGINT, SIG_DFL);
+    if (!is_ignored(SIGINT))
+        handle(SIGINT, SIG_DFL);
     handle(SIGTERM, SIG_DFL);
     if (caught)
         (void)raise(caught);

@@ -19,7 +19,7 @@ struct watch {
     struct screen screen;
     struct news news;
     struct text drawing; /* the last one, kept while the server is away */
-    bool on_terminal, has_run;
+    bool on_terminal, has_run, has_interrupt;
     bool runs; /* a rollout is under way now */
     enum cli_exit exit;
 };
@@ -97,8 +97,9 @@ static void add_footer(struct text *t, const struct watch *w, const struct style
     } else if (!w->has_run) {
         text_add(t, " %s waiting for a rollout", style_glyph(s, GLYPH_DOT));
     }
-    text_add(t, " %s Ctrl-C ends the watch, not the rollout%s\n", style_glyph(s, GLYPH_DOT),
-             style_end(s, colour));
+    if (w->has_interrupt)
+        text_add(t, " %s Ctrl-C ends the watch, not the rollout", style_glyph(s, GLYPH_DOT));
+    text_add(t, "%s\n", style_end(s, colour));
 }
 
 static void draw(struct watch *w, const struct style *s, const char *trouble, bool is_last)
@@ -144,6 +145,7 @@ enum cli_exit command_watch(struct client *c, const struct cli_options *o)
     struct style s = style_of(STDOUT_FILENO);
     w.on_terminal = s.is_terminal && !o->json;
     poll_start(&p, c, o->route, 0);
+    w.has_interrupt = p.has_interrupt;
     if (w.on_terminal)
         fputs(CURSOR_HIDE, stdout);
     enum err e = follow(&w, &p, &why);

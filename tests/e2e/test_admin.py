@@ -104,10 +104,12 @@ def test_a_stale_socket_file_is_replaced(serin, v1, v2, tmp_path):
 class Terminal:
     """serin on a terminal of its own; the lines are what a person sees at the end."""
 
-    def __init__(self, rows, columns, environment, *words):
+    def __init__(self, rows, columns, environment, *words, in_background=False):
         self.columns, self.raw = columns, b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            if in_background:               # as a script's shell starts what ends with &
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             os.execve(rig.SERIN, [rig.SERIN, *words], {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", **environment})
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -160,6 +162,18 @@ def test_watch_on_a_terminal(proxy, columns):
     proxy.cli("abort", "web")
     assert os.waitstatus_to_exitcode(terminal.wait()) == 4
     assert "ABORTED" in "".join(terminal.lines()) and b"\x1b[?25h" in terminal.raw              # the cursor is back
+
+
+def test_watch_in_the_background_of_a_script(proxy):
+    """Ctrl-C is the script's there: the watch does not take it, and does not promise to."""
+    terminal = Terminal(50, 80, {"SERIN_ADMIN": proxy.admin_url}, "status", "web", "--watch", in_background=True)
+    wait_until(lambda: terminal.read() and "waiting for a rollout" in "".join(terminal.lines()), 10, "the first drawing")
+    os.write(terminal.fd, b"\x03")
+    proxy.cli("start", "web")
+    wait_until(lambda: terminal.read() and "1 of 3" in "".join(terminal.lines()), 10, "the first step")
+    assert "Ctrl-C" not in "".join(terminal.lines())
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(terminal.wait()) == -signal.SIGTERM
 
 
 def test_watch_without_colours_and_with_control_c(proxy):
