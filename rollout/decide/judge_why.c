@@ -34,26 +34,26 @@ static void say(struct sentence *s, const char *fmt, ...)
         s->len += (size_t)n < JUDGE_WHY_MAX - s->len ? (size_t)n : JUDGE_WHY_MAX - 1 - s->len;
 }
 
-/* Two digits, and never 0 % or 100 % for what is only near it. */
+/* Two digits, and never 0% or 100% for what is only near it. */
 static struct words percent(double rate)
 {
     struct words w;
     double p = rate * 100;
     if (p > 0 && p < 0.0001)
-        (void)snprintf(w.text, sizeof w.text, "under 0.0001 %%");
+        (void)snprintf(w.text, sizeof w.text, "under 0.0001%%");
     else if (p < 9.95)
-        (void)snprintf(w.text, sizeof w.text, "%.2g %%", p);
+        (void)snprintf(w.text, sizeof w.text, "%.2g%%", p);
     else if (p < 99.5 || rate >= 1)
-        (void)snprintf(w.text, sizeof w.text, "%.0f %%", p);
+        (void)snprintf(w.text, sizeof w.text, "%.0f%%", p);
     else
-        (void)snprintf(w.text, sizeof w.text, "%s %%", p < 99.95 ? "99.9" : "over 99.9");
+        (void)snprintf(w.text, sizeof w.text, "%s%%", p < 99.95 ? "99.9" : "over 99.9");
     return w;
 }
 
 static struct words weight(uint32_t weight_bp)
 {
     struct words w;
-    (void)snprintf(w.text, sizeof w.text, "%g %%", weight_bp / 100.0);
+    (void)snprintf(w.text, sizeof w.text, "%g%%", weight_bp / 100.0);
     return w;
 }
 
@@ -96,7 +96,7 @@ static void say_side(struct sentence *s, const char *verb, double marked, double
             verb[0] ? " requests" : "", percent(rate(marked, requests)).text);
 }
 
-/* "canary failed 8 of 17 requests (47 %), stable 2 of 1748 (0.11 %)" */
+/* "canary failed 8 of 17 requests (47%), stable 2 of 1748 (0.11%)" */
 static void say_facts(struct sentence *s, const struct judge *j, enum judge_check check,
                       const struct evidence_block *seen)
 {
@@ -142,7 +142,7 @@ static void say_claim(struct sentence *s, const struct judge_settings *settings,
     else if (check >= JUDGE_CHECK_LATENCY)
         say(s, "being no slower than stable");
     else
-        say(s, "being no worse than stable + %g %% + %g points", compare->margin * 100,
+        say(s, "being no worse than stable + %g%% + %g points", compare->margin * 100,
             compare->margin_absolute * 100);
 }
 

@@ -69,7 +69,7 @@ static enum err check_share(const char *field, double value, double most, bool o
 {
     if ((open ? value > 0 : value >= 0) && value <= most)
         return OK;
-    return why_set(why, ERR_INVALID, "%s: %g %% is out of range (%s 0 %% up to %g %%)", field,
+    return why_set(why, ERR_INVALID, "%s: %g%% is out of range (%s 0%% up to %g%%)", field,
                    value * 100, open ? "above" : "from", most * 100);
 }
 

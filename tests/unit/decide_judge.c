@@ -135,9 +135,9 @@ static void test_revert(void **state)
     assert_true(ticks >= 4); /* the cap: no shorter burst reverts */
     assert_true(run.out.log_evidence >= log(100) && run.out.log_revert_at == log(100));
     assert_string_equal(run.out.check, "errors");
-    expect_why(&run, "canary failed 20 of 40 requests (50 %), stable 4 of 3960 (0.1 %), after 4 s "
-                     "at 1 %; difference +24.5 to +75 points; evidence 589");
-    expect_why(&run, ":1 against being no worse than stable + 10 % + 0.02 points (limit 100:1)");
+    expect_why(&run, "canary failed 20 of 40 requests (50%), stable 4 of 3960 (0.1%), after 4 s "
+                     "at 1%; difference +24.5 to +75 points; evidence 589");
+    expect_why(&run, ":1 against being no worse than stable + 10% + 0.02 points (limit 100:1)");
 }
 
 static void test_an_outage_of_both_is_not_the_canarys(void **state)
@@ -163,7 +163,7 @@ static void test_promote_on_proof(void **state)
     run_start_plan(&run);
     for (int i = 1; i < 60; i++)
         assert_int_equal(run_tick(&run, 50, 0, 950, 1), JUDGE_CONTINUE);
-    expect_why(&run, "59 of 60 s at 1 %: canary failed 0 of 2950 requests (0 %)");
+    expect_why(&run, "59 of 60 s at 1%: canary failed 0 of 2950 requests (0%)");
     assert_int_equal(run_tick(&run, 50, 0, 950, 1), JUDGE_PROMOTE);
     assert_false(run.out.low_evidence);
     expect_why(&run, "an excess of 2 points or more is ruled out");
@@ -182,7 +182,7 @@ static void test_min_requests_hold_back_the_proof(void **state)
     run_start(&run, &settings);
     for (int i = 1; i <= 99; i++)
         assert_int_equal(run_tick(&run, 50, 0, 950, 1), JUDGE_CONTINUE);
-    expect_why(&run, "waiting for requests at 1 % (4950 of 5000)");
+    expect_why(&run, "waiting for requests at 1% (4950 of 5000)");
     assert_int_equal(run_tick(&run, 50, 0, 950, 1), JUDGE_PROMOTE);
 }
 
@@ -207,7 +207,7 @@ static void test_low_evidence(void **state)
             assert_int_equal(run_tick(&run, t % 10 == 0, 0, 9, 0), JUDGE_CONTINUE);
         assert_int_equal(run_tick(&run, 1, 0, 9, 0), rows[i].verdict);
         assert_true(run.out.low_evidence && !run.out.no_data);
-        expect_why(&run, "low evidence after 600 s at 1 %: canary failed 0 of 60 requests (0 %)");
+        expect_why(&run, "low evidence after 600 s at 1%: canary failed 0 of 60 requests (0%)");
         expect_why(&run, rows[i].says);
     }
 }
@@ -235,8 +235,8 @@ static void test_brake_at_a_late_stage(void **state)
     for (int t = 0; t < 50; t++)
         (void)run_tick(&run, 250, 0, 750, 1);
     assert_int_equal(run_tick(&run, 250, 100, 750, 1), JUDGE_BRAKE); /* within one tick */
-    expect_why(&run, "sudden failures at 25 %: canary failed 100 of 12750 requests (0.78 %)");
-    expect_why(&run, "; back to 1 % for 29 s");
+    expect_why(&run, "sudden failures at 25%: canary failed 100 of 12750 requests (0.78%)");
+    expect_why(&run, "; back to 1% for 29 s");
     for (int t = 0; t < 29; t++)
         assert_int_equal(run_tick(&run, 10, 0, 990, 1), JUDGE_BRAKE);
     expect_why(&run, "the brake is let go");
