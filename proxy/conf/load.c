@@ -19,7 +19,7 @@ static void refuse(struct config_errors *errors, enum err code, const char *befo
                    const char *what)
 {
     struct config_error e = {.line = 0};
-    (void)snprintf(e.text, sizeof e.text, "%s%s", before, what);
+    (void)snprintf(e.text, sizeof e.text, "%s%.300s", before, what);
     config_errors_add(errors, code, &e);
 }
 

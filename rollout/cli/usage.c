@@ -1,9 +1,8 @@
 /* How every command says that its command line is wrong.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/usage.h"
-#include "rollout/cli/cli.h"
 
-int usage_error(const char *command, const char *fmt, ...)
+enum cli_exit usage_error(const char *command, const char *fmt, ...)
 {
     va_list ap;
     const char *gap = command[0] ? " " : "";
