@@ -256,7 +256,7 @@ static void test_revert_under_the_brake(void **state)
     int ticks = 1;
     while (run_tick(&run, 10, 9, 990, 1) != JUDGE_REVERT)
         assert_true(++ticks < 20);
-    expect_why(&run, " s at 25 %; difference");
+    expect_why(&run, " s at 25%; difference");
 }
 
 static void test_no_brake_at_the_first_stage(void **state)
