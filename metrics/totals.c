@@ -309,6 +309,14 @@ void metrics_durations(const struct variant_metrics *v, enum metric_role role, s
         hist_add(sum, &v->cells[i]->duration[role]);
 }
 
+uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->weighed[role]);
+    return n;
+}
+
 uint64_t metrics_inflight(const struct variant_metrics *v)
 {
     uint64_t n = 0;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/explain.h"
 
+#include "rollout/asks.h"
 #include "rollout/inside.h"
 #include <string.h>
 
@@ -77,6 +78,13 @@ static void explain_event(const struct rollout *r, const struct record *next,
     case MACHINE_CAUSE_NEW_VERSION:
         (void)why_set(why, OK, "the file names another pair");
         break;
+    case MACHINE_CAUSE_SAMPLE_RATIO:
+        (void)why_set(why, OK,
+                      "the split is not as it should be: %s got %llu of %llu requests at %g%%; nothing is "
+                      "widened until it is",
+                      canary, (unsigned long long)r->share.canary, (unsigned long long)r->share.total,
+                      percent(next->machine.weight_bp));
+        break;
     case MACHINE_CAUSE_DROPPED:
         (void)why_set(why, OK, "the file names no canary any more");
         break;
@@ -90,6 +98,10 @@ void explain_cause(const struct rollout *r, const struct record *next, enum mach
                    const char *who, char why[RECORD_WHY_MAX])
 {
     struct why text;
+    if (asks_explain(r, cause, &text)) {
+        explain_copy(why, RECORD_WHY_MAX, text.text);
+        return;
+    }
     switch (cause) {
     case MACHINE_CAUSE_VERDICT:
     case MACHINE_CAUSE_LOW_EVIDENCE:

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "rollout/asks.h"
 #include "rollout/explain.h"
 #include "rollout/inside.h"
 #include "rollout/moment.h"
@@ -197,7 +198,7 @@ static void swap_pair(struct record *next, int64_t wall_ms)
  * nor what the file took away by itself before it was proven bad. */
 static bool is_bad(const struct machine *m)
 {
-    bool proven = m->cause == MACHINE_CAUSE_FAILED || m->cause == MACHINE_CAUSE_CRITICAL;
+    bool proven = machine_cause_is_failure(m->cause);
     return !m->direct && (!m->then_stable || proven);
 }
 
@@ -356,6 +357,7 @@ static void tell_begin(struct rollout *r, enum machine_state before)
     struct machine_move move = {
         .from = before, .to = r->record.machine.state, .cause = MACHINE_CAUSE_OPERATOR};
     char why[RECORD_WHY_MAX];
+    asks_begin(r);
     source_base(&r->source, &r->ports, &r->record);
     source_base_durations(&r->source, &r->ports, &r->record);
     r->decided = false;

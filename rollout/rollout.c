@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "rollout/asks.h"
 #include "rollout/decide/outside_json.h"
 #include "rollout/decide/plan_json.h"
 #include "rollout/explain.h"
@@ -221,6 +222,8 @@ static enum err open_all(struct rollout *r, const struct rollout_setup *setup, s
 
 static void free_all(struct rollout *r)
 {
+    asks_end(r);
+    gate_forget_tells(r);
     journal_close(r->journal);
     record_fini(&r->record);
     cJSON_Delete(r->next_outside);
@@ -238,13 +241,16 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
         return NULL;
     }
     r->ports = *ports;
+    list_init(&r->tells);
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
     r->next_outside = outside_to_json(setup->outside);
     enum err e = r->next_outside ? open_all(r, setup, why) : why_set(why, ERR_MEMORY, "out of memory");
-    if (e == OK)
+    if (e == OK) {
+        asks_begin(r);
         return r;
+    }
     free_all(r);
     return NULL;
 }

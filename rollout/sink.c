@@ -3,6 +3,7 @@
 #include "rollout/sink.h"
 
 #include "base/log.h"
+#include "rollout/asks.h"
 #include "rollout/inside.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -95,6 +96,7 @@ static cJSON *event_json(const struct rollout *r, const char *why)
 
 void sink_event(struct rollout *r, const char *name, const char *why)
 {
+    gate_tell(r, GATE_EVENT, name, why);
     if (!r->ports.event)
         return;
     cJSON *json = event_json(r, why);
@@ -157,11 +159,13 @@ void sink_tell(struct rollout *r, const struct machine_move *move, const char *w
     if (move->cause == MACHINE_CAUSE_LOW_EVIDENCE && move->from != move->to)
         sink_event(r, "AnalysisInconclusive", why);
     bool failed = move->to == MACHINE_ABORTING || move->to == MACHINE_PAUSED;
-    if (failed && move->cause == MACHINE_CAUSE_FAILED)
+    if (failed && machine_cause_is_failure(move->cause))
         sink_event(r, "AnalysisFailed", why);
     if (move->weight_from_bp != move->weight_to_bp)
         sink_event(r, "WeightChanged", why);
     const char *name = move->from == move->to ? NULL : entered(move);
     if (name)
         sink_event(r, name, why);
+    if (name && (move->to == MACHINE_ABORTED || move->to == MACHINE_COMPLETED))
+        gate_tell(r, GATE_AFTER_END, name, why);
 }

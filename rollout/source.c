@@ -3,7 +3,10 @@
 #include "rollout/source.h"
 
 #include "rollout/decide/judge_counts.h"
+#include "rollout/decide/sample_ratio.h"
 #include <string.h>
+
+#define FULL_BP 10000u
 
 _Static_assert(JUDGED_QUANTILES == JUDGE_LATENCY_MAX, "a threshold for each quantile");
 
@@ -107,4 +110,22 @@ struct judge_baseline source_baseline(const struct source *s)
         &b->samples[b->n < SOURCE_SAMPLES ? 0 : (b->newest + 1) % SOURCE_SAMPLES];
     struct judge_side gained = counts_gained(oldest, newest);
     return (struct judge_baseline){.requests = gained.requests, .failed = gained.failed};
+}
+
+bool source_share_is_off(struct source_share *s, const struct rollout_ports *ports,
+                         const struct record *record, bool watch)
+{
+    uint32_t weight_bp = record->machine.weight_bp;
+    const struct record_pair *pair = &record->pair;
+    if (!ports->weighed || !watch || weight_bp == 0 || weight_bp >= FULL_BP) {
+        s->weight_bp = 0;
+        return false;
+    }
+    uint64_t stable = ports->weighed(ports->host, record->route, pair->stable.name, ROLE_STABLE);
+    uint64_t canary = ports->weighed(ports->host, record->route, pair->canary.name, ROLE_CANARY);
+    if (s->weight_bp != weight_bp || stable < s->stable_base || canary < s->canary_base)
+        *s = (struct source_share){weight_bp, stable, canary, 0, 0};
+    s->canary = canary - s->canary_base;
+    s->total = s->canary + stable - s->stable_base;
+    return sample_ratio_is_off(s->canary, s->total, weight_bp / (double)FULL_BP);
 }

@@ -1,5 +1,6 @@
 /* What a rollout says of itself: status and history as JSON, and the numbers of /metrics.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/asks.h"
 #include "rollout/decide/interval.h"
 #include "rollout/decide/judge_counts.h"
 #include "rollout/explain.h"
@@ -263,7 +264,7 @@ cJSON *rollout_status(const struct rollout *r)
     cJSON *json = cJSON_CreateObject();
     if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
-        add_evidence(r, json) && add_times(record, json) && add_result(record, json) &&
+        add_evidence(r, json) && asks_status(r, json) && add_times(record, json) && add_result(record, json) &&
         add_quarantine(record, json) && add_number(json, "exit", exit_code(&record->machine)))
         return json;
     cJSON_Delete(json);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "rollout/asks.h"
 #include "rollout/explain.h"
 #include "rollout/inside.h"
 #include "rollout/journal.h"
@@ -111,7 +112,7 @@ static void count_end(struct rollout *r, const struct machine_move *move)
                                    (move->to == MACHINE_STABLE && move->from != MACHINE_ABORTED));
     if (ended)
         r->results[record->run.result]++;
-    if (move->cause == MACHINE_CAUSE_FAILED && move->weight_from_bp > 0 &&
+    if (machine_cause_is_failure(move->cause) && move->weight_from_bp > 0 &&
         move->weight_to_bp == 0 && record->machine.first_bad_ms >= 0)
         r->reverted_seconds = (double)(record->machine.elapsed_ms - record->machine.first_bad_ms) / 1000;
 }
@@ -243,6 +244,13 @@ static void learn_latency(const struct rollout *r, struct record *next)
     }
 }
 
+/* Nothing but the weight decides who goes where. */
+static bool is_share_fair(const struct rollout *r, const struct machine_input *in)
+{
+    const struct rollout_health *h = &r->health;
+    return in->confirmed && !in->breaker_open && h->canary_available == h->canary_endpoints;
+}
+
 /* Moves until the machine rests. Each move is stored before it is acted on. */
 static bool move_on(struct rollout *r, struct record *next, struct machine_input *in)
 {
@@ -250,6 +258,7 @@ static bool move_on(struct rollout *r, struct record *next, struct machine_input
     for (int i = 0; i < MACHINE_MOVES_MAX; i++) {
         struct machine rests = next->machine;
         struct machine_move move;
+        in->outside = asks_hold(r, next);
         if (!machine_step(&next->machine, &next->plan, in, &move))
             break;
         if (tick_make(r, next, move.cause, "") != OK) {
@@ -324,6 +333,9 @@ void rollout_tick(struct rollout *r)
     machine_advance(&next.machine, &in, dt_ms);
     judge(r, &next, &in, dt_ms);
     learn_latency(r, &next);
+    asks_tick(r, &next);
+    in.check_failed = asks_has_failed(r);
+    in.share_is_off = source_share_is_off(&r->share, &r->ports, &next, is_share_fair(r, &in));
     if (!move_on(r, &next, &in))
         keep_evidence(r, &next);
     sink_apply(r); /* what was learnt counts from here on, whole seconds at a time */

@@ -83,6 +83,9 @@ struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric
 void metrics_durations(const struct variant_metrics *v, enum metric_role role,
                        struct hist_sum *sum);
 
+/* Requests that the weight alone assigned to a version in a role, cumulative. Any thread. */
+uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role);
+
 /* Requests now in flight on a version. Any thread. */
 uint64_t metrics_inflight(const struct variant_metrics *v);
 

@@ -3,6 +3,8 @@
 #ifndef SERIN_ROLLOUT_INSIDE_H
 #define SERIN_ROLLOUT_INSIDE_H
 
+#include "base/list.h"
+#include "rollout/asks.h"
 #include "rollout/decide/record.h"
 #include "rollout/rollout.h"
 #include "rollout/sink.h"
@@ -33,7 +35,11 @@ struct rollout {
     bool hold_alerted; /* max_hold passed in HOLDING since held_ms was 0, and was told */
 
     struct source source;
+    struct source_share share; /* observed against intended, at the weight in force */
     struct sink sink;
+    struct asks *asks; /* of the run; NULL where it asks nothing of others */
+    struct list tells; /* events under way */
+    unsigned n_tells;
 
     uint64_t verdicts[JUDGE_VERDICT_COUNT], results[ROLLOUT_RESULT_COUNT];
     double reverted_seconds;

@@ -6,6 +6,7 @@
 #include "metrics/hist.h"
 #include "metrics/shard.h"
 #include "metrics/totals.h"
+#include "rollout/http.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,6 +49,10 @@ struct rollout_ports {
     struct judged_totals (*counts)(void *host, const char *route, const char *version,
                                    enum metric_role role);
 
+    /* Requests that the weight alone assigned to one version in one role, cumulative since the process started. NULL =
+     * the observed share is not watched. */
+    uint64_t (*weighed)(void *host, const char *route, const char *version, enum metric_role role);
+
     /* Adds the durations of one version in one role, cumulative since the process started, to *sum.
      * For show. */
     void (*durations)(void *host, const char *route, const char *version, enum metric_role role,
@@ -75,6 +80,11 @@ struct rollout_ports {
 
     int64_t (*monotonic_ms)(void *host); /* since an arbitrary start; never goes back */
     int64_t (*wall_ms)(void *host);      /* since 1970 UTC; may jump */
+
+    /* Asks somebody over HTTP, and gives a question up (http.h). NULL = nobody can be asked: checks are errors and gates
+     * stay closed. */
+    struct http_call *(*ask)(void *host, const struct http_ask *ask);
+    void (*ask_cancel)(void *host, struct http_call *call);
 
     /* A state change or a tick for server-sent events. name: RolloutStarted, WeightChanged ... or
      * "tick". json is borrowed. NULL = nobody listens. */

@@ -26,6 +26,18 @@ struct source {
     struct source_baseline baseline;
 };
 
+/* Requests by weight since a weight came into force. */
+struct source_share {
+    uint32_t weight_bp; /* 0 = nothing is watched now */
+    uint64_t stable_base, canary_base;
+    uint64_t canary, total;
+};
+
+/* Looks at the observed share. watch: the weight is in force everywhere and nothing but it decides (no endpoint is out,
+ * the breaker is closed); otherwise it begins anew. True: the share is not the intended one. */
+bool source_share_is_off(struct source_share *s, const struct rollout_ports *ports,
+                         const struct record *record, bool watch);
+
 /* Notes how stable does; once a tick, whether a rollout runs or not. */
 void source_note_baseline(struct source *s, const struct rollout_ports *ports,
                           const struct record *record);

@@ -225,6 +225,9 @@ static enum err control_start(struct control *c, struct why *why)
     c->metrics = metrics_new(config->workers);
     if (!c->metrics || !make_events(c))
         return why_set(why, ERR_MEMORY, "out of memory");
+    c->http = http_new(c->base);
+    if (!c->http)
+        return why_set(why, ERR_MEMORY, "out of memory");
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = known_configure(&c->known, config, why);
@@ -256,6 +259,7 @@ static void control_stop(struct control *c)
     c->admin = NULL;
     if (c->metrics && c->base)
         known_fini(&c->known);
+    http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
     metrics_free(c->metrics);

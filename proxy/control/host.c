@@ -15,6 +15,24 @@ static struct judged_totals port_counts(void *host, const char *route, const cha
     return v ? metrics_judged(v, role) : (struct judged_totals){0};
 }
 
+static uint64_t port_weighed(void *host, const char *route, const char *version, enum metric_role role)
+{
+    struct control *c = host;
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
+    return v ? metrics_weighed(v, role) : 0;
+}
+
+static struct http_call *port_ask(void *host, const struct http_ask *ask)
+{
+    return http_start(((struct control *)host)->http, ask);
+}
+
+static void port_ask_cancel(void *host, struct http_call *call)
+{
+    (void)host;
+    http_cancel(call);
+}
+
 static void port_durations(void *host, const char *route, const char *version, enum metric_role role,
                            struct hist_sum *sum)
 {
@@ -139,6 +157,9 @@ struct rollout_ports host_ports(struct control *c)
 {
     return (struct rollout_ports){.host = c,
                                   .counts = port_counts,
+                                  .weighed = port_weighed,
+                                  .ask = port_ask,
+                                  .ask_cancel = port_ask_cancel,
                                   .durations = port_durations,
                                   .recent_durations = port_recent_durations,
                                   .apply_slow_limits = port_apply_slow_limits,

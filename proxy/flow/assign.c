@@ -91,4 +91,6 @@ void assign_version(struct exchange *x, const char *buf)
     x->key_hash = pick.key_hash;
     x->attempt.is_canary = pick.canary && canary_may_serve(x);
     x->attempt.variant = x->attempt.is_canary ? &r->canary : &r->stable;
+    if (pick.assigned == ASSIGNED_WEIGHT)
+        cell_add(&x->attempt.variant->metrics->cells[x->flow->worker]->weighed[x->attempt.variant->role], 1);
 }

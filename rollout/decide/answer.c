@@ -20,6 +20,14 @@ const char *answer_verdict_name(enum answer_verdict verdict)
     return names[verdict];
 }
 
+const char *answer_moment_name(enum outside_moment moment)
+{
+    static const char *const names[] = {"before_start", "before_step", "before_promote", "after_end",
+                                        "event"};
+    CHECK((unsigned)moment < ARRAY_LEN(names));
+    return names[moment];
+}
+
 static void say(struct answer *a, enum answer_verdict verdict, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 static void say(struct answer *a, enum answer_verdict verdict, const char *fmt, ...)

@@ -109,11 +109,21 @@ static enum err refuse_promote(const struct machine *m, const char *verb, struct
     return refuse_when_ended(m, verb, why);
 }
 
+/* Gate, time or check: a person may know better. */
+static bool is_held_from_outside(const struct machine *m)
+{
+    return m->state == MACHINE_HOLDING &&
+           (m->cause == MACHINE_CAUSE_GATE || m->cause == MACHINE_CAUSE_WINDOW ||
+            m->cause == MACHINE_CAUSE_CHECK || m->cause == MACHINE_CAUSE_SAMPLE_RATIO);
+}
+
 static enum err command_promote(struct machine *m, const struct plan *p, struct why *why)
 {
     enum err e = refuse_promote(m, "promote", why);
     if (e != OK)
         return e;
+    bool waives = is_held_from_outside(m);
+    m->waived = m->waived || waives;
     switch (machine_underlying(m)) {
     case MACHINE_ANALYZING:
         moves_next_step(m, p, MACHINE_CAUSE_OPERATOR);
@@ -128,6 +138,10 @@ static enum err command_promote(struct machine *m, const struct plan *p, struct 
         moves_promote(m, p, MACHINE_CAUSE_OPERATOR);
         return OK;
     default:
+        if (waives) {
+            moves_return(m, p, MACHINE_CAUSE_OPERATOR);
+            return OK;
+        }
         return why_set(why, ERR_CONFLICT, "promote: the weight of step %u is not in force yet (%s)",
                        m->step + 1, machine_state_name(m->state));
     }

@@ -150,7 +150,11 @@ static enum machine_cause hold_cause(const struct machine *m, const struct plan 
                   where == MACHINE_PROMOTING || where == MACHINE_BAKING;
     if (serves && in->canary_available == 0)
         return MACHINE_CAUSE_NO_ENDPOINT;
-    return judged_cause(m, p, in);
+    cause = judged_cause(m, p, in);
+    if (cause != MACHINE_CAUSE_NONE || m->full || m->direct || m->waived)
+        return cause;
+    bool compares = is_in(where, MACHINE_ANALYZING, MACHINE_BAKING);
+    return compares && in->share_is_off ? MACHINE_CAUSE_SAMPLE_RATIO : in->outside;
 }
 
 static bool is_past_deadline(const struct machine *m, const struct plan *p)
@@ -178,6 +182,10 @@ static bool stop(struct machine *m, const struct plan *p, const struct machine_i
     if (in->failed_trickles >= CRITICAL_TRICKLES && in->breaker_open && m->weight_bp > 0 &&
         !in->incident && in->stable_available > 0) {
         fail(m, p, MACHINE_CAUSE_CRITICAL);
+        return true;
+    }
+    if (in->check_failed && m->weight_bp > 0) {
+        fail(m, p, MACHINE_CAUSE_CHECK_FAILED);
         return true;
     }
     if (m->state == MACHINE_PAUSED && m->state_ms >= p->max_pause_ms) {
@@ -219,6 +227,7 @@ static bool hold(struct machine *m, const struct plan *p, const struct machine_i
 static void confirm(struct machine *m)
 {
     m->confirmed_bp = m->weight_bp;
+    m->waived = false;
     m->steady_ms = 0;
     m->progress_ms = 0;
     m->at_steady = m->counts;

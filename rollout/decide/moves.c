@@ -49,7 +49,9 @@ const char *machine_cause_name(enum machine_cause cause)
         "none",       "verdict",     "low_evidence", "no_data",     "suspicious",
         "incident",   "brake",       "breaker",      "no_endpoint", "unwritable",
         "step_pause", "operator",    "failed",       "critical",    "deadline",
-        "max_pause",  "stable_lost", "new_version",  "dropped"};
+        "max_pause",  "stable_lost", "new_version",  "dropped",
+        "check",      "check_failed", "gate",        "window",
+        "sample_ratio"};
     CHECK((unsigned)cause < MACHINE_CAUSE_COUNT);
     return names[cause];
 }
@@ -76,10 +78,15 @@ enum machine_state machine_underlying(const struct machine *m)
     return stands_in(m->state) ? m->left : m->state;
 }
 
+bool machine_cause_is_failure(enum machine_cause cause)
+{
+    return cause == MACHINE_CAUSE_FAILED || cause == MACHINE_CAUSE_CRITICAL ||
+           cause == MACHINE_CAUSE_CHECK_FAILED;
+}
+
 bool machine_has_failed(const struct machine *m)
 {
-    return m->state == MACHINE_PAUSED &&
-           (m->cause == MACHINE_CAUSE_FAILED || m->cause == MACHINE_CAUSE_CRITICAL);
+    return m->state == MACHINE_PAUSED && machine_cause_is_failure(m->cause);
 }
 
 enum rollout_phase machine_phase(const struct machine *m)
@@ -102,10 +109,9 @@ enum rollout_phase machine_phase(const struct machine *m)
 
 enum rollout_result machine_result(const struct machine *m)
 {
-    switch (m->cause) {
-    case MACHINE_CAUSE_FAILED:
-    case MACHINE_CAUSE_CRITICAL:
+    if (machine_cause_is_failure(m->cause))
         return ROLLOUT_RESULT_REVERTED;
+    switch (m->cause) {
     case MACHINE_CAUSE_NEW_VERSION:
     case MACHINE_CAUSE_DROPPED:
         return ROLLOUT_RESULT_SUPERSEDED;

@@ -49,6 +49,7 @@ static const struct field record_rows[] = {
     FIELD_ROW_BOOL("direct", struct record, machine.direct),
     FIELD_ROW_BOOL("full", struct record, machine.full),
     FIELD_ROW_BOOL("then_stable", struct record, machine.then_stable),
+    FIELD_ROW_BOOL("waived", struct record, machine.waived),
     TIME("elapsed_ms", machine.elapsed_ms),
     TIME("stage_ms", machine.stage_ms),
     TIME("steady_ms", machine.steady_ms),

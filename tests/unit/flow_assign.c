@@ -23,6 +23,9 @@ struct fixture {
     struct route_live live;
     struct route route;
     struct route_place place;
+    struct variant_cells cells[ROLE_COUNT];
+    struct variant_cells *cells_of[ROLE_COUNT];
+    struct variant_metrics metrics[ROLE_COUNT];
     struct endpoint endpoints[2];
     struct endpoint_state states[2]; /* of the canary */
     struct client client;
@@ -52,8 +55,13 @@ static int setup(void **state)
                        .canary = {.role = ROLE_CANARY, .endpoints = f->endpoints, .n_endpoints = 2},
                        .split = {.is_active = true, .weight_bp = 5000},
                        .live = &f->live};
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         f->endpoints[i].state = &f->states[i];
+        f->cells_of[i] = &f->cells[i];
+        f->metrics[i] = (struct variant_metrics){.workers = 1, .cells = &f->cells_of[i]};
+    }
+    f->route.stable.metrics = &f->metrics[ROLE_STABLE];
+    f->route.canary.metrics = &f->metrics[ROLE_CANARY];
     f->flow.order = &order;
     f->flow.random = 42;
     f->flow.now_us = 1000 * SECOND_US;
@@ -236,6 +244,7 @@ static void a_key_is_read_where_the_route_says(void **state)
         {STICKY_COOKIE, "uid: 1\r\n", ASSIGNED_WEIGHT},
         {STICKY_CLIENT_IP, "", ASSIGNED_STICKY},
     };
+    unsigned weighed = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         f->conf.sticky = (struct config_sticky){.by = rows[i].by, .name = "uid"};
         f->place.cursor = 0;
@@ -243,6 +252,10 @@ static void a_key_is_read_where_the_route_says(void **state)
         if (f->x.assigned != rows[i].assigned)
             fail_msg("row %zu: assigned %u", i, f->x.assigned);
         assert_int_equal(f->place.cursor, rows[i].assigned == ASSIGNED_WEIGHT);
+        weighed += rows[i].assigned == ASSIGNED_WEIGHT;
+        assert_int_equal(cell_read(&f->cells[ROLE_STABLE].weighed[ROLE_STABLE]) +
+                             cell_read(&f->cells[ROLE_CANARY].weighed[ROLE_CANARY]),
+                         weighed);
         assert_int_equal(f->x.set_cookie.len, 0);
     }
 }

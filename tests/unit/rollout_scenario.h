@@ -122,6 +122,7 @@ static struct rollout_setup scenario_setup(const struct scenario *s)
         .canary = {.name = s->canary[0] ? s->canary : NULL,
                    .revision = s->revision[0] ? s->revision : NULL},
         .plan = &s->plan,
+        .outside = &s->world.others.outside,
     };
 }
 
@@ -234,7 +235,7 @@ static void scenario_pair(struct scenario *s, const char *stable, const char *ca
 }
 
 /* What the world does; words that the rollout itself hears are in scenario_do. */
-static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b)
+static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b, char *c)
 {
     struct world *w = &s->world;
     if (strcmp(word, "rate") == 0)
@@ -251,6 +252,16 @@ static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b)
         world_disk.full = strcmp(a, "full") == 0, world_disk.tight = strcmp(a, "tight") == 0;
     else if (strcmp(word, "wall") == 0)
         w->wall_ms += scenario_ms(a);
+    else if (strcmp(word, "skew") == 0)
+        w->skew = scenario_number(a) / 100;
+    else if (strcmp(word, "check") == 0)
+        others_check(&w->others, a, b, c);
+    else if (strcmp(word, "gate") == 0)
+        others_gate(&w->others, a);
+    else if (strcmp(word, "window") == 0)
+        others_window(&w->others, a, b);
+    else if (strcmp(word, "answer") == 0)
+        others_say(&w->others, a, b);
     else
         return false;
     return true;
@@ -268,7 +279,7 @@ static void scenario_do(struct scenario *s, const struct scenario_line *line, bo
     }
     char *a = strtok_r(NULL, " ", &save), *b = strtok_r(NULL, " ", &save);
     char *c = strtok_r(NULL, " ", &save);
-    if (scenario_do_world(s, word, a, b))
+    if (scenario_do_world(s, word, a, b, c))
         return;
     if (strcmp(word, "pair") == 0) {
         scenario_pair(s, a, b, c);
@@ -318,6 +329,10 @@ static bool scenario_holds(const struct scenario *s, const struct scenario_line 
     const char *b = strtok_r(NULL, " ", &save);
     if (strcmp(what, "event") == 0)
         return world_event_count(&s->world, a) > 0;
+    if (strcmp(what, "asked") == 0 || strcmp(what, "unasked") == 0) {
+        bool asked = others_find((struct others *)(uintptr_t)&s->world.others, a)->asked > 0;
+        return asked == (what[0] == 'a');
+    }
     if (strcmp(what, "sent") == 0)
         return scenario_compare(s->world.weight_bp / 100.0, a, scenario_number(b));
     cJSON *json = rollout_status(s->rollout);

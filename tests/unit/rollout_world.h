@@ -6,6 +6,7 @@
 #include "metrics/log.h"
 #include "rollout/decide/record.h"
 #include "rollout/rollout.h"
+#include "rollout_others.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +50,9 @@ struct world {
     struct world_event events[WORLD_EVENTS];
     size_t n_events;
     unsigned applied; /* calls of apply_split */
+    uint64_t weighed[WORLD_VERSIONS][ROLE_COUNT];
+    double skew; /* of the split: what is added to the canary's share */
+    struct others others;
 };
 
 /* The disk under every rollout of the program. */
@@ -118,6 +122,24 @@ static struct judged_totals world_counts(void *host, const char *route, const ch
 {
     (void)route;
     return world_version(host, version)->totals[role];
+}
+
+static uint64_t world_weighed(void *host, const char *route, const char *version, enum metric_role role)
+{
+    struct world *w = host;
+    (void)route;
+    return w->weighed[world_version(w, version) - w->versions][role];
+}
+
+static struct http_call *world_ask(void *host, const struct http_ask *ask)
+{
+    return others_ask(&((struct world *)host)->others, ask);
+}
+
+static void world_ask_cancel(void *host, struct http_call *call)
+{
+    (void)host;
+    call->is_open = false;
 }
 
 static void world_apply(void *host, const char *route, const struct rollout_split *split)
@@ -195,6 +217,9 @@ WORLD_UNUSED static struct rollout_ports world_ports(struct world *w)
 {
     return (struct rollout_ports){.host = w,
                                   .counts = world_counts,
+                                  .weighed = world_weighed,
+                                  .ask = world_ask,
+                                  .ask_cancel = world_ask_cancel,
                                   .apply_split = world_apply,
                                   .split_confirmed = world_confirmed,
                                   .health = world_health,
@@ -215,6 +240,8 @@ WORLD_UNUSED static void world_boot(struct world *w, const struct rollout *r)
     struct rollout_split split;
     for (size_t i = 0; i < w->n_versions; i++)
         memset(w->versions[i].totals, 0, sizeof w->versions[i].totals);
+    memset(w->weighed, 0, sizeof w->weighed);
+    others_forget(&w->others);
     w->monotonic_ms = 777;
     rollout_split(r, &split);
     world_apply(w, "", &split);
@@ -234,6 +261,7 @@ static void world_serve(struct world *w, const char *name, enum metric_role role
     failed = failed > whole ? whole : failed;
     v->owed_failed -= failed;
     v->totals[role].requests += (uint64_t)whole;
+    w->weighed[v - w->versions][role] += (uint64_t)whole;
     v->totals[role].failed += (uint64_t)failed;
 }
 
@@ -246,7 +274,8 @@ WORLD_UNUSED static void world_second(struct world *w)
         w->weight_bp = w->wanted_bp;
         w->confirmed = true;
     }
-    double share = w->weight_bp / 10000.0;
+    others_answer(&w->others);
+    double share = w->weight_bp ? w->weight_bp / 10000.0 + w->skew : 0;
     bool serves = w->canary[0] && w->breaker == ROLLOUT_BREAKER_CLOSED &&
                   world_version(w, w->canary)->available > 0;
     double canary = serves ? w->rate * share : 0;

@@ -8,6 +8,7 @@
 #include "proxy/worker/worker.h"
 
 struct admin;
+struct http;
 
 /* A configuration and the snapshots that point into it; freed by whoever lets go last. */
 struct config_keep {
@@ -30,6 +31,7 @@ struct control {
     struct snapshot *snapshot;  /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
+    struct http *http;          /* for the rollouts that ask others */
     char *token;                /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];

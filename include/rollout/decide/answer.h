@@ -29,6 +29,9 @@ struct answer {
 /* "PASS" "INCONCLUSIVE" "NO_DATA" "ERROR" "FAIL". Never NULL. Pure. */
 const char *answer_verdict_name(enum answer_verdict verdict);
 
+/* "before_start" ... Never NULL. Pure. */
+const char *answer_moment_name(enum outside_moment moment);
+
 /* What http status and body of an instant query say (Prometheus HTTP API, /api/v1/query): exactly one value, within
  * the check's bounds. status 0: no answer, error says why. Pure. */
 void answer_of_query(struct answer *a, const struct outside_check *check, unsigned status,

@@ -53,6 +53,11 @@ enum machine_cause {
     MACHINE_CAUSE_STABLE_LOST, /* no endpoint of stable is available */
     MACHINE_CAUSE_NEW_VERSION, /* the file names another pair */
     MACHINE_CAUSE_DROPPED,     /* the file names no canary any more */
+    MACHINE_CAUSE_CHECK,        /* a check by others does not pass */
+    MACHINE_CAUSE_CHECK_FAILED, /* it failed so often in a row that the plan aborts */
+    MACHINE_CAUSE_GATE,         /* a gate is closed, or has not answered yet */
+    MACHINE_CAUSE_WINDOW,       /* outside the times at which the plan may widen */
+    MACHINE_CAUSE_SAMPLE_RATIO, /* the observed share is not the intended one: something is broken */
     MACHINE_CAUSE_COUNT
 };
 
@@ -69,6 +74,7 @@ struct machine {
     bool direct;           /* undo: straight to the bake, and no proof is asked there */
     bool full;             /* promote --full, promote without stable: only REVERT, brake, breaker stop it */
     bool then_stable;      /* after the abort: STABLE, not ABORTED */
+    bool waived;           /* a person promoted past gate, window or check: they stop nothing up to the next weight */
     int64_t elapsed_ms;    /* since the rollout began */
     int64_t stage_ms;      /* at this stage; stands still while paused or the breaker is open */
     int64_t steady_ms;     /* since the weight was confirmed; stands still while paused */
@@ -91,6 +97,9 @@ struct machine_input {
     enum judge_verdict verdict;
     int verdict_stage; /* the stage that it was given for */
     bool low_evidence, no_data, incident;
+    bool share_is_off;          /* the canary's share of the requests is not the weight */
+    bool check_failed;          /* a check by others asks for the abort */
+    enum machine_cause outside; /* what others or the clock have against going on; NONE = nothing */
 };
 
 /* What one step of the machine changed: to be stored first, then acted on. */
@@ -108,6 +117,9 @@ const char *machine_cause_name(enum machine_cause cause);
 
 /* Whether the table of moves has this one; left counts only from HOLDING and PAUSED. Pure. */
 bool machine_may_move(enum machine_state from, enum machine_state left, enum machine_state to);
+
+/* The canary was proven bad: by the judge, its breaker, or a check by others. Pure. */
+bool machine_cause_is_failure(enum machine_cause cause);
 
 /* A rollout is under way, or ends. False in STABLE, COMPLETED, ABORTED. Pure. */
 bool machine_is_running(const struct machine *m);
