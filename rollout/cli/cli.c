@@ -165,7 +165,7 @@ static enum cli_exit run_with_client(const struct command *command, const struct
     struct why why = {""};
     struct client *c = client_open(o->admin, o->token, &why);
     if (!c)
-        return usage_error(command->name, "%s", why.text);
+        return (enum cli_exit)usage_error(command->name, "%s", why.text);
     enum cli_exit code = command->run(c, o);
     client_close(c);
     if (fflush(stdout) != 0 || ferror(stdout))

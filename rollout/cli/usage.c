@@ -1,8 +1,9 @@
 /* How every command says that its command line is wrong.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/usage.h"
+#include "rollout/cli/cli.h"
 
-enum cli_exit usage_error(const char *command, const char *fmt, ...)
+int usage_error(const char *command, const char *fmt, ...)
 {
     va_list ap;
     const char *gap = command[0] ? " " : "";

@@ -39,9 +39,12 @@ static void fill(struct record *r)
                                   .steady_ms = 4,
                                   .state_ms = 3,
                                   .progress_ms = 2,
-                                  .counts = {{1000, 10, 5}, {100, 1, 2}},
-                                  .at_stage = {{900, 9, 4}, {90, 0, 1}},
-                                  .at_steady = {{950, 9, 4}, {95, 0, 1}}};
+                                  .counts = {{.requests = 1000, .failed = 10, .client_errors = 5},
+                                             {.requests = 100, .failed = 1, .client_errors = 2}},
+                                  .at_stage = {{.requests = 900, .failed = 9, .client_errors = 4},
+                                               {.requests = 90, .failed = 0, .client_errors = 1}},
+                                  .at_steady = {{.requests = 950, .failed = 9, .client_errors = 4},
+                                                {.requests = 95, .failed = 0, .client_errors = 1}}};
     r->run = (struct record_run){.id = "my-web-1", .stable = "v1", .canary = "v2", .started_ms = 7};
     strcpy(r->run.who, "ann");
     r->run.steps[0] = (struct record_step){100, 8, MACHINE_CAUSE_VERDICT, "fine"};

@@ -97,18 +97,13 @@ static const char *text(const cJSON *json, const char *name)
     return item->valuestring;
 }
 
-/* A ratio of two counts is shown as a person or a program wants it: no 100.00000000000004. */
-static void expect_short_numbers(const cJSON *json)
+static void expect_short_numbers(const cJSON *json) /* no 100.00000000000004 */
 {
     char digits[32];
     for (; json; json = json->next) {
         expect_short_numbers(json->child);
-        if (!cJSON_IsNumber(json))
-            continue;
         snprintf(digits, sizeof digits, "%.12g", json->valuedouble);
-        if (strtod(digits, NULL) != json->valuedouble)
-            fail_msg("%s: %.17g has more than 12 digits", json->string ? json->string : "",
-                     json->valuedouble);
+        assert_true(!cJSON_IsNumber(json) || strtod(digits, NULL) == json->valuedouble);
     }
 }
 

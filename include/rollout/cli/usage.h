@@ -4,14 +4,14 @@
 #define SERIN_ROLLOUT_CLI_USAGE_H
 
 #include "base/err.h"
-#include "rollout/cli/cli.h"
 #include <getopt.h>
 
-/* Prints "serin COMMAND: what is wrong" and "Try `serin COMMAND --help`." to standard error. command "" = serin
- * itself. Returns CLI_USAGE. */
-enum cli_exit usage_error(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Prints "serin COMMAND: what is wrong" and "Try `serin COMMAND --help`." to standard error.
+ * command "" = serin itself. Returns CLI_USAGE. */
+int usage_error(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Puts into words what getopt_long has refused, right after it gave choice '?' or ':' (short options beginning with
+/* Puts into words what getopt_long has refused, right after it gave choice '?' or ':' (short
+ * options beginning with
  * ':', opterr 0). Returns ERR_INVALID. */
 enum err usage_option(struct why *why, int choice, char **argv, const struct option *known);
 
