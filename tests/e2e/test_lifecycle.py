@@ -266,7 +266,7 @@ def test_many_reloads_and_requests_leave_nothing_behind(serin, v1):
         fds, rss = len(os.listdir(f"/proc/{proxy.process.pid}/fd")), proxy.rss_kib()
         for _ in range(30):
             proxy.cli("reload")
-        assert len(os.listdir(f"/proc/{proxy.process.pid}/fd")) <= fds + 5
+        wait_until(lambda: len(os.listdir(f"/proc/{proxy.process.pid}/fd")) <= fds + 5, 10, "the connections' end")
         assert proxy.rss_kib() < rss + 20 * 1024
     finally:
         ends.set()
