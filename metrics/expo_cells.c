@@ -108,8 +108,8 @@ static void write_inflight(struct expo *e, const struct metrics *m)
     }
 }
 
-/* The directions of a retry that have happened or can: to stable, in which rate() must see the first one too. With both
- * results. */
+/* The directions of a retry that have happened or can: to stable, in which rate() must see the
+ * first one too. With both results. */
 static void write_retries(struct expo *e, const struct route_metrics *r)
 {
     for (unsigned way = 0; way < ROLE_COUNT * ROLE_COUNT; way++) {
@@ -120,7 +120,8 @@ static void write_retries(struct expo *e, const struct route_metrics *r)
                 n[result] += cell_read(&r->cells[i]->retries[from][to][result]);
             all += n[result];
         }
-        for (unsigned result = 0; (all || to == ROLE_STABLE) && result < RETRY_RESULT_COUNT; result++) {
+        for (unsigned result = 0; (all || to == ROLE_STABLE) && result < RETRY_RESULT_COUNT;
+             result++) {
             const char *labels[] = {r->route, metric_role_text(from), metric_role_text(to),
                                     metric_retry_result_text(result)};
             expo_sample(e, METRIC_RETRIES_TOTAL, labels, (double)n[result]);

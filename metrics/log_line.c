@@ -298,12 +298,12 @@ static bool ends_with(struct slice s, const char *end)
 /* Only these keys may hold numbers, so that one key has one type in a log store. */
 static bool is_quantity(struct slice key)
 {
-    static const char *const ends[] = {"_ms",    "_us",       "_s",      "_seconds", "_bytes",
-                                       "_bp",    "_requests", "_failed", "_total"};
+    static const char *const ends[] = {"_ms", "_us",       "_s",      "_seconds", "_bytes",
+                                       "_bp", "_requests", "_failed", "_total"};
     static const char *const names[] = {
-        "attempt", "changes",  "connections", "endpoints", "errno",  "errors", "fd",
-        "generation", "line",  "lines",       "listener",  "pid",    "requests", "routes",
-        "signal",  "status",   "step",        "steps",     "threshold", "worker", "workers"};
+        "attempt",    "changes", "connections", "endpoints", "errno",     "errors",   "fd",
+        "generation", "line",    "lines",       "listener",  "pid",       "requests", "routes",
+        "signal",     "status",  "step",        "steps",     "threshold", "worker",   "workers"};
     for (size_t i = 0; i < ARRAY_LEN(ends); i++)
         if (ends_with(key, ends[i]))
             return true;

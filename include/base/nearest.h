@@ -5,7 +5,8 @@
 
 #include "base/slice.h"
 
-#define NEAREST_MAX 48 /* bytes of a word that may be a mistyped one; longer ones get no suggestion */
+#define NEAREST_MAX                                                                                \
+    48 /* bytes of a word that may be a mistyped one; longer ones get no suggestion */
 
 static inline size_t nearest_least(size_t a, size_t b, size_t c)
 {
@@ -13,8 +14,9 @@ static inline size_t nearest_least(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-/* Edit distance in which two neighbours changing places count once (optimal string alignment), without regard to
- * case. SIZE_MAX: too far from the name to be a slip of it, or one is longer than NEAREST_MAX. O(length^2). Pure. */
+/* Edit distance in which two neighbours changing places count once (optimal string alignment),
+ * without regard to case. SIZE_MAX: too far from the name to be a slip of it, or one is longer than
+ * NEAREST_MAX. O(length^2). Pure. */
 static inline size_t nearest_distance(struct slice word, struct slice name)
 {
     size_t rows[3][NEAREST_MAX + 1];
@@ -28,7 +30,8 @@ static inline size_t nearest_distance(struct slice word, struct slice name)
         for (size_t j = 1; j <= name.len; j++) {
             size_t differs = ascii_lower(word.at[i - 1]) != ascii_lower(name.at[j - 1]);
             now[j] = nearest_least(last[j] + 1, now[j - 1] + 1, last[j - 1] + differs);
-            if (i > 1 && j > 1 && word.at[i - 1] == name.at[j - 2] && word.at[i - 2] == name.at[j - 1])
+            if (i > 1 && j > 1 && word.at[i - 1] == name.at[j - 2] &&
+                word.at[i - 2] == name.at[j - 1])
                 now[j] = nearest_least(now[j], before[j - 2] + 1, now[j]);
         }
         size_t *spare = before;

@@ -175,14 +175,16 @@ static bool same_steps(const struct plan *a, const struct plan *b)
     if (a->n_steps != b->n_steps)
         return false;
     for (size_t i = 0; i < a->n_steps; i++)
-        if (a->steps[i].weight_bp != b->steps[i].weight_bp || a->steps[i].hold_ms != b->steps[i].hold_ms ||
-            a->steps[i].min_requests != b->steps[i].min_requests || a->steps[i].pause != b->steps[i].pause)
+        if (a->steps[i].weight_bp != b->steps[i].weight_bp ||
+            a->steps[i].hold_ms != b->steps[i].hold_ms ||
+            a->steps[i].min_requests != b->steps[i].min_requests ||
+            a->steps[i].pause != b->steps[i].pause)
             return false;
     return true;
 }
 
-static void compare(struct comparison *c, const struct config_field *f, const char *key, const char *old,
-                    const char *new)
+static void compare(struct comparison *c, const struct config_field *f, const char *key,
+                    const char *old, const char *new)
 {
     struct shown before = {.len = 0}, after = {.len = 0};
     char line[LINE_MAX_BYTES];
@@ -196,13 +198,14 @@ static void compare(struct comparison *c, const struct config_field *f, const ch
                              &((const struct config_route *)(const void *)new)->plan);
     if (is_same)
         return;
-    (void)snprintf(line, sizeof line, "%s%s: %s (before: %s)%s", c->before, key, after.at, before.at,
-                   f->reload == RELOAD_ROLLOUT ? ", for the next rollout" : "");
+    (void)snprintf(line, sizeof line, "%s%s: %s (before: %s)%s", c->before, key, after.at,
+                   before.at, f->reload == RELOAD_ROLLOUT ? ", for the next rollout" : "");
     c->tell(c->arg, line);
 }
 
 /* Every key of one scope that a reload applies. */
-static void compare_scope(struct comparison *c, enum config_scope scope, const void *old, const void *new)
+static void compare_scope(struct comparison *c, enum config_scope scope, const void *old,
+                          const void *new)
 {
     for (size_t i = 0; i < config_fields_n; i++) {
         const struct config_field *f = &config_fields[i];
@@ -220,11 +223,13 @@ static void tell_key(struct comparison *c, const char *key, const char *what)
     c->tell(c->arg, line);
 }
 
-static void compare_versions(struct comparison *route, const struct config_route *old, const struct config_route *new)
+static void compare_versions(struct comparison *route, const struct config_route *old,
+                             const struct config_route *new)
 {
     char key[KEY_MAX];
     for (size_t i = 0; i < new->n_versions; i++) {
-        const struct config_version *v = &new->versions[i], *before = config_find_version(old, v->name);
+        const struct config_version *v = &new->versions[i],
+                                    *before = config_find_version(old, v->name);
         struct comparison c = {route->tell, route->arg, "routes[].versions.*.", ""};
         (void)snprintf(c.before, sizeof c.before, "%.120sversions.%s.", route->before, v->name);
         (void)snprintf(key, sizeof key, "versions.%s", v->name);
@@ -241,14 +246,17 @@ static void compare_versions(struct comparison *route, const struct config_route
 }
 
 /* A fixed weight is no rollout's 0%: whether there is one is part of the value. */
-static void compare_weight(struct comparison *c, const struct config_route *old, const struct config_route *new)
+static void compare_weight(struct comparison *c, const struct config_route *old,
+                           const struct config_route *new)
 {
     if (old->has_weight != new->has_weight)
-        tell_key(c, "weight", new->has_weight ? "added: a fixed split instead of a rollout"
-                                              : "removed: no fixed split any more");
+        tell_key(c, "weight",
+                 new->has_weight ? "added: a fixed split instead of a rollout"
+                                 : "removed: no fixed split any more");
 }
 
-static void compare_routes(struct comparison *all, const struct config *old, const struct config *new)
+static void compare_routes(struct comparison *all, const struct config *old,
+                           const struct config *new)
 {
     for (size_t i = 0; i < new->n_routes; i++) {
         const struct config_route *r = &new->routes[i], *before = config_find_route(old, r->name);
@@ -271,7 +279,8 @@ static void compare_routes(struct comparison *all, const struct config *old, con
     }
 }
 
-void changes_tell(const struct config *old, const struct config *new, changes_line_fn *tell, void *arg)
+void changes_tell(const struct config *old, const struct config *new, changes_line_fn *tell,
+                  void *arg)
 {
     struct comparison c = {tell, arg, "", ""};
     compare_scope(&c, SCOPE_CONFIG, old, new);
@@ -284,7 +293,8 @@ struct fixed {
     struct config_place place; /* in the new file */
 };
 
-static size_t tell_if_changed(const struct config *config, const struct fixed *f, changes_line_fn *tell, void *arg)
+static size_t tell_if_changed(const struct config *config, const struct fixed *f,
+                              changes_line_fn *tell, void *arg)
 {
     char line[LINE_MAX_BYTES], place[32] = "";
     const char *old = f->old ? f->old : "none", *new = f->new ? f->new : "none";
@@ -292,13 +302,14 @@ static size_t tell_if_changed(const struct config *config, const struct fixed *f
         return 0;
     if (f->place.line)
         (void)snprintf(place, sizeof place, ":%u:%u", f->place.line, f->place.column);
-    (void)snprintf(line, sizeof line, "%.200s%s: %s: %.160s needs a restart (%.160s is in force)", config->file, place,
-                   f->key, new, old);
+    (void)snprintf(line, sizeof line, "%.200s%s: %s: %.160s needs a restart (%.160s is in force)",
+                   config->file, place, f->key, new, old);
     tell(arg, line);
     return 1;
 }
 
-size_t changes_tell_fixed(const struct config *old, const struct config *new, changes_line_fn *tell, void *arg)
+size_t changes_tell_fixed(const struct config *old, const struct config *new, changes_line_fn *tell,
+                          void *arg)
 {
     char key[48], before[24], after[24];
     size_t n = 0;

@@ -118,8 +118,8 @@ static struct config *config_new(const char *name)
     return NULL;
 }
 
-/* A relative path is one beside the configuration file: where serin was started from says nothing about it. False: out
- * of memory. */
+/* A relative path is one beside the configuration file: where serin was started from says nothing
+ * about it. False: out of memory. */
 static bool resolve(struct config *config, const char **path)
 {
     const char *slash = strrchr(config->file, '/');

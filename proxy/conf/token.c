@@ -29,6 +29,7 @@ char *token_read(const char *path, struct why *why)
     char *token = len && from + len < TOKEN_BYTES_MAX ? strndup(buf + from, len) : NULL;
     explicit_bzero(buf, sizeof buf);
     if (!token)
-        (void)why_set(why, ERR_INVALID, "holds no token (expected one line of 1 to %d bytes)", TOKEN_BYTES_MAX - 1);
+        (void)why_set(why, ERR_INVALID, "holds no token (expected one line of 1 to %d bytes)",
+                      TOKEN_BYTES_MAX - 1);
     return token;
 }

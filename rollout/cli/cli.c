@@ -33,7 +33,8 @@ static const struct command commands[] = {
     {"wait", ROUTE_REQUIRED, OPTION_JSON | OPTION_TIMEOUT, command_wait,
      "blocks until the rollout ends, for continuous integration",
      "Prints one line a change, or with --json the last status. Ends at once if no rollout runs.\n"
-     "A pause goes on waiting, unless the canary failed (on_failure: pause): only a person moves it.\n"
+     "A pause goes on waiting, unless the canary failed (on_failure: pause): only a person moves "
+     "it.\n"
      "Exit code: 0 done, 4 aborted, 5 the canary failed and the rollout is paused, 6 timed out.",
      "serin start my-web && serin wait my-web --timeout 30m"},
     {"history", ROUTE_REQUIRED, OPTION_JSON, command_history,
@@ -62,7 +63,8 @@ static const struct command commands[] = {
      "forgets the route's record: the configuration's stable serves everyone", NULL,
      "serin reset my-web"},
     {"reload", ROUTE_NONE, VERB_OPTIONS, command_reload, "reads the configuration anew",
-     "All or nothing; no connection is lost. Prints what changed, one line a change, or every error.\n"
+     "All or nothing; no connection is lost. Prints what changed, one line a change, or every "
+     "error.\n"
      "A running rollout keeps the plan that it started with.",
      "serin reload"},
 };

@@ -113,9 +113,9 @@ int judge_command(int argc, char **argv)
             return EXIT_SUCCESS;
         }
         if (option == 'c' || option == 'r')
-            return usage_error(
-                "judge", "%s is not supported yet: give the settings in the start line",
-                option == 'c' ? "--config" : "--route");
+            return usage_error("judge",
+                               "%s is not supported yet: give the settings in the start line",
+                               option == 'c' ? "--config" : "--route");
         (void)usage_option(&why, option, argv, options);
         return usage_error("judge", "%s", why.text);
     }

@@ -159,8 +159,8 @@ static void add_weight_line(struct text *t, const struct status_view *v, const s
     if (!v->canary[0] || !(v->intended >= 0) || is_done(v))
         return;
     const char *hindrance = status_hindrance(v);
-    text_add(&words, "%s%s%s ", style_begin(s, COLOUR_BOLD),
-             number_percent(status_effective(v)).at, style_end(s, COLOUR_BOLD));
+    text_add(&words, "%s%s%s ", style_begin(s, COLOUR_BOLD), number_percent(status_effective(v)).at,
+             style_end(s, COLOUR_BOLD));
     if (hindrance)
         text_add(&words, "in effect (%s %s)", number_percent(v->intended).at, hindrance);
     else

@@ -113,7 +113,8 @@ bool status_has_failed(const struct status_view *v)
 
 const char *status_hindrance(const struct status_view *v)
 {
-    /* a cause outlives what it stood for, but for these two states: of a rollout, of a fixed weight */
+    /* a cause outlives what it stood for, but for these two states: of a rollout, of a fixed weight
+     */
     bool is_now = strcmp(v->state, "HOLDING") == 0 || strcmp(v->state, "STABLE") == 0;
     if (!(v->intended > 0))
         return NULL;

@@ -11,7 +11,7 @@ struct wait {
     const struct cli_options *options;
     struct news news;
     struct text line; /* the last status, for the message of a timeout */
-    cJSON *last; /* with --json: what a timeout prints */
+    cJSON *last;      /* with --json: what a timeout prints */
     enum cli_exit exit;
     bool is_away; /* the server's absence has been told of */
 };

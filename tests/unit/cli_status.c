@@ -103,7 +103,8 @@ static void drawings_are_as_the_golden_texts(void **state)
 static void no_line_is_wider_than_the_terminal(void **state)
 {
     (void)state;
-    static const char *const names[] = {"progressing", "aborted", "paused", "routes", "routes_many"};
+    static const char *const names[] = {"progressing", "aborted", "paused", "routes",
+                                        "routes_many"};
     for (size_t width = 40; width <= 100; width++) {
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             struct style s = {.width = width, .is_utf8 = true, .has_colour = true};
@@ -159,7 +160,8 @@ static const struct {
     {"paused_failed", CLI_PAUSED, true,
      "my-web  step 2/6  0%  PAUSED  v2 failed and gets nobody; waits for retry or abort: errors"},
     {"breaker", CLI_PROGRESSING, true,
-     "my-web  step 2/6  0%  HOLDING  the breaker of v2 is open: v1 serves everyone until trials pass"},
+     "my-web  step 2/6  0%  HOLDING  the breaker of v2 is open: v1 serves everyone until trials "
+     "pass"},
     {"baking", CLI_PROGRESSING, true,
      "my-web  step 6/6  99%  BAKING  watches v2 at 99% for another 4m 18s"},
     {"completed", CLI_OK, false, "my-web  STABLE  v2 was promoted and serves everyone"},

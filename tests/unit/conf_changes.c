@@ -36,43 +36,59 @@ static const char *fixed(const char *old_text, const char *new_text)
     return told;
 }
 
-#define PAIR(v1, v2) "    versions: { v1: { endpoints: [" v1 "] }, v2: { endpoints: [" v2 "] } }\n    stable: v1\n    canary: v2\n"
-#define A            "\"10.0.0.1:80\""
-#define B            "\"10.0.0.2:80\""
-#define C            "\"10.0.0.3:80\""
-#define WEB          LISTENER "routes:\n  - name: web\n"
+#define PAIR(v1, v2)                                                                               \
+    "    versions: { v1: { endpoints: [" v1 "] }, v2: { endpoints: [" v2                           \
+    "] } }\n    stable: v1\n    canary: v2\n"
+#define A   "\"10.0.0.1:80\""
+#define B   "\"10.0.0.2:80\""
+#define C   "\"10.0.0.3:80\""
+#define WEB LISTENER "routes:\n  - name: web\n"
 
 static const struct {
     const char *old, *new, *lines;
 } rows[] = {
     {GOOD, GOOD, ""},
-    {GOOD, GOOD "timeouts: { drain: 5s, request_total: 1m }\nlimits: { connections: 100 }\nlog: { level: debug }\n",
+    {GOOD,
+     GOOD "timeouts: { drain: 5s, request_total: 1m }\nlimits: { connections: 100 }\nlog: { level: "
+          "debug }\n",
      "log.level: debug (before: info)\n"
      "timeouts.request_total: 1m (before: 0)\n"
      "timeouts.drain: 5s (before: 30s)\n"
      "limits.connections: 100 (before: 0)\n"},
-    {WEB PAIR(A, B), WEB PAIR(A ", " C, B), "route web: versions.v1.endpoints: 10.0.0.1:80, 10.0.0.3:80 (before: 10.0.0.1:80)\n"},
-    {WEB PAIR(A, B), WEB PAIR(A, B) "    paths: [/a]\n    sticky: { by: client_ip }\n    headers: { request_id: false }\n",
+    {WEB PAIR(A, B), WEB PAIR(A ", " C, B),
+     "route web: versions.v1.endpoints: 10.0.0.1:80, 10.0.0.3:80 (before: 10.0.0.1:80)\n"},
+    {WEB PAIR(A, B),
+     WEB PAIR(
+         A,
+         B) "    paths: [/a]\n    sticky: { by: client_ip }\n    headers: { request_id: false }\n",
      "route web: paths: /a (before: /)\n"
      "route web: sticky.by: client_ip (before: none)\n"
      "route web: headers.request_id: false (before: true)\n"},
-    {WEB PAIR(A, B), WEB PAIR(A, B) "    hosts: [a.test, b.test]\n", "route web: hosts: a.test, b.test (before: every host)\n"},
-    {WEB PAIR(A, B), WEB "    versions: { v1: { endpoints: [" A "] }, v3: { endpoints: [" C "] } }\n    stable: v1\n",
+    {WEB PAIR(A, B), WEB PAIR(A, B) "    hosts: [a.test, b.test]\n",
+     "route web: hosts: a.test, b.test (before: every host)\n"},
+    {WEB PAIR(A, B),
+     WEB "    versions: { v1: { endpoints: [" A "] }, v3: { endpoints: [" C
+         "] } }\n    stable: v1\n",
      "route web: versions.v3: added\n"
      "route web: versions.v2: removed\n"
      "route web: canary: no canary (before: v2)\n"},
-    {WEB PAIR(A, B), WEB PAIR(A, B) "  - name: api\n    paths: [/api]\n" PAIR(A, B), "route api: added\n"},
-    {WEB PAIR(A, B) "  - name: api\n    paths: [/api]\n" PAIR(A, B), WEB PAIR(A, B), "route api: removed\n"},
+    {WEB PAIR(A, B), WEB PAIR(A, B) "  - name: api\n    paths: [/api]\n" PAIR(A, B),
+     "route api: added\n"},
+    {WEB PAIR(A, B) "  - name: api\n    paths: [/api]\n" PAIR(A, B), WEB PAIR(A, B),
+     "route api: removed\n"},
     {WEB PAIR(A, B), WEB PAIR(A, B) "    weight: 10%\n",
      "route web: weight: added: a fixed split instead of a rollout\n"
      "route web: weight: 10% (before: 0%)\n"},
     {WEB PAIR(A, B),
-     WEB PAIR(A, B) "    rollout: { hold: 2m, start: auto, steps: [5%, { weight: 50%, hold: 3m, pause: true }], checks: { latency: { quantiles: "
+     WEB PAIR(A, B) "    rollout: { hold: 2m, start: auto, steps: [5%, { weight: 50%, hold: 3m, "
+                    "pause: true }], checks: { latency: { quantiles: "
                     "[99%] } } }\n",
      "route web: rollout.start: auto (before: manual)\n"
-     "route web: rollout.steps: 5%, 50% hold 3m pause (before: 1%, 5%, 10%, 25%, 50%, 100%), for the next rollout\n"
+     "route web: rollout.steps: 5%, 50% hold 3m pause (before: 1%, 5%, 10%, 25%, 50%, 100%), for "
+     "the next rollout\n"
      "route web: rollout.hold: 2m (before: 1m), for the next rollout\n"
-     "route web: rollout.checks.latency.quantiles: 99% (before: 50%, 90%, 99%), for the next rollout\n"},
+     "route web: rollout.checks.latency.quantiles: 99% (before: 50%, 90%, 99%), for the next "
+     "rollout\n"},
 };
 
 static void changes_are_told_in_the_words_of_the_file(void **state)
@@ -88,9 +104,11 @@ static void a_change_behind_the_cut_is_seen(void **state)
     (void)state;
     static char texts[2][4096];
     for (unsigned t = 0; t < 2; t++) {
-        int at = snprintf(texts[t], sizeof texts[t], WEB "    stable: v1\n    versions: { v1: { endpoints: [");
+        int at = snprintf(texts[t], sizeof texts[t],
+                          WEB "    stable: v1\n    versions: { v1: { endpoints: [");
         for (unsigned i = 1; i <= 40; i++)
-            at += snprintf(texts[t] + at, sizeof texts[t] - (size_t)at, "\"10.0.0.%u:80\",", i == 40 ? 40 + t : i);
+            at += snprintf(texts[t] + at, sizeof texts[t] - (size_t)at, "\"10.0.0.%u:80\",",
+                           i == 40 ? 40 + t : i);
         (void)snprintf(texts[t] + at, sizeof texts[t] - (size_t)at, "] } }\n");
     }
     assert_non_null(strstr(changes(texts[0], texts[1]), "…"));
@@ -101,27 +119,31 @@ static void every_key_that_needs_a_restart_is_told_with_its_place(void **state)
 {
     (void)state;
     assert_string_equal(fixed("workers: 1\n" GOOD, "workers: 1\n" GOOD), "");
-    assert_string_equal(fixed("workers: 1\n" GOOD,
-                              "workers: 2\nstate_dir: /var/lib/other\nadmin: { bind: \"127.0.0.1:1\" }\n"
-                              "listeners: [{ bind: \"127.0.0.1:8\" }, { bind: \"127.0.0.1:9\" }]\n" ROUTE),
-                        "f:1:10: workers: 2 needs a restart (1 is in force)\n"
-                        "f:2:12: state_dir: /var/lib/other needs a restart (/var/lib/serin is in force)\n"
-                        "f:3:16: admin.bind: 127.0.0.1:1 needs a restart (127.0.0.1:9900 is in force)\n"
-                        "f:4:21: listeners[0].bind: 127.0.0.1:8 needs a restart (127.0.0.1:0 is in force)\n"
-                        "f:4:46: listeners[1].bind: 127.0.0.1:9 needs a restart (none is in force)\n");
-    assert_string_equal(fixed("workers: 1\nadmin: { bind: \"127.0.0.1:1\" }\n" GOOD, "workers: 1\n" GOOD),
-                        "f: admin.bind: 127.0.0.1:9900 needs a restart (127.0.0.1:1 is in force)\n");
+    assert_string_equal(
+        fixed("workers: 1\n" GOOD,
+              "workers: 2\nstate_dir: /var/lib/other\nadmin: { bind: \"127.0.0.1:1\" }\n"
+              "listeners: [{ bind: \"127.0.0.1:8\" }, { bind: \"127.0.0.1:9\" }]\n" ROUTE),
+        "f:1:10: workers: 2 needs a restart (1 is in force)\n"
+        "f:2:12: state_dir: /var/lib/other needs a restart (/var/lib/serin is in force)\n"
+        "f:3:16: admin.bind: 127.0.0.1:1 needs a restart (127.0.0.1:9900 is in force)\n"
+        "f:4:21: listeners[0].bind: 127.0.0.1:8 needs a restart (127.0.0.1:0 is in force)\n"
+        "f:4:46: listeners[1].bind: 127.0.0.1:9 needs a restart (none is in force)\n");
+    assert_string_equal(
+        fixed("workers: 1\nadmin: { bind: \"127.0.0.1:1\" }\n" GOOD, "workers: 1\n" GOOD),
+        "f: admin.bind: 127.0.0.1:9900 needs a restart (127.0.0.1:1 is in force)\n");
 }
 
 /* A key that joins the table with RELOAD_RESTART has to be compared in changes_tell_fixed. */
 static void no_key_that_needs_a_restart_is_forgotten(void **state)
 {
     (void)state;
-    static const char *const known[] = {"workers", "state_dir", "listeners[].bind", "admin.bind", "admin.token_file"};
+    static const char *const known[] = {"workers", "state_dir", "listeners[].bind", "admin.bind",
+                                        "admin.token_file"};
     size_t n = 0;
     for (size_t i = 0; i < config_fields_n; i++) {
         const struct config_field *f = &config_fields[i];
-        if (f->reload != RELOAD_RESTART || f->type == TYPE_MAPPING || f->type == TYPE_LIST || config_field_is_later(f))
+        if (f->reload != RELOAD_RESTART || f->type == TYPE_MAPPING || f->type == TYPE_LIST ||
+            config_field_is_later(f))
             continue;
         assert_true(n < ARRAY_LEN(known));
         assert_string_equal(f->path, known[n++]);

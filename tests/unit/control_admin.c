@@ -18,9 +18,11 @@ static const struct {
      200, "# EOF\n"},
     {"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text; q=0, */*\r\n" HOST LAST, 200,
      "text/plain; version=0.0.4"},
-    {"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text; q=0.4, text/plain;q=0.5\r\n" HOST LAST,
+    {"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text; q=0.4, "
+     "text/plain;q=0.5\r\n" HOST LAST,
      200, "text/plain; version=0.0.4"},
-    {"GET /metrics HTTP/1.1\r\nAccept: */*;q=0.2, application/openmetrics-text; q=0.3\r\n" HOST LAST,
+    {"GET /metrics HTTP/1.1\r\nAccept: */*;q=0.2, application/openmetrics-text; q=0.3\r\n" HOST
+         LAST,
      200, "# EOF\n"},
     {"GET /api/v1/routes HTTP/1.1\r\n" HOST LAST, 200, "{\"routes\":[{\"route\":\"my-web\""},
     {"GET /api/v1/routes/my-web HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},

@@ -195,8 +195,11 @@ static void retries_to_stable_have_their_zeros_and_others_are_shown_once_they_ha
     struct metrics *m = metrics_new(2);
     struct route_metrics *r = metrics_route(m, "r");
     char *text = page(m, EXPO_PROMETHEUS, NULL);
-    assert_has(text, "\nserin_retries_total{route=\"r\",from=\"stable\",to=\"stable\",result=\"failed\"} 0\n");
-    assert_has(text, "\nserin_retries_total{route=\"r\",from=\"canary\",to=\"stable\",result=\"ok\"} 0\n");
+    assert_has(
+        text,
+        "\nserin_retries_total{route=\"r\",from=\"stable\",to=\"stable\",result=\"failed\"} 0\n");
+    assert_has(
+        text, "\nserin_retries_total{route=\"r\",from=\"canary\",to=\"stable\",result=\"ok\"} 0\n");
     assert_lacks(text, "to=\"canary\"");
     free(text);
     cell_add(&r->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_FAILED], 2);
@@ -206,7 +209,8 @@ static void retries_to_stable_have_their_zeros_and_others_are_shown_once_they_ha
         text,
         "\nserin_retries_total{route=\"r\",from=\"canary\",to=\"stable\",result=\"ok\"} 0\n"
         "serin_retries_total{route=\"r\",from=\"canary\",to=\"stable\",result=\"failed\"} 2\n");
-    assert_has(text, "\nserin_retries_total{route=\"r\",from=\"canary\",to=\"canary\",result=\"ok\"} 1\n");
+    assert_has(
+        text, "\nserin_retries_total{route=\"r\",from=\"canary\",to=\"canary\",result=\"ok\"} 1\n");
     free(text);
     metrics_free(m);
 }
@@ -375,7 +379,8 @@ int main(void)
         cmocka_unit_test(a_version_in_use_has_its_zeros_from_the_start),
         cmocka_unit_test(a_version_of_which_nothing_was_said_has_both_roles),
         cmocka_unit_test(a_role_that_has_counted_is_shown),
-        cmocka_unit_test(retries_to_stable_have_their_zeros_and_others_are_shown_once_they_happened),
+        cmocka_unit_test(
+            retries_to_stable_have_their_zeros_and_others_are_shown_once_they_happened),
         cmocka_unit_test(buckets_never_show_a_request_as_faster),
         cmocka_unit_test(numbers_are_exact_and_short),
         cmocka_unit_test(families_without_samples_are_left_out),

@@ -103,8 +103,10 @@ static void json_lines_have_the_pairs_as_members(void **state)
         {SLICE("a=\"\xc3\xa9\xff\""), ",\"a\":\"\xc3\xa9\\\\xff\"}"},
         {SLICE("nothing to split"), ",\"message\":\"nothing to split\"}"},
         {SLICE("hello a=b world =c"), ",\"a\":\"b\",\"message\":\"hello world =c\"}"},
-        {SLICE("listener=0 worker=1 workers=2 routes=3 changes=4 errors=5 canary_failed=6 stable_requests=7 for_s=8"),
-         ",\"listener\":0,\"worker\":1,\"workers\":2,\"routes\":3,\"changes\":4,\"errors\":5,\"canary_failed\":6,"
+        {SLICE("listener=0 worker=1 workers=2 routes=3 changes=4 errors=5 canary_failed=6 "
+               "stable_requests=7 for_s=8"),
+         ",\"listener\":0,\"worker\":1,\"workers\":2,\"routes\":3,\"changes\":4,\"errors\":5,"
+         "\"canary_failed\":6,"
          "\"stable_requests\":7,\"for_s\":8}"},
         {SLICE("1a=b"), ",\"message\":\"1a=b\"}"},
         {SLICE("a.b-c_1=d"), ",\"a.b-c_1\":\"d\"}"},

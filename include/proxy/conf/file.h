@@ -5,8 +5,9 @@
 
 #include "base/err.h"
 
-/* For reading; the caller closes it. NULL with why a predicate to stand behind the name: "cannot be read: ...", "is a
- * pipe ...". A pipe would block the control thread until somebody writes, and could not be read again by a reload. */
+/* For reading; the caller closes it. NULL with why a predicate to stand behind the name: "cannot be
+ * read: ...", "is a pipe ...". A pipe would block the control thread until somebody writes, and
+ * could not be read again by a reload. */
 FILE *file_open(const char *path, struct why *why);
 
 #endif

@@ -7,8 +7,9 @@
 
 #define TOKEN_BYTES_MAX 4096 /* of the file */
 
-/* The first line of the file without white space around it; the caller frees it with token_free. NULL with why
- * a predicate to stand behind the file's name: unreadable, no regular file, empty, longer than TOKEN_BYTES_MAX. */
+/* The first line of the file without white space around it; the caller frees it with token_free.
+ * NULL with why a predicate to stand behind the file's name: unreadable, no regular file, empty,
+ * longer than TOKEN_BYTES_MAX. */
 char *token_read(const char *path, struct why *why);
 
 /* NULL is allowed. */

@@ -13,12 +13,14 @@ struct unix_file {
     ino_t inode;
 };
 
-/* Gives the file of a bound socket that does not listen yet its mode, and takes note of which file it is. Call it
- * before listen(): until then nobody gets in, so that no moment is too open. ERR_IO with errno: the file is removed. */
+/* Gives the file of a bound socket that does not listen yet its mode, and takes note of which file
+ * it is. Call it before listen(): until then nobody gets in, so that no moment is too open. ERR_IO
+ * with errno: the file is removed. */
 enum err unix_file_claim(struct unix_file *f, const struct wire_addr *addr, mode_t mode) MUST_USE;
 
-/* Removes the file, once, if it is still the one that was claimed: another process may have put its own there. Call it
- * while the socket still listens: afterwards the number of the inode may be another's. */
+/* Removes the file, once, if it is still the one that was claimed: another process may have put its
+ * own there. Call it while the socket still listens: afterwards the number of the inode may be
+ * another's. */
 void unix_file_remove(struct unix_file *f);
 
 #endif

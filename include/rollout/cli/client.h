@@ -20,8 +20,8 @@ void client_close(struct client *c);
 enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
                     struct why *why) MUST_USE;
 
-/* Every reason why the last question was refused, as an array of strings, where the server tells more
- * than one sentence (reload); else NULL. Foreign. Borrowed until the next question. */
+/* Every reason why the last question was refused, as an array of strings, where the server tells
+ * more than one sentence (reload); else NULL. Foreign. Borrowed until the next question. */
 const struct cJSON *client_refusal(const struct client *c);
 
 /* GET of a route's status, or of all with route NULL; likewise. */

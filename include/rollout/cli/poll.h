@@ -14,7 +14,8 @@ struct poll {
     int64_t deadline_ms;  /* monotonic; 0 = none */
     int64_t absent_since; /* monotonic ms; 0 = the server answers */
     bool is_under_way;    /* asked once already */
-    bool has_interrupt;   /* Ctrl-C ends the asking; it does not where INT was ignored from the start */
+    bool has_interrupt; /* Ctrl-C ends the asking; it does not where INT was ignored from the start
+                         */
 };
 
 /* Catches INT and TERM from here on, so that the terminal can be put right first. timeout_ms 0 =

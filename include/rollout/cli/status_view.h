@@ -42,14 +42,16 @@ struct status_view status_view_of(const struct cJSON *json);
 /* Progressing, paused or on its way back: the rollout has not ended. Pure. */
 bool status_is_running(const struct status_view *v);
 
-/* Paused because the canary failed (on_failure: pause): it gets nobody, and only a person moves it. Pure. */
+/* Paused because the canary failed (on_failure: pause): it gets nobody, and only a person moves it.
+ * Pure. */
 bool status_has_failed(const struct status_view *v);
 
-/* What keeps the canary from the weight that is intended, as the end of a sentence ("after the breaker closes"); NULL:
- * nothing that the server tells of. Pure. */
+/* What keeps the canary from the weight that is intended, as the end of a sentence ("after the
+ * breaker closes"); NULL: nothing that the server tells of. Pure. */
 const char *status_hindrance(const struct status_view *v);
 
-/* The weight in percent that users meet now: the intended one, or 0 where something hinders. NaN: not known. Pure. */
+/* The weight in percent that users meet now: the intended one, or 0 where something hinders. NaN:
+ * not known. Pure. */
 double status_effective(const struct status_view *v);
 
 /* The exit code that tells the phase. Pure. */
