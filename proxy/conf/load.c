@@ -6,6 +6,7 @@
 #include "proxy/conf/file.h"
 #include "proxy/conf/schema.h"
 #include "proxy/conf/token.h"
+#include "rollout/zone_file.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -91,6 +92,23 @@ static enum err settle(struct config *config, const struct tree *tree)
     return OK;
 }
 
+/* The time zones of a route's windows must be known. */
+static void check_zones(const struct config_route *route, struct node *node, struct config_errors *errors)
+{
+    struct node *list = node_child(node_child(node, "rollout"), "windows");
+    struct node *item = list ? list->first : NULL;
+    for (size_t i = 0; item && i < route->outside.n_windows; i++, item = item->next) {
+        struct node *tz = node_child(item, "tz");
+        struct zone *zone = NULL;
+        struct why why;
+        if (!tz || tz->bad || !route->outside.windows[i].tz)
+            continue;
+        if (zone_file_load(ZONE_FILE_DIR, route->outside.windows[i].tz, &zone, &why) != OK)
+            node_complain(tz, errors, "%.300s", why.text);
+        zone_free(zone);
+    }
+}
+
 /* Files that the configuration names must be there before anything starts. */
 static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
@@ -145,6 +163,10 @@ static void build(struct config *config, struct tree *tree, struct config_errors
     note_places(config, tree);
     config_check(config, tree, errors);
     check_files(config, tree, errors);
+    const struct node *routes = node_child(tree->root, "routes");
+    struct node *node = routes ? routes->first : NULL;
+    for (size_t i = 0; node && i < config->n_routes; i++, node = node->next)
+        check_zones(&config->routes[i], node, errors);
 }
 
 struct config *config_load_text(const char *name, const char *bytes, size_t len,

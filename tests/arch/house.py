@@ -27,7 +27,8 @@ for at, room in enumerate(DATA_PLANE):
     USES[room] = BOTTOM | set(DATA_PLANE[:at]) | ({"metrics"} if at >= 1 else set())
 USES["proxy/control"] |= {"rollout", "rollout/decide", "rollout/kube"}
 USES["proxy"] = USES["proxy/control"] | {"proxy/control", "rollout/cli"}
-ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h"}}  # single headers
+ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h",
+                       "rollout/zone_file.h"}}  # single headers
 
 PURE = ("base", "rollout/decide", "proxy/http", "proxy/route")  # no I/O, clock, thread or global state
 IMPURE = re.compile(r"(event2/.*|curl/.*|openssl/.*|sys/(socket|time|epoll|stat|mman|select|un|uio)\.h|time\.h|netdb\.h"

@@ -117,6 +117,28 @@ def users(cleanup, programs, tmp_path):
 
 
 @pytest.fixture
+def prometheus(cleanup, tmp_path):
+    """Starts a real Prometheus on a port, which scrapes an address every second: prometheus(serin.admin, port)."""
+    def make(target, port):
+        config = tmp_path / "prometheus.yml"
+        config.write_text("global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+                          f'scrape_configs: [{{job_name: serin, static_configs: [{{targets: ["{target}"]}}]}}]\n')
+        log = open(tmp_path / "prometheus.log", "wb")
+        process = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",
+                                    f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log, preexec_fn=rig.die_with_me)
+        cleanup.append(lambda: (process.terminate(), process.wait(20), log.close()))
+
+        def is_ready():
+            try:
+                return rig.ask(f"127.0.0.1:{port}", target="/-/ready").status == 200
+            except OSError:
+                return False
+        rig.wait_until(is_ready, 30, "Prometheus being ready")
+        return process
+    return make
+
+
+@pytest.fixture
 def free_port():
     """A port of 127.0.0.1 on which nobody listens now."""
     with socket.socket() as s:

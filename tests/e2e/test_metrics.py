@@ -90,26 +90,9 @@ def query(port, expression):
         if answer.status == 200 else {}
 
 
-def test_prometheus_answers_the_error_ratio_of_each_version(serin, shop, cleanup, tmp_path, free_port):
+def test_prometheus_answers_the_error_ratio_of_each_version(serin, shop, prometheus, free_port):
     proxy = serin(route(shop("v1").address, shop("v2", errors=20).address, weight="50%", breaker={"min_requests": 0}))
-    config = tmp_path / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-  - job_name: serin
-    static_configs: [{{targets: ["{proxy.admin}"]}}]
-""")
-    log = open(tmp_path / "prometheus.log", "wb")
-    process = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",
-                                f"--web.listen-address=127.0.0.1:{free_port}"], stdout=log, stderr=log, preexec_fn=die_with_me)
-    cleanup.append(lambda: (process.terminate(), process.wait(20), log.close()))
-
-    def is_ready():
-        try:
-            return ask(f"127.0.0.1:{free_port}", target="/-/ready").status == 200
-        except OSError:
-            return False
-    wait_until(is_ready, 30, "Prometheus being ready")
+    prometheus(proxy.admin, free_port)
 
     def ratios():
         with proxy.client() as c:

@@ -205,6 +205,21 @@ static void test_more_checks(void **state)
     run(rows, ARRAY_LEN(rows));
 }
 
+static void test_zones(void **state)
+{
+    (void)state;
+    static const struct help_row rows[] = {
+        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: UTC }] }\n", ""},
+        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: Europe/Paris }] }\n", ""},
+        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: Europe/Pariss }] }\n",
+         "f:7:60: routes[0].rollout.windows[0].tz: time zone Europe/Pariss: not in /usr/share/zoneinfo\n"},
+        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: ../etc/passwd }] }\n",
+         "f:7:60: routes[0].rollout.windows[0].tz: time zone ../etc/passwd: not a name of the time zone database, "
+         "such as Europe/Paris\n"},
+    };
+    run(rows, ARRAY_LEN(rows));
+}
+
 static void test_outside_is_kept(void **state)
 {
     (void)state;
@@ -254,7 +269,7 @@ int main(void)
         cmocka_unit_test(test_sticky),           cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_hosts_and_paths),  cmocka_unit_test(test_plans),
         cmocka_unit_test(test_too_many_matches), cmocka_unit_test(test_more_checks),
-        cmocka_unit_test(test_outside_is_kept),
+        cmocka_unit_test(test_outside_is_kept),  cmocka_unit_test(test_zones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
