@@ -118,9 +118,10 @@ static void forget_counts(struct machine *m)
 static void take_pair(struct record *next, const struct record_pair *wanted)
 {
     struct machine *m = &next->machine;
-    if (m->state == MACHINE_ABORTED)
-        machine_settle(m, m->then_stable ? m->cause : MACHINE_CAUSE_DROPPED);
-    forget_counts(m);
+    bool drops = m->state == MACHINE_ABORTED && !m->then_stable;
+    enum machine_cause cause = drops ? MACHINE_CAUSE_DROPPED : m->cause;
+    machine_init(m);
+    m->cause = cause;
     next->file = *wanted;
     next->pair = *wanted;
     next->promoted = false;

@@ -48,9 +48,12 @@ static double observed_weight(const struct rollout *r)
     return r->record.machine.weight_bp ? share(canary, canary + stable) : NAN;
 }
 
-/* Whether the newest run is about the pair that is in force: otherwise it is only history. */
+/* Whether the newest run is about the pair that is in force, and was not reset: otherwise it is
+ * only history. The machine of a run keeps its stage when it comes to rest. */
 static bool is_current(const struct record *record)
 {
+    if (record->machine.state == MACHINE_STABLE && record->machine.stage < 0)
+        return false;
     const struct record_run *run = &record->run;
     const char *stable = record->pair.stable.name, *canary = record->pair.canary.name;
     return run->id[0] && ((strcmp(run->stable, stable) == 0 && strcmp(run->canary, canary) == 0) ||
