@@ -322,8 +322,15 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
 void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
 {
     char state[RECORD_WHY_MAX];
-    struct why text;
+    struct why text, stable = {""};
     explain_state(r, state);
+    enum machine_state where = r->record.machine.state;
+    if (where == MACHINE_STABLE || where == MACHINE_COMPLETED || where == MACHINE_ABORTED)
+        explain_no_stable(r, &r->record, &stable);
+    if (stable.text[0]) {
+        (void)why_set(&text, OK, "%s; %.200s", stable.text, state);
+        explain_copy(state, sizeof state, text.text);
+    }
     if (r->unwritten && r->record.machine.state != MACHINE_HOLDING)
         (void)why_set(&text, OK, "%.200s; not on disk: %.200s", state, r->write_error);
     else

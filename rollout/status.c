@@ -20,7 +20,7 @@
 #define EVIDENCE_MAX 1e12
 
 /* Exit codes of `serin status`. */
-enum { EXIT_OK = 0, EXIT_PROGRESSING = 3, EXIT_ABORTED = 4, EXIT_PAUSED = 5 };
+enum { EXIT_OK = 0, EXIT_PROGRESSING = 3, EXIT_DEGRADED = 4, EXIT_PAUSED = 5 };
 
 static double ratio_of(double log_value)
 {
@@ -175,11 +175,22 @@ static bool add_quarantine(const struct record *record, cJSON *json)
     return true;
 }
 
-static int exit_code(const struct machine *m)
+/* A version that serves everyone and has no endpoint is not healthy, though no rollout is amiss. */
+static enum rollout_phase phase_of(const struct rollout *r)
+{
+    enum rollout_phase phase = machine_phase(&r->record.machine);
+    struct why why;
+    if (phase != ROLLOUT_PHASE_HEALTHY)
+        return phase;
+    explain_no_stable(r, &r->record, &why);
+    return why.text[0] ? ROLLOUT_PHASE_DEGRADED : phase;
+}
+
+static int exit_code(const struct rollout *r)
 {
     static const int codes[ROLLOUT_PHASE_COUNT] = {EXIT_OK, EXIT_PROGRESSING, EXIT_PAUSED,
-                                                   EXIT_ABORTED};
-    return codes[machine_phase(m)];
+                                                   EXIT_DEGRADED};
+    return codes[phase_of(r)];
 }
 
 static bool add_times(const struct record *record, cJSON *json)
@@ -248,7 +259,7 @@ static bool add_head(const struct rollout *r, cJSON *json)
     const struct machine *m = &record->machine;
     const char *canary = record->pair.canary.name;
     return cJSON_AddStringToObject(json, "route", record->route) &&
-           cJSON_AddStringToObject(json, "phase", rollout_phase_name(machine_phase(m))) &&
+           cJSON_AddStringToObject(json, "phase", rollout_phase_name(phase_of(r))) &&
            cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
            cJSON_AddStringToObject(json, "cause", machine_cause_name(m->cause)) &&
            add_number(json, "step", shown_step(m)) && add_number(json, "steps", shown_steps(r)) &&
@@ -267,8 +278,9 @@ cJSON *rollout_status(const struct rollout *r)
     cJSON *json = cJSON_CreateObject();
     if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
-        add_evidence(r, json) && asks_status(r, json) && add_times(record, json) && add_result(record, json) &&
-        add_quarantine(record, json) && add_number(json, "exit", exit_code(&record->machine)))
+        add_evidence(r, json) && asks_status(r, json) && add_times(record, json) &&
+        add_result(record, json) && add_quarantine(record, json) &&
+        add_number(json, "exit", exit_code(r)))
         return json;
     cJSON_Delete(json);
     return NULL;
@@ -362,7 +374,7 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
     struct judge_side canary = since(&m->counts.canary, &m->at_stage.canary);
     *out = (struct rollout_metrics){
         .route = r->record.route,
-        .phase = machine_phase(m),
+        .phase = phase_of(r),
         .step = machine_is_running(m) ? m->step + 1 : 0,
         .steps = shown_steps(r),
         .weight_intended = m->weight_bp / 10000.0,

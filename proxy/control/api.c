@@ -8,6 +8,9 @@
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 
+#define STATIC_WHY_MAX (KNOWN_NAME_MAX + 96)
+#define EXIT_DEGRADED  4 /* of serin status */
+
 /* null where nothing was timed. */
 static void add_quantile(cJSON *json, const char *name, const struct hist_sum *durations, double q)
 {
@@ -45,14 +48,30 @@ static cJSON *version_json(const struct control *c, const struct known_route *r,
     return json;
 }
 
+static void say_static(const struct known_split *s, bool is_down, char why[STATIC_WHY_MAX])
+{
+    if (is_down)
+        (void)snprintf(why, STATIC_WHY_MAX,
+                       "no endpoint of %s is available: requests are answered 502 until one is",
+                       s->stable);
+    else
+        (void)snprintf(why, STATIC_WHY_MAX, "%s",
+                       s->canary[0] ? "a fixed weight; no rollout moves it" : "one version");
+}
+
 /* A static split, said in the shape of a rollout's status. */
 static cJSON *static_json(const struct control *c, const struct known_route *r)
 {
     const struct known_split *s = &r->split;
+    bool is_down = known_count(&c->known, r->name, s->stable, false).available == 0;
+    char why[STATIC_WHY_MAX];
+    say_static(s, is_down, why);
     cJSON *json = cJSON_CreateObject(), *versions;
     bool is_broken = s->canary[0] && atomic_load_explicit(&r->live.breaker->state, memory_order_relaxed) != BREAKER_CLOSED;
     cJSON_AddStringToObject(json, "route", r->name);
-    cJSON_AddStringToObject(json, "phase", "Healthy");
+    cJSON_AddStringToObject(
+        json, "phase",
+        rollout_phase_name(is_down ? ROLLOUT_PHASE_DEGRADED : ROLLOUT_PHASE_HEALTHY));
     cJSON_AddStringToObject(json, "state", "STABLE");
     cJSON_AddStringToObject(json, "cause", is_broken ? "breaker" : "none");
     cJSON_AddStringToObject(json, "stable", s->stable);
@@ -61,12 +80,12 @@ static cJSON *static_json(const struct control *c, const struct known_route *r)
     cJSON *weight = cJSON_AddObjectToObject(json, "weight");
     cJSON_AddNumberToObject(weight, "intended", s->weight_bp / 100.0);
     cJSON_AddNullToObject(weight, "observed");
-    cJSON_AddStringToObject(json, "why", s->canary[0] ? "a fixed weight; no rollout moves it" : "one version");
+    cJSON_AddStringToObject(json, "why", why);
     versions = cJSON_AddArrayToObject(json, "versions");
     cJSON_AddItemToArray(versions, version_json(c, r, s->stable, ROLE_STABLE));
     if (s->canary[0])
         cJSON_AddItemToArray(versions, version_json(c, r, s->canary, ROLE_CANARY));
-    cJSON_AddNumberToObject(json, "exit", 0);
+    cJSON_AddNumberToObject(json, "exit", is_down ? EXIT_DEGRADED : 0);
     return json;
 }
 

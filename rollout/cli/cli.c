@@ -28,7 +28,9 @@ static const struct command commands[] = {
      "shows phase, step, weight, both versions, and why it is (not) moving",
      "Without ROUTE: all routes. With --watch it follows until the rollout that runs has ended;\n"
      "if none runs, it waits for one.\n"
-     "Exit code: 0 healthy or done, 3 progressing, 4 aborted, 5 paused.",
+     "Exit code: 0 healthy or done, 3 progressing, 4 degraded (aborted, a promotion that failed, "
+     "or no "
+     "endpoint of stable is available), 5 paused.",
      "serin status my-web --watch"},
     {"wait", ROUTE_REQUIRED, OPTION_JSON | OPTION_TIMEOUT, command_wait,
      "blocks until the rollout ends, for continuous integration",

@@ -150,6 +150,18 @@ def test_issued_cookie_sticks(split):
         assert not any(a.all("set-cookie") for a in again)
 
 
+def test_status_knows_a_stable_that_is_down(serin, v1, v2):
+    proxy = serin([route(v1.address, v2.address, weight="0%"), {**route(v1.address), "name": "plain", "hosts": ["plain.test"]}])
+    names = ("web", "plain")
+    proxy.cli("status", expect=0)
+    v1.refuse()
+    assert {proxy.ask(host=host).status for host in ("web.test", "plain.test")} == {502}
+    for name in names:
+        wait_until(lambda: proxy.status(name)["phase"] == "Degraded", 10, f"{name} being degraded")
+        assert "no endpoint of v1 is available" in proxy.status(name)["why"]
+        proxy.cli("status", name, expect=4)
+
+
 def test_no_weight_without_an_endpoint(serin, backend):
     v1, v2 = backend("v1"), backend("v2")
     proxy = serin(route(v1.address, v2.address, weight="50%", breaker={"min_requests": 0}))
