@@ -113,6 +113,35 @@ static void test_vectors(void **state)
     vectors_each("threshold", 2, check_threshold);
 }
 
+/* What the unit tests compare, by kind; the ones of other files have their number here too, so that a
+ * vector that is added to the fixture cannot stay unread. */
+static void test_no_vector_is_left_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind;
+        int n;
+    } kinds[] = {{"ratio", 14},   {"pair", 8}, {"abs", 5},       {"safe", 6},  {"fold", 3},
+                 {"interval", 8}, {"diff", 3}, {"threshold", 2}, {"judge", 14}};
+    cJSON *all = vectors_load();
+    const cJSON *vectors = vectors_member(all, "vectors"), *vector;
+    int total = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        int n = 0;
+        cJSON_ArrayForEach(vector, vectors)
+        {
+            n += strcmp(vectors_member(vector, "kind")->valuestring, kinds[i].kind) == 0;
+        }
+        assert_int_equal(n, kinds[i].n);
+        total += n;
+    }
+    assert_int_equal(cJSON_GetArraySize(vectors), total);
+    assert_int_equal(total, 63);
+    assert_string_equal(vectors_member(all, "tolerance")->valuestring,
+                        "abs(got-want) <= 1e-9*max(1,abs(want))");
+    cJSON_Delete(all);
+}
+
 /* Counts of every size: whole numbers from 0 to 2^53, marked at most as many. */
 static double random_count(struct vectors_random *random)
 {
@@ -247,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_no_vector_is_left_out),
         cmocka_unit_test(test_never_nan),
         cmocka_unit_test(test_ratio_is_a_fair_game),
         cmocka_unit_test(test_log_sum),

@@ -63,6 +63,8 @@ static void check_judge(const char *id, const cJSON *in, const cJSON *want)
         log_e = log_e->next, log_f = log_f->next, verdict = verdict->next;
     }
     assert_null(verdict);
+    assert_null(log_e);
+    assert_null(log_f);
     check_final(id, vectors_member(want, "final_e"));
 }
 
