@@ -3,10 +3,10 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "proxy/check_command.h"
+#include "proxy/judge_command.h"
 #include "proxy/run_command.h"
 #include "proxy/version_command.h"
 #include "rollout/cli/cli.h"
-#include "rollout/cli/judge_command.h"
 #include "rollout/cli/usage.h"
 #include <stdio.h>
 #include <string.h>

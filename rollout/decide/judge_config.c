@@ -11,7 +11,7 @@
 /* Weights are whole basis points; a percentage within this of one is meant to be it. */
 #define BP_SLACK 1e-6
 
-/* What all stages share here; a plan has them per step. */
+/* What all stages share here; a plan has them per step. NaN = not given. */
 struct shared {
     double hold_s, max_hold_s, min_requests;
     double lat_margin; /* known, but the caller has already applied it to the thresholds */
@@ -129,6 +129,14 @@ static enum err read_key(struct judge_settings *settings, struct shared *shared,
     return OK;
 }
 
+/* A check that the protocol speaks of is on, whatever the file says. */
+static void enable(struct judge_settings *settings, const char *check)
+{
+    settings->client_errors.enabled |= strcmp(check, "c4") == 0;
+    settings->ceiling.enabled |= strcmp(check, "ceil") == 0;
+    settings->latency.enabled |= strcmp(check, "lat") == 0;
+}
+
 static enum err read_config(struct judge_settings *settings, struct shared *shared,
                             const cJSON *config, struct why *why)
 {
@@ -142,6 +150,7 @@ static enum err read_config(struct judge_settings *settings, struct shared *shar
                 return e;
             continue;
         }
+        enable(settings, item->string);
         cJSON_ArrayForEach(member, item)
         {
             char path[64]; /* longer ones are no key */
@@ -154,11 +163,20 @@ static enum err read_config(struct judge_settings *settings, struct shared *shar
     return e;
 }
 
-static enum err read_stages(struct judge_settings *settings, const struct shared *shared,
-                            const cJSON *stages, struct why *why)
+/* The file's stage of that weight; its first one where there is none. */
+static struct judge_stage stage_like(const struct judge_settings *base, uint32_t weight_bp)
 {
-    if (!(shared->min_requests >= 0 && shared->min_requests <= (double)(UINT64_C(1) << 53)))
-        return why_set(why, ERR_INVALID, "config.min_req: %g is not a count", shared->min_requests);
+    struct judge_stage stage = base->stages[0];
+    for (size_t i = 0; i < base->n_stages; i++)
+        if (base->stages[i].weight_bp == weight_bp)
+            stage = base->stages[i];
+    stage.weight_bp = weight_bp;
+    return stage;
+}
+
+static enum err read_stages(struct judge_settings *settings, const cJSON *stages, struct why *why)
+{
+    const struct judge_settings base = *settings;
     int n = cJSON_GetArraySize(stages);
     if (!cJSON_IsArray(stages) || n < 1 || n > JUDGE_STAGES_MAX)
         return why_set(why, ERR_INVALID, "stages: expected an array of 1 to %d weights in percent",
@@ -172,23 +190,42 @@ static enum err read_stages(struct judge_settings *settings, const struct shared
             return why_set(why, ERR_INVALID,
                            "stages[%zu]: expected 0 to 100 in whole hundredths of a percent",
                            settings->n_stages);
-        settings->stages[settings->n_stages++] =
-            (struct judge_stage){(uint32_t)lround(bp), shared->hold_s, shared->max_hold_s,
-                                 (uint64_t)shared->min_requests};
+        settings->stages[settings->n_stages++] = stage_like(&base, (uint32_t)lround(bp));
     }
     return OK;
 }
 
-enum err judge_config_read(struct judge_settings *settings, const cJSON *stages,
-                           const cJSON *config, struct why *why)
+static enum err apply_shared(struct judge_settings *settings, const struct shared *shared,
+                             struct why *why)
 {
-    judge_settings_default(settings);
-    struct shared shared = {settings->stages[0].hold_s, settings->stages[0].max_hold_s,
-                            (double)settings->stages[0].min_requests, 0};
+    if (shared->min_requests < 0 || shared->min_requests > (double)(UINT64_C(1) << 53))
+        return why_set(why, ERR_INVALID, "config.min_req: %g is not a count", shared->min_requests);
+    for (size_t i = 0; i < settings->n_stages; i++) {
+        struct judge_stage *stage = &settings->stages[i];
+        if (!isnan(shared->hold_s))
+            stage->hold_s = shared->hold_s;
+        if (!isnan(shared->max_hold_s))
+            stage->max_hold_s = shared->max_hold_s;
+        if (!isnan(shared->min_requests))
+            stage->min_requests = (uint64_t)shared->min_requests;
+    }
+    return OK;
+}
+
+enum err judge_config_read(struct judge_settings *settings, const struct judge_settings *base,
+                           const cJSON *stages, const cJSON *config, struct why *why)
+{
+    struct shared shared = {NAN, NAN, NAN, NAN};
+    if (base)
+        *settings = *base;
+    else
+        judge_settings_default(settings);
     if (config && !cJSON_IsNull(config) && !cJSON_IsObject(config))
         return why_set(why, ERR_INVALID, "config: expected an object");
     enum err e = read_config(settings, &shared, config, why);
+    if (!e && (stages || !base))
+        e = read_stages(settings, stages, why);
     if (!e)
-        e = read_stages(settings, &shared, stages, why);
+        e = apply_shared(settings, &shared, why);
     return e ? e : judge_settings_check(settings, why);
 }

@@ -10,9 +10,12 @@
 /* Times in milliseconds stay exact and far from overflow. */
 #define TIME_MAX_S 1e12
 
-void judge_protocol_init(struct judge_protocol *p)
+void judge_protocol_init(struct judge_protocol *p, const struct judge_settings *base)
 {
     memset(p, 0, sizeof *p);
+    p->has_base = base != NULL;
+    if (base)
+        p->base = *base;
 }
 
 static const cJSON *member(const cJSON *object, const char *name)
@@ -99,7 +102,8 @@ static enum err start(struct judge_protocol *p, const cJSON *m, char *reply, str
     const cJSON *sticky = member(m, "sticky");
     if (sticky && !cJSON_IsBool(sticky))
         return why_set(why, ERR_INVALID, "sticky: expected true or false");
-    enum err e = judge_config_read(&settings, member(m, "stages"), member(m, "config"), why);
+    enum err e = judge_config_read(&settings, p->has_base ? &p->base : NULL, member(m, "stages"),
+                                   member(m, "config"), why);
     if (!e)
         e = read_baseline(member(m, "baseline"), &baseline, why);
     if (!e)

@@ -21,8 +21,8 @@ LINE_MAX = 64 * 1024
 class Judge:
     """The command as a child: one question, one answer."""
 
-    def __init__(self):
-        self.child = subprocess.Popen([SERIN, "judge"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *arguments):
+        self.child = subprocess.Popen([SERIN, "judge", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, message):
         self.child.stdin.write(json.dumps(message) + "\n")
@@ -81,13 +81,85 @@ def test_a_bad_line_is_answered_and_the_next_one_read():
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["-c", "x.yaml"], 2), (["--route", "r"], 2), (["file"], 2),
+@pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["-c", "no/such/file"], 78), (["file"], 2), (["-c"], 2),
                                              (["--nonsense"], 2)])
 def test_usage(arguments, code):
     done = run(*arguments)
     assert done.returncode == code
     assert (b"Example" in done.stdout) == (code == 0)
     assert bool(done.stderr) == (code != 0)
+
+
+FILE = """\
+listeners: [{ bind: "127.0.0.1:0" }]
+state_dir: %s
+routes:
+  - name: shop
+    versions: { v1: { endpoints: ["10.0.0.1:80"] }, v2: { endpoints: ["10.0.0.2:80"] } }
+    stable: v1
+    canary: v2
+    rollout: { steps: [10%%, 50%%, 100%%], hold: 2s, max_hold: 3s, bake: 4s, false_abort: 5%%, on_low_evidence: hold }
+"""
+OTHER = """\
+  - name: cart
+    paths: [/cart]
+    versions: { v1: { endpoints: ["10.0.0.3:80"] }, v2: { endpoints: ["10.0.0.4:80"] } }
+    stable: v1
+    canary: v2
+  - name: fixed
+    paths: [/fixed]
+    versions: { v1: { endpoints: ["10.0.0.5:80"] } }
+    stable: v1
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a configuration and gives its path."""
+    def make(text):
+        path = tmp_path / "serin.yaml"
+        path.write_text(text % tmp_path)
+        return str(path)
+    return make
+
+
+def tick(t, failed=0):
+    return {"op": "tick", "t": t, "stage": 0, "stage_t": t, "s": {"req": 9 * t, "bad": 0}, "c": {"req": t, "bad": failed}}
+
+
+def test_thresholds_and_stages_of_a_route(file):
+    judge = Judge("-c", file(FILE))
+    assert judge.ask({"op": "start"}) == {"ok": True}
+    assert "of 2 s at 10 %" in judge.ask(tick(1))["why"]
+    judge.ask(tick(2))
+    judge.ask(tick(3))
+    answers = [judge.ask(tick(t))["d"] for t in (4, 5, 6)]
+    assert answers[1:] == ["hold", "hold"]                      # max_hold passed; on_low_evidence: hold
+    last = [judge.ask(tick(t, t - 6)) for t in range(7, 14)]
+    assert [a for a in last if a["d"] == "revert"]
+    assert "(limit 20:1)" in [a["why"] for a in last if a["d"] == "revert"][0]
+    # what the line says stands over the file
+    assert judge.ask({"op": "start", "stages": [25, 100], "config": {"min_stage_s": 9}}) == {"ok": True}
+    assert "of 9 s at 25 %" in judge.ask(tick(1))["why"]
+    assert judge.end() == 0
+
+
+def test_one_route_of_several(file):
+    path = file(FILE + OTHER)
+    judge = Judge("-c", path, "--route", "cart")
+    judge.ask({"op": "start"})
+    assert "of 60 s at 1 %" in judge.ask(tick(1))["why"]
+    assert judge.end() == 0
+    for arguments, says in (([], b"name one with --route (shop, cart ...)"), (["--route", "fixed"], b"no route fixed with a rollout")):
+        done = run("-c", path, *arguments)
+        assert (done.returncode, done.stdout) == (2, b"") and says in done.stderr
+
+
+def test_a_wrong_file_is_told_with_its_place(file):
+    path = file(FILE.replace("50%%", "500%%"))
+    done = run("-c", path)
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert done.stderr.startswith(f"{path}:8:".encode())
 
 
 def test_no_lines_are_fine():

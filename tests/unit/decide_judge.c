@@ -71,7 +71,7 @@ static void check_judge(const char *id, const cJSON *in, const cJSON *want)
 static void test_vectors(void **state)
 {
     (void)state;
-    judge_protocol_init(&protocol);
+    judge_protocol_init(&protocol, NULL);
     vectors_each("judge", 14, check_judge);
 }
 

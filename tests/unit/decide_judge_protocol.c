@@ -28,7 +28,7 @@ static enum err line(const char *text)
 static int setup(void **state)
 {
     (void)state;
-    judge_protocol_init(&protocol);
+    judge_protocol_init(&protocol, NULL);
     return 0;
 }
 
@@ -72,6 +72,54 @@ static void test_config(void **state)
     assert_true(s->errors.margin_absolute == 0.01 && s->ceiling.ceiling == 0.2);
     assert_true(s->latency.n == 1 && s->latency.weight[0] == 0.3 && s->incident.ratio == 5);
     assert_true(protocol.tick_s == 5 && protocol.judge.sticky && protocol.judge.ceiling_on);
+}
+
+/* A base as `serin judge -c FILE` has it: a step with its own hold, client errors and latency off. */
+static void start_with_base(void)
+{
+    struct plan plan;
+    struct judge_settings base;
+    plan_default(&plan);
+    plan.steps[1] = (struct plan_step){.weight_bp = 2000, .hold_ms = 7000, .min_requests = 9};
+    plan.n_steps = 2;
+    plan.false_abort = 0.05;
+    plan.errors.margin = 0.3;
+    plan.client_errors_judged = plan.latency_judged = false;
+    plan.errors_ceiling = 0;
+    assert_int_equal(judge_settings_from_plan(&base, &plan, &why), OK);
+    judge_protocol_init(&protocol, &base);
+}
+
+static void test_a_base_stands_where_the_line_is_silent(void **state)
+{
+    (void)state;
+    const struct judge_settings *s = &protocol.judge.settings;
+    start_with_base();
+    assert_int_equal(line("{\"op\":\"start\"}"), OK);
+    assert_int_equal(s->n_stages, 4); /* 1, 20, the bake at 99, 100 */
+    assert_true(s->stages[1].weight_bp == 2000 && s->stages[1].hold_s == 7);
+    assert_true(s->stages[2].weight_bp == 9900 && s->stages[2].hold_s == 300);
+    assert_true(s->alpha == 0.05 && fabs(s->errors.margin - 0.3) < 1e-12);
+    assert_true(!s->client_errors.enabled && !s->latency.enabled && !s->ceiling.enabled);
+    assert_int_equal(s->no_data_requests, 5);
+}
+
+static void test_the_line_stands_over_its_base(void **state)
+{
+    (void)state;
+    const struct judge_settings *s = &protocol.judge.settings;
+    start_with_base();
+    assert_int_equal(line("{\"op\":\"start\",\"stages\":[5,20,100],\"config\":{\"alpha\":0.001,"
+                          "\"ceil\":{\"c\":0.2},\"min_req\":77}}"),
+                     OK);
+    assert_int_equal(s->n_stages, 3);
+    assert_true(s->stages[0].hold_s == 60 && s->stages[1].hold_s == 7); /* of the same weight */
+    assert_true(s->stages[0].min_requests == 77 && s->stages[1].min_requests == 77);
+    assert_true(s->alpha == 0.001 && s->ceiling.enabled && s->ceiling.ceiling == 0.2);
+    assert_true(!s->client_errors.enabled && fabs(s->errors.margin - 0.3) < 1e-12);
+    assert_int_equal(line("{\"op\":\"start\",\"config\":{\"min_stage_s\":3}}"), OK); /* not kept */
+    assert_true(s->alpha == 0.05 && s->stages[0].hold_s == 3 && s->stages[1].hold_s == 3);
+    assert_int_equal(line("{\"op\":\"start\",\"stages\":null}"), ERR_INVALID);
 }
 
 static void test_refuses(void **state)
@@ -152,6 +200,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_replies, setup),
         cmocka_unit_test_setup(test_config, setup),
+        cmocka_unit_test_setup(test_a_base_stands_where_the_line_is_silent, setup),
+        cmocka_unit_test_setup(test_the_line_stands_over_its_base, setup),
         cmocka_unit_test_setup(test_refuses, setup),
         cmocka_unit_test_setup(test_sticky_needs_keys, setup),
     };

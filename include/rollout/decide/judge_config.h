@@ -7,12 +7,16 @@
 
 struct cJSON;
 
-/* Fills settings for a protocol's start: every check enabled, the stages in percent, and the
+/* Fills settings for a protocol's start: those of base (a route's; NULL = the defaults with every
+ * check enabled), then the stages in percent (NULL = those of base, where there is one), then the
  * overrides of config (NULL = none): alpha beta hold_e cap brake_s budget min_stage_s max_stage_s
  * min_req on_timeout epoch_s mass0 grid_r grid_psi grid_abs grid_b fail{w,rho,delta} c4{...}
  * ceil{w,c} lat{w,q,margin,prior_n,half_s,warmup_s} incident{fast_s,slow_s,ratio,prior_n}.
- * ERR_INVALID names the key: unknown, of another type, or out of range. Pure. */
-enum err judge_config_read(struct judge_settings *settings, const struct cJSON *stages,
-                           const struct cJSON *config, struct why *why) MUST_USE;
+ * A stage takes its times from base's stage of the same weight, else from base's first; a check
+ * that config names is enabled. ERR_INVALID names the key: unknown, of another type, or out of
+ * range. Pure. */
+enum err judge_config_read(struct judge_settings *settings, const struct judge_settings *base,
+                           const struct cJSON *stages, const struct cJSON *config,
+                           struct why *why) MUST_USE;
 
 #endif

@@ -11,13 +11,16 @@
 
 /* One rollout after another: {"op":"start"} begins the next. */
 struct judge_protocol {
+    struct judge_settings base; /* what a start line leaves open */
+    bool has_base;              /* false: the defaults, and a start line must name its stages */
     struct judge judge;
     bool started;
     double tick_s;
 };
 
-/* Nothing started. Pure. */
-void judge_protocol_init(struct judge_protocol *p);
+/* Nothing started. base: the thresholds and stages over which a start line's own go, as those of a
+ * route; copied; NULL = the defaults. Pure. */
+void judge_protocol_init(struct judge_protocol *p, const struct judge_settings *base);
 
 /* Answers one line (without its newline, not NUL-terminated). reply: "" where the protocol has none
  * ({"op":"end"}). ERR_INVALID or ERR_MEMORY: *why says what is wrong with the line, reply is "" and
@@ -30,8 +33,8 @@ void judge_protocol_init(struct judge_protocol *p);
  *        -> {"d":"continue","loge":-0.1,"logf":0.2,"check":"errors","why":"..."}
  *   {"op":"end"}                                                     -> nothing
  *
- * All counts are cumulative. c4, lat, tick_s, sticky, baseline, config may be left out; a sticky
- * side also has ureq and ubad. */
+ * All counts are cumulative. c4, lat, tick_s, sticky, baseline, config may be left out, stages too
+ * where there is a base; a sticky side also has ureq and ubad. */
 enum err judge_protocol_line(struct judge_protocol *p, struct slice line,
                              char reply[JUDGE_REPLY_MAX], struct why *why) MUST_USE;
 

@@ -1,7 +1,6 @@
 /* Lines in, decisions out.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "rollout/cli/judge_command.h"
-#include "rollout/cli/usage.h"
+#include "rollout/cli/judge_lines.h"
 #include "rollout/decide/judge_protocol.h"
 
 #include <cjson/cJSON.h>
@@ -11,31 +10,6 @@
 /* Guards memory against a line without an end. A tick is about 200 bytes, a start with every key
  * below 4 KiB. */
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
-
-static const char help[] =
-    "Usage: serin judge\n"
-    "\n"
-    "Judges a rollout from counts: reads one JSON object a line from standard input (cumulative\n"
-    "counts of both versions, once a tick) and writes one decision a line. The same rule as in a\n"
-    "running proxy; nothing is changed anywhere.\n"
-    "\n"
-    "  -h, --help   this text\n"
-    "\n"
-    "Lines in:   "
-    "{\"op\":\"start\",\"stages\":[1,10,50,100],\"baseline\":{\"req\":600000,\"bad\":612}}\n"
-    "            {\"op\":\"tick\",\"t\":1,\"stage\":0,\"weight\":1,\"stage_t\":1,\n"
-    "             \"s\":{\"req\":990,\"bad\":1},\"c\":{\"req\":10,\"bad\":6}}\n"
-    "            {\"op\":\"end\"}\n"
-    "Lines out:  {\"ok\":true}, then "
-    "{\"d\":\"continue|promote|hold|brake|revert\",\"loge\":..,\"logf\":..,\n"
-    "            \"check\":\"errors\",\"why\":\"..\"} for each tick\n"
-    "\n"
-    "Example, a recorded rollout judged again:\n"
-    "  serin judge < rollout.jsonl\n"
-    "\n"
-    "Exit codes: 0 every line was judged, 1 a line was bad (it is answered with "
-    "{\"error\":\"..\"}),\n"
-    "2 usage.\n";
 
 /* One line without its newline. False at the end of input. *too_long: the rest of it was dropped.
  */
@@ -82,45 +56,15 @@ static bool line_answer(struct judge_protocol *protocol, struct slice line, bool
     return e == OK;
 }
 
-static int lines_judge(void)
+int judge_lines(const struct judge_settings *base)
 {
     static struct judge_protocol protocol;
     static char line[LINE_MAX_BYTES];
     size_t len;
     bool too_long, good = true, broken = false;
-    judge_protocol_init(&protocol);
+    judge_protocol_init(&protocol, base);
     for (unsigned long long number = 1; !broken && line_read(line, &len, &too_long); number++)
         if (len > 0 || too_long)
             good &= line_answer(&protocol, slice_of(line, len), too_long, number, &broken);
     return good && !broken && !ferror(stdin) ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-int judge_command(int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"help", no_argument, NULL, 'h'},
-        {"config", required_argument, NULL, 'c'},
-        {"route", required_argument, NULL, 'r'},
-        {0},
-    };
-    int option;
-    struct why why;
-    optind = 1;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":hc:", options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        if (option == 'c' || option == 'r')
-            return usage_error("judge",
-                               "%s is not supported yet: give the settings in the start line",
-                               option == 'c' ? "--config" : "--route");
-        (void)usage_option(&why, option, argv, options);
-        return usage_error("judge", "%s", why.text);
-    }
-    if (optind < argc)
-        return usage_error("judge", "unexpected argument \"%s\" (lines come from standard input)",
-                           argv[optind]);
-    return lines_judge();
 }
