@@ -3,6 +3,7 @@
 #include "rollout/decide/judge_why.h"
 #include "rollout/decide/interval.h"
 #include "rollout/decide/judge_counts.h"
+#include "rollout/decide/power.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -80,6 +81,47 @@ static struct words duration(double s)
     else
         (void)snprintf(w.text, sizeof w.text, "%.1f h", s / 3600);
     return w;
+}
+
+/* A time that is only expected: one or two digits of it are true. */
+static struct words roughly(double s)
+{
+    struct words w;
+    static const struct {
+        double seconds, most; /* most: until the next unit says it better */
+        const char *unit;
+    } units[] = {{1, 100, "s"}, {60, 100, "min"}, {3600, 72, "h"}, {86400, 1000, "days"}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (s / units[i].seconds < units[i].most) {
+            (void)snprintf(w.text, sizeof w.text, "%.*f %s", s < 1.5 * units[i].seconds,
+                           s / units[i].seconds, units[i].unit);
+            return w;
+        }
+    }
+    (void)snprintf(w.text, sizeof w.text, "years");
+    return w;
+}
+
+/* Requests a minute, or in the unit that gives a number to speak of. */
+static struct words pace(double a_second)
+{
+    struct words w;
+    if (a_second >= 10)
+        (void)snprintf(w.text, sizeof w.text, "%.0f a second", a_second);
+    else if (a_second >= 1.0 / 60)
+        (void)snprintf(w.text, sizeof w.text, "%.0f a minute", a_second * 60);
+    else if (a_second >= 1.0 / 3600)
+        (void)snprintf(w.text, sizeof w.text, "%.0f an hour", a_second * 3600);
+    else
+        (void)snprintf(w.text, sizeof w.text, "%.2g a day", a_second * 86400);
+    return w;
+}
+
+/* Two digits, rounded up. */
+static double round_up(double n)
+{
+    double unit = n < 100 ? 1 : pow(10, floor(log10(n)) - 1);
+    return ceil(n / unit - 1e-9) * unit;
 }
 
 static double rate(double marked, double requests)
@@ -198,8 +240,31 @@ static void say_promote(struct sentence *s, const struct judge *j, const struct 
         odds(decision->log_promote_at).text);
 }
 
+/* What it still takes to leave the stage on proof, if the canary does as stable does at it; nothing
+ * where stable had no requests to tell. */
+static void say_needed(struct sentence *s, const struct judge *j, const struct judge_input *input,
+                       const struct judge_decision *decision)
+{
+    const struct judge_stage *stage = &j->settings.stages[j->stage];
+    struct evidence_block seen = counts_block(&j->in_stage, JUDGE_CHECK_ERRORS, j->sticky);
+    if (seen.canary < 1 || seen.stable < 1 || j->stage + 1 >= j->settings.n_stages)
+        return;
+    double as_stable = rate(seen.stable_marked, seen.stable);
+    struct power_stage now = {as_stable, as_stable, seen.canary / seen.stable, j->log_safe};
+    double more = power_widen(&j->settings, j->stage, &now);
+    if (stage->min_requests > decision->stage_requests)
+        more = fmax(more, (double)(stage->min_requests - decision->stage_requests));
+    if (isinf(more)) {
+        say(s, "; proof is out of reach while stable fails this often");
+        return;
+    }
+    double a_second = seen.canary / fmax((double)input->stage_t_ms / 1000, 1);
+    say(s, "; proof takes about %.0f more canary requests, %s at %s", round_up(fmax(more, 1)),
+        roughly(more / a_second).text, pace(a_second).text);
+}
+
 static void say_low_evidence(struct sentence *s, const struct judge *j,
-                             const struct judge_input *input)
+                             const struct judge_input *input, const struct judge_decision *decision)
 {
     static const char *const then[] = {
         [LOW_EVIDENCE_ADVANCE] = "it advances on time",
@@ -211,8 +276,9 @@ static void say_low_evidence(struct sentence *s, const struct judge *j,
     say(s, "low evidence after %s at %s: ", duration((double)input->stage_t_ms / 1000).text,
         weight(j->settings.stages[j->stage].weight_bp).text);
     say_facts(s, j, JUDGE_CHECK_ERRORS, &seen);
-    say(s, "; an excess of up to %.3g points is still possible; %s", difference(&seen).high * 100,
-        then[j->settings.on_low_evidence]);
+    say(s, "; an excess of up to %.3g points is still possible", difference(&seen).high * 100);
+    say_needed(s, j, input, decision);
+    say(s, "; %s", then[j->settings.on_low_evidence]);
 }
 
 static void say_no_data(struct sentence *s, const struct judge *j, const struct judge_input *input,
@@ -223,6 +289,7 @@ static void say_no_data(struct sentence *s, const struct judge *j, const struct 
         duration((double)input->stage_t_ms / 1000).text,
         weight(j->settings.stages[j->stage].weight_bp).text,
         (unsigned long long)j->settings.no_data_requests);
+    say_needed(s, j, input, decision);
 }
 
 /* Why it is not moving yet. */
@@ -232,6 +299,7 @@ static void say_continue(struct sentence *s, const struct judge *j, const struct
     const struct judge_stage *stage = &j->settings.stages[j->stage];
     struct evidence_block seen = counts_block(&j->in_stage, JUDGE_CHECK_ERRORS, j->sticky);
     double stage_t_s = (double)input->stage_t_ms / 1000;
+    bool waits = j->stage + 1 < j->settings.n_stages && stage_t_s >= stage->hold_s;
     if (j->stage + 1 >= j->settings.n_stages)
         say(s, "at the last stage (%s)", weight(stage->weight_bp).text);
     else if (stage_t_s < stage->hold_s)
@@ -247,6 +315,8 @@ static void say_continue(struct sentence *s, const struct judge *j, const struct
     say(s, "; evidence to widen %s (needs %s), against %s (reverts at %s)",
         odds(decision->log_safe).text, odds(decision->log_promote_at).text,
         odds(decision->log_evidence).text, odds(decision->log_revert_at).text);
+    if (waits)
+        say_needed(s, j, input, decision);
 }
 
 static void say_incident(struct sentence *s, const struct judge *j)
@@ -273,7 +343,7 @@ void judge_say(const struct judge *j, const struct judge_input *input, enum judg
     else if (decision->no_data)
         say_no_data(&s, j, input, decision);
     else if (decision->low_evidence)
-        say_low_evidence(&s, j, input);
+        say_low_evidence(&s, j, input, decision);
     else if (decision->verdict == JUDGE_PROMOTE)
         say_promote(&s, j, input, decision);
     else
