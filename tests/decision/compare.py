@@ -6,11 +6,12 @@ Every scenario, world and rival is simulate.py's. Serin runs as a program (`seri
 built-in rules run many rollouts at once. Each has its own random numbers, all from --seed, so that a run repeats exactly.
 
 The test. Serin and the reference (`ev`) are the same rule in the same world, so their figures are two samples of one
-distribution. Four are compared in every row, each at four standard errors of the difference (a wrong alarm once in 16 000):
-the share reverted and the share promoted (two proportions, pooled with one success and one failure added, and half a rollout
-of the smaller sample for continuity), and the mean seconds and mean failed requests (with the reference's deviation, as the
-larger sample). Beside that serin may revert a healthy canary in no more rollouts than false_abort = 1 % explains at four sigma
-(binomial tail below 1/16 000).
+distribution. Four are compared in every row, each at four standard errors (a wrong alarm once in 16 000): the share reverted
+and the share promoted (two proportions, pooled with one success and one failure added, and half a rollout of the smaller sample
+for continuity), and the seconds and the failed requests of every rollout (rank sums with ties: both are so skewed that a mean of
+fifty is not normal enough for four sigma). Beside that the first rollouts of every row are judged again by the reference, on the
+same numbers: they must end with the same verdict in the same second. And serin may revert a healthy canary in no more rollouts
+than false_abort = 1 % explains at four sigma (binomial tail below 1/32 000).
 """
 import argparse
 import concurrent.futures
@@ -22,10 +23,12 @@ import sys
 
 import numpy as np
 import simulate
+from scipy import stats
 
 SIGMA = 4
 TAIL = 6.3e-5                       # of a normal distribution beyond SIGMA, both sides
 FALSE_ABORT = 0.01
+PAIRS = 4                           # rollouts of a row that the reference judges again
 RULES = ["ev", "flagger5", "argo99", "kayenta"]
 TITLES = {"serin": "serin", "ev": "reference", "flagger5": "99 % a minute, 5 strikes", "argo99": "99 % a minute, 1 strike",
           "kayenta": "Mann-Whitney, 10 min"}
@@ -51,16 +54,30 @@ def scenarios(names):
     return [public[n] for n in names]
 
 
+class Reference:
+    """The scalar reference in the place of a program."""
+
+    judge = None
+
+    def send(self, m, reply=True):
+        if m["op"] == "start":
+            self.judge = simulate.Judge(m["stages"], None, m["sticky"], m["tick_s"], m["baseline"])
+        return self.judge.tick(m) if m["op"] == "tick" else {"ok": True}
+
+
 def run_one(task):
-    """One row of one rule: the outcomes of its rollouts."""
+    """One row of one rule: the outcomes of its rollouts; of serin's also where the reference ended on the same numbers."""
     rule, scenario, reps, seed, command = task
     if rule != "serin":
         return simulate.run_builtin(simulate.RULES[rule], scenario, reps, seed)
+    margin = simulate.DEFAULTS["lat"]["margin"]
     program = simulate.External(command)
     try:
-        return simulate.run_external(program, scenario, reps, seed, simulate.DEFAULTS["lat"]["margin"])
+        result = simulate.run_external(program, scenario, reps, seed, margin)
     finally:
         program.close()
+    result["paired"] = simulate.run_external(Reference(), scenario, min(PAIRS, reps), seed, margin)
+    return result
 
 
 def is_healthy(scenario):
@@ -126,13 +143,26 @@ def differ_share(what, name, a, b):
     return []
 
 
-def differ_mean(what, name, a, b):
-    if len(a) < 2 or len(b) < 2:
+def differ_rank(what, name, a, b):
+    """Mann-Whitney: whether one sample tends to be larger, in standard errors."""
+    both = np.concatenate([a, b])
+    if np.ptp(both) == 0:
         return []
-    allowed = SIGMA * b.std(ddof=1) * math.sqrt(1 / len(a) + 1 / len(b)) + 1e-9
-    if abs(a.mean() - b.mean()) > allowed:
-        return [f"{name}: {what} {a.mean():.3g}, reference {b.mean():.3g} (allowed: {allowed:.2g} off)"]
-    return []
+    ranks, n1, n2 = stats.rankdata(both), len(a), len(b)
+    ties = np.unique(both, return_counts=True)[1].astype(float)
+    spread = math.sqrt(n1 * n2 / 12 * (n1 + n2 + 1 - (ties ** 3 - ties).sum() / ((n1 + n2) * (n1 + n2 - 1))))
+    off = (ranks[:n1].sum() - n1 * (n1 + n2 + 1) / 2) / spread
+    if abs(off) <= SIGMA:
+        return []
+    return [f"{name}: {what} {np.median(a):.3g}, reference {np.median(b):.3g} (medians; ranks are {off:+.1f} standard errors off)"]
+
+
+def differ_paired(name, result):
+    """Rollouts that the reference ended otherwise, on the same numbers."""
+    n = len(result["paired"]["end"])
+    off = [r for r in range(n) if any(result[k][r] != result["paired"][k][r] for k in ("end", "outcome"))]
+    return [f"{name}: rollout {off[0]} ends at {result['end'][off[0]]:.0f} s, by the reference on the same numbers at "
+            f"{result['paired']['end'][off[0]]:.0f} s ({len(off)} of {n} differ)"] if off else []
 
 
 def above_bound(name, hits):
@@ -149,8 +179,9 @@ def differences(rows):
         name, a, b = scenario["name"], results["serin"], results["ev"]
         found += differ_share("reverted", name, reverted(a), reverted(b))
         found += differ_share("promoted", name, a["outcome"] == 1, b["outcome"] == 1)
-        found += differ_mean("seconds", name, a["end"] - a["onset"], b["end"] - b["onset"])
-        found += differ_mean("failed requests", name, a["harm"], b["harm"])
+        found += differ_rank("seconds", name, a["end"] - a["onset"], b["end"] - b["onset"])
+        found += differ_rank("failed requests", name, a["harm"], b["harm"])
+        found += differ_paired(name, a)
         if is_healthy(scenario):
             found += above_bound(name, reverted(a))
     return found
@@ -196,7 +227,7 @@ def main(argv):
     print("\n† no request fails here: the last figure is the canary requests served until the revert (median).\n")
     if o.json:
         with open(o.json, "w", encoding="utf-8") as f:
-            json.dump([simulate.summarise(s, r, res) for s, results in rows for r, res in results.items()], f, indent=1)
+            json.dump([simulate.summarise(s, r, {k: v for k, v in res.items() if k != "paired"}) for s, results in rows for r, res in results.items()], f, indent=1)
     found = differences(rows)
     for line in found:
         print("NOT THE RULE: " + line)

@@ -52,5 +52,9 @@ def test_bounds():
     assert not compare.above_bound("x", np.arange(100) < 5)
     assert compare.above_bound("x", np.arange(100) < 8)
     spread = np.linspace(0, 100, 1000)
-    assert not compare.differ_mean("seconds", "x", spread[::10] + 5, spread)
-    assert compare.differ_mean("seconds", "x", spread[::10] + 20, spread)
+    assert not compare.differ_rank("seconds", "x", spread[::10] + 5, spread)
+    assert compare.differ_rank("seconds", "x", spread[::10] + 20, spread)
+    assert not compare.differ_rank("failed requests", "x", np.zeros(5), np.zeros(9))
+    one = {"end": np.array([4., 9.]), "outcome": np.array([2, 1]), "paired": {"end": np.array([4.]), "outcome": np.array([2])}}
+    assert not compare.differ_paired("x", one)
+    assert compare.differ_paired("x", {**one, "end": np.array([5., 9.])})
