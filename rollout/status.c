@@ -145,6 +145,39 @@ static bool add_versions(const struct rollout *r, cJSON *json)
     return add_version(list, &shown);
 }
 
+static struct interval shown_rate(const struct judge_side *side)
+{
+    return interval_rate((double)side->failed, (double)side->requests, INTERVAL_ALPHA);
+}
+
+/* A bound that is none is null. scale: 100 for points of a percentage. */
+static bool add_interval(cJSON *json, const char *name, struct interval interval, double scale)
+{
+    double bounds[] = {interval.low * scale, interval.high * scale};
+    cJSON *pair = cJSON_AddArrayToObject(json, name);
+    for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
+        cJSON *bound = isfinite(bounds[i]) ? cJSON_CreateNumber(bounds[i]) : cJSON_CreateNull();
+        if (!pair || !bound || !cJSON_AddItemToArray(pair, bound)) {
+            cJSON_Delete(bound);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How the canary's error rate compares with stable's at this step, with 95 %. For eyes only: it
+ * takes the rates for steady, and no decision uses it. */
+static bool add_bands(const struct machine *m, cJSON *json)
+{
+    struct judge_side stable = since(&m->counts.stable, &m->at_stage.stable);
+    struct judge_side canary = since(&m->counts.canary, &m->at_stage.canary);
+    if (stable.requests == 0 || canary.requests == 0)
+        return cJSON_AddNullToObject(json, "difference") && cJSON_AddNullToObject(json, "ratio");
+    struct interval of_stable = shown_rate(&stable), of_canary = shown_rate(&canary);
+    return add_interval(json, "difference", interval_difference(of_canary, of_stable), 100) &&
+           add_interval(json, "ratio", interval_ratio(of_canary, of_stable), 1);
+}
+
 static bool add_evidence(const struct rollout *r, cJSON *json)
 {
     const struct judge_decision *d = &r->decision;
@@ -278,7 +311,8 @@ cJSON *rollout_status(const struct rollout *r)
     cJSON *json = cJSON_CreateObject();
     if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
-        add_evidence(r, json) && asks_status(r, json) && add_times(record, json) &&
+        add_bands(&record->machine, json) && add_evidence(r, json) && asks_status(r, json) &&
+        add_times(record, json) &&
         add_result(record, json) && add_quarantine(record, json) &&
         add_number(json, "exit", exit_code(r)))
         return json;

@@ -72,7 +72,9 @@ enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *
  * rollout. */
 void rollout_split(const struct rollout *r, struct rollout_split *split);
 
-/* What `serin status` prints. The caller frees it; NULL when memory is short. */
+/* What `serin status` prints. Its intervals (of each version's error rate, and of the canary's
+ * against stable's: "difference" in points, "ratio" in times, each [low, high] or null, a bound that
+ * is none null) are for eyes only. The caller frees it; NULL when memory is short. */
 struct cJSON *rollout_status(const struct rollout *r);
 
 /* Past rollouts, the newest first; a running one comes first, with result null. The caller frees

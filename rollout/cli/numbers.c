@@ -110,3 +110,15 @@ struct number_text number_odds(double odds)
     snprintf(out.at, sizeof out.at, odds < 9.95 ? "%.1f" : "%.0f", odds);
     return out;
 }
+
+struct number_text number_points(double points)
+{
+    struct number_text out;
+    if (isnan(points))
+        return unknown;
+    if (fabs(points) < 0.005)
+        return (struct number_text){"0"};
+    points = fmin(fmax(points, -LARGEST), LARGEST);
+    snprintf(out.at, sizeof out.at, fabs(points) < 9.995 ? "%+.2f" : "%+.1f", points);
+    return out;
+}

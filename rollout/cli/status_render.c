@@ -243,6 +243,23 @@ static void add_both_evidences(struct text *t, const struct status_view *v, cons
         add_evidence(t, s, &safe);
 }
 
+/* What the two error rates say together; the intervals of the table above say each by itself. */
+static void add_difference(struct text *t, const struct status_view *v, const struct style *s)
+{
+    struct text words = {0};
+    if (isnan(v->difference[0]) || isnan(v->difference[1]))
+        return;
+    text_add(&words, "canary against stable %s to %s points",
+             number_points(v->difference[0]).at, number_points(v->difference[1]).at);
+    if (v->ratio[1] >= 0)
+        text_add(&words, ", %s to %s times", number_odds(v->ratio[0]).at,
+                 number_odds(v->ratio[1]).at);
+    else if (v->ratio[0] > 0)
+        text_add(&words, ", at least %s times", number_odds(v->ratio[0]).at);
+    add_words(t, s, "errors", text_str(&words));
+    text_fini(&words);
+}
+
 void status_render(struct text *t, const struct status_view *v, const struct style *s)
 {
     add_header(t, v, s);
@@ -257,6 +274,7 @@ void status_render(struct text *t, const struct status_view *v, const struct sty
         if (t->len > header)
             text_add(t, "\n");
         status_render_versions(t, v, s);
+        add_difference(t, v, s);
     }
     add_both_evidences(t, v, s);
 }

@@ -45,8 +45,19 @@ static struct status_version version_of(const cJSON *json)
     };
 }
 
+static void read_pair(double pair[2], const cJSON *json, const char *key)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, key);
+    for (int i = 0; i < 2; i++) {
+        const cJSON *item = cJSON_GetArrayItem(list, i);
+        pair[i] = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    }
+}
+
 static void read_lists(struct status_view *v, const cJSON *json)
 {
+    read_pair(v->difference, json, "difference");
+    read_pair(v->ratio, json, "ratio");
     const cJSON *item, *versions = cJSON_GetObjectItemCaseSensitive(json, "versions");
     cJSON_ArrayForEach(item, versions)
     {

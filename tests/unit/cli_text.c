@@ -61,6 +61,11 @@ static const struct {
     {number_odds, 19.6, "20"},
     {number_odds, 1234, "1,234"},
     {number_odds, 1e300, "over 1,000,000"},
+    {number_points, 0.004, "0"},
+    {number_points, -0.05, "-0.05"},
+    {number_points, 0.526, "+0.53"},
+    {number_points, 12.34, "+12.3"},
+    {number_points, -100, "-100.0"},
     {number_odds, NAN, "-"},
 };
 

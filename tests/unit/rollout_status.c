@@ -149,6 +149,18 @@ static void test_status_while_running(void **state)
     double low = cJSON_GetArrayItem(interval, 0)->valuedouble;
     double high = cJSON_GetArrayItem(interval, 1)->valuedouble;
     assert_true(low > 0 && low < 0.01 && high > 0.01 && high < 1);
+    /* canary 0 of a few, stable 1 %: anything from better to much worse */
+    const cJSON *difference = member(json, "difference"), *ratio = member(json, "ratio");
+    assert_true(fabs(cJSON_GetArrayItem(difference, 0)->valuedouble + 100 * high) < 1e-9);
+    assert_true(cJSON_GetArrayItem(difference, 1)->valuedouble > 0);
+    assert_true(cJSON_GetArrayItem(ratio, 0)->valuedouble == 0);
+    assert_true(cJSON_GetArrayItem(ratio, 1)->valuedouble > 1);
+    cJSON_Delete(json);
+    world_version(&world, "v2")->error_rate = 1;
+    world_version(&world, "v1")->error_rate = 0;
+    pass(1);
+    json = rollout_status(rollout);
+    assert_true(cJSON_GetArrayItem(member(json, "ratio"), 0)->valuedouble > 0);
     cJSON_Delete(json);
 }
 
@@ -162,6 +174,7 @@ static void test_status_at_rest(void **state)
     assert_int_equal(number(json, "exit"), 0);
     assert_int_equal(number(json, "step"), 0);
     assert_true(cJSON_IsNull(member(json, "evidence")));
+    assert_true(cJSON_IsNull(member(json, "difference")) && cJSON_IsNull(member(json, "ratio")));
     assert_true(cJSON_IsNull(member(json, "started_at")));
     assert_string_equal(text(json, "rollout_id"), "");
     assert_non_null(strstr(text(json, "why"), "serin start my-web"));

@@ -9,7 +9,7 @@ struct number_text {
     char at[NUMBER_TEXT_MAX];
 };
 
-/* Every function gives "-" for NaN and for what no such quantity can be (below 0). Pure. */
+/* Every function gives "-" for NaN and, but for number_points, for what is below 0. Pure. */
 
 /* 12,345 */
 struct number_text number_count(double n);
@@ -28,5 +28,8 @@ struct number_text number_duration(double seconds);
 
 /* 1.3, 20, 1,234: an odds figure. */
 struct number_text number_odds(double odds);
+
+/* +0.53, -0.05, +12.3: a difference in points, always with its sign; 0 where it would round to it. */
+struct number_text number_points(double points);
 
 #endif

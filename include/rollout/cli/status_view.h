@@ -27,6 +27,7 @@ struct status_view {
     unsigned step, steps;      /* step: 1 to steps while a rollout runs, else 0 */
     double intended, observed; /* percent */
     double against, revert_at, safe, widen_at;
+    double difference[2], ratio[2]; /* canary's error rate against stable's: points, times */
     double elapsed_s, step_elapsed_s, hold_s;
     struct status_version versions[STATUS_VERSIONS_MAX];
     size_t n_versions;
