@@ -40,6 +40,27 @@ static void look_at_slowness(struct control *c)
     }
 }
 
+/* For `serin check`, where a rollout owns state_dir. A disk that is full is told by the rollout itself. */
+static void keep_seen(struct control *c)
+{
+    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
+        struct known_route *r = CONTAINER_OF(l, struct known_route, link);
+        if (!r->conf || !r->conf->has_rollout || !r->rollout)
+            continue;
+        const struct variant_metrics *stable = metrics_variant(c->metrics, r->name, r->split.stable);
+        const struct variant_metrics *canary =
+            r->split.canary[0] ? metrics_variant(c->metrics, r->name, r->split.canary) : NULL;
+        if (!stable || !seen_look_at(&r->seen, stable, canary, now_ms()))
+            continue;
+        struct seen_figures figures = {.wall_ms = time_wall_ms()};
+        struct why why;
+        seen_figures(&r->seen, &figures);
+        slowness_sum(&r->slowness, &figures.durations);
+        if (seen_write(control_config(c)->state_dir, r->name, &figures, &why) != OK)
+            log_debug("seen_not_written", "route=%s why=\"%s\"", r->name, why.text);
+    }
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct control *c = arg;
@@ -47,6 +68,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     look_at_slowness(c);
+    keep_seen(c);
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout)

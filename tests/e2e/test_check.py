@@ -86,12 +86,61 @@ def test_the_plan_as_json(file):
     assert done.returncode == 0
     document = json.loads(done.stdout)
     assert (document["file"], document["ok"]) == (path, True)
+    notice = document["rollouts"][0].pop("notice")
+    assert [stage["weight_bp"] for stage in notice["stages"]] == [500, 9900]
     assert document["rollouts"] == [{
         "name": "shop", "stable": "v1", "canary": "v2", "start": "auto", "earliest_finish_ms": 5000,
         "stages": [
             {"weight_bp": 500, "hold_ms": 2000, "min_requests": 9, "pause": False, "bake": False},
             {"weight_bp": 9900, "hold_ms": 3000, "min_requests": 9, "pause": False, "bake": True},
         ]}]
+
+
+SEEN = {"at_ms": 1764190000000, "seconds": 600, "requests_s": 93.2, "stable_requests": 55000, "stable_failed": 550,
+        "durations_us": [[999, 54000], [9999, 500], [19999, 500]]}
+
+
+def notice_of(text):
+    """The table of what it takes to notice: its head, and its rows by weight."""
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if "to notice" in line)
+    return lines[at + 1], {line.split()[0]: line for line in lines[at + 3:]}
+
+
+def test_what_it_takes_to_notice(file, tmp_path):
+    path = file(GOOD + f"    rollout: {{ steps: [1%, 50%, 100%], min_requests: 7000 }}\nstate_dir: {tmp_path}\n")
+    head, rows = notice_of(check("-c", path).stdout)
+    assert head == "  for example at 100 requests a second and 0.1 % errors (of this route no traffic was seen yet)"
+    assert list(rows) == ["1%", "50%", "99%"]
+    assert rows["1%"].split()[1:3] == ["51,000", "(14h"] and "7,000 (1h 56m)" in rows["1%"] and " - " in rows["1%"]
+    (tmp_path / "shop.seen").write_text(json.dumps(SEEN))
+    head, rows = notice_of(check("-c", path).stdout)
+    assert head == "  at the traffic last seen (2025-11-26T20:46:40Z, 10m 00s): 93.2 requests a second, 1 % errors"
+    assert all(" - " not in row for row in rows.values())
+    notice = json.loads(check("-c", path, "--json").stdout)["rollouts"][0]["notice"]
+    assert (notice["seen"], notice["seen_at"], notice["latency_known"]) == (True, "2025-11-26T20:46:40Z", True)
+    assert (notice["requests_s"], notice["error_rate"]) == (93.2, 0.01)
+    x2, x5 = notice["stages"][1]["errors_x2"], notice["stages"][1]["errors_x5"]
+    assert x2["canary_requests"] > 5 * x5["canary_requests"] > 0
+    assert abs(x2["seconds"] - x2["canary_requests"] / 46.6) < 3
+
+
+def test_what_is_inside_the_margin_is_never_noticed(file, tmp_path):
+    path = file(GOOD + f"state_dir: {tmp_path}\n")
+    (tmp_path / "shop.seen").write_text(json.dumps({**SEEN, "stable_failed": 0, "durations_us": [[999, 10]]}))
+    head, rows = notice_of(check("-c", path).stdout)
+    assert head.endswith("93.2 requests a second, no errors in 55,000")
+    assert rows["1%"].count("within the margin") == 2 and " - " in rows["1%"]
+    notice = json.loads(check("-c", path, "--json").stdout)["rollouts"][0]["notice"]
+    assert notice["stages"][0]["errors_x5"] is None and not notice["latency_known"]
+
+
+def test_a_file_of_what_was_seen_that_is_broken(file, tmp_path):
+    path = file(GOOD + f"state_dir: {tmp_path}\n")
+    (tmp_path / "shop.seen").write_text("{")
+    done = check("-c", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert notice_of(done.stdout)[0].endswith(f"(of this route no traffic was seen yet: {tmp_path}/shop.seen: not what serin writes)")
 
 
 def test_a_static_split(file):

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "metrics/totals.h"
+#include "proxy/control/seen.h"
 #include "proxy/control/slowness.h"
 #include "proxy/route/snapshot.h"
 #include "rollout/ports.h"
@@ -33,6 +34,7 @@ struct known_route {
     struct route_live live;          /* shared with the workers by relaxed atomics */
     struct route_metrics *metrics;
     struct slowness slowness;
+    struct seen seen;
 };
 
 /* One endpoint of one version of one route. */
