@@ -88,6 +88,27 @@ static bool add_quantile(cJSON *json, const char *name, const struct hist_sum *s
     return add_number(json, name, hist_count(sum) ? (double)hist_quantile_us(sum, q) / 1000 : NAN);
 }
 
+static struct interval shown_rate(const struct judge_side *side)
+{
+    return interval_rate((double)side->failed, (double)side->requests, INTERVAL_ALPHA);
+}
+
+/* A bound that is none is null. scale: 100 for points of a percentage. */
+static bool add_interval(cJSON *json, const char *name, struct interval interval, double scale)
+{
+    double bounds[] = {interval.low * scale, interval.high * scale};
+    cJSON *pair = cJSON_AddArrayToObject(json, name);
+    for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
+        cJSON *bound =
+            isfinite(bounds[i]) ? cJSON_CreateNumber(short_number(bounds[i])) : cJSON_CreateNull();
+        if (!pair || !bound || !cJSON_AddItemToArray(pair, bound)) {
+            cJSON_Delete(bound);
+            return false;
+        }
+    }
+    return true;
+}
+
 struct shown_version {
     const char *name, *role;
     struct judge_side tally;
@@ -100,16 +121,12 @@ static bool add_version(cJSON *list, const struct shown_version *v)
     cJSON *json = cJSON_CreateObject();
     if (!json || !cJSON_AddItemToArray(list, json))
         return false;
-    struct interval interval =
-        interval_rate((double)v->tally.failed, (double)v->tally.requests, INTERVAL_ALPHA);
-    double bounds[2] = {short_number(interval.low), short_number(interval.high)};
-    cJSON *pair = cJSON_CreateDoubleArray(bounds, 2);
     return cJSON_AddStringToObject(json, "name", v->name) &&
            cJSON_AddStringToObject(json, "role", v->role) &&
            add_number(json, "requests", (double)v->tally.requests) &&
            add_number(json, "failed", (double)v->tally.failed) &&
-           add_number(json, "error_rate", share(v->tally.failed, v->tally.requests)) && pair &&
-           cJSON_AddItemToObject(json, "interval", pair) &&
+           add_number(json, "error_rate", share(v->tally.failed, v->tally.requests)) &&
+           add_interval(json, "interval", shown_rate(&v->tally), 1) &&
            add_quantile(json, "p50_ms", v->durations, 0.50) &&
            add_quantile(json, "p99_ms", v->durations, 0.99) &&
            add_number(json, "available", v->available) &&
@@ -143,26 +160,6 @@ static bool add_versions(const struct rollout *r, cJSON *json)
                                    .available = health.canary_available,
                                    .endpoints = health.canary_endpoints};
     return add_version(list, &shown);
-}
-
-static struct interval shown_rate(const struct judge_side *side)
-{
-    return interval_rate((double)side->failed, (double)side->requests, INTERVAL_ALPHA);
-}
-
-/* A bound that is none is null. scale: 100 for points of a percentage. */
-static bool add_interval(cJSON *json, const char *name, struct interval interval, double scale)
-{
-    double bounds[] = {interval.low * scale, interval.high * scale};
-    cJSON *pair = cJSON_AddArrayToObject(json, name);
-    for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
-        cJSON *bound = isfinite(bounds[i]) ? cJSON_CreateNumber(bounds[i]) : cJSON_CreateNull();
-        if (!pair || !bound || !cJSON_AddItemToArray(pair, bound)) {
-            cJSON_Delete(bound);
-            return false;
-        }
-    }
-    return true;
 }
 
 /* How the canary's error rate compares with stable's at this step, with 95 %. For eyes only: it
@@ -312,8 +309,7 @@ cJSON *rollout_status(const struct rollout *r)
     if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
         add_bands(&record->machine, json) && add_evidence(r, json) && asks_status(r, json) &&
-        add_times(record, json) &&
-        add_result(record, json) && add_quarantine(record, json) &&
+        add_times(record, json) && add_result(record, json) && add_quarantine(record, json) &&
         add_number(json, "exit", exit_code(r)))
         return json;
     cJSON_Delete(json);

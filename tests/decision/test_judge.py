@@ -130,7 +130,7 @@ def tick(t, failed=0):
 def test_thresholds_and_stages_of_a_route(file):
     judge = Judge("-c", file(FILE))
     assert judge.ask({"op": "start"}) == {"ok": True}
-    assert "of 2 s at 10 %" in judge.ask(tick(1))["why"]
+    assert "of 2 s at 10%" in judge.ask(tick(1))["why"]
     judge.ask(tick(2))
     judge.ask(tick(3))
     answers = [judge.ask(tick(t))["d"] for t in (4, 5, 6)]
@@ -140,7 +140,7 @@ def test_thresholds_and_stages_of_a_route(file):
     assert "(limit 20:1)" in [a["why"] for a in last if a["d"] == "revert"][0]
     # what the line says stands over the file
     assert judge.ask({"op": "start", "stages": [25, 100], "config": {"min_stage_s": 9}}) == {"ok": True}
-    assert "of 9 s at 25 %" in judge.ask(tick(1))["why"]
+    assert "of 9 s at 25%" in judge.ask(tick(1))["why"]
     assert judge.end() == 0
 
 
@@ -148,7 +148,7 @@ def test_one_route_of_several(file):
     path = file(FILE + OTHER)
     judge = Judge("-c", path, "--route", "cart")
     judge.ask({"op": "start"})
-    assert "of 60 s at 1 %" in judge.ask(tick(1))["why"]
+    assert "of 60 s at 1%" in judge.ask(tick(1))["why"]
     assert judge.end() == 0
     for arguments, says in (([], b"name one with --route (shop, cart ...)"), (["--route", "fixed"], b"no route fixed with a rollout")):
         done = run("-c", path, *arguments)

@@ -55,33 +55,33 @@ static void test_what_proof_takes(void **state)
     } rows[] = {
         /* on time, without proof */
         {0, 600, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
-         "low evidence after 600 s at 1 %: canary failed 0 of 60 requests (0 %), stable 0 of 6000 "
-         "(0 %); an excess of up to 9.98 points is still possible; proof takes about 190 more "
+         "low evidence after 600 s at 1%: canary failed 0 of 60 requests (0%), stable 0 of 6000 "
+         "(0%); an excess of up to 9.98 points is still possible; proof takes about 190 more "
          "canary requests, 31 min at 6 a minute; it advances on time"},
         {2, 700, {57, 0, 513, 0}, LOW_EVIDENCE_HOLD,
-         "low evidence after 700 s at 10 %: canary failed 0 of 665 requests (0 %), stable 0 of 5985 "
-         "(0 %); an excess of up to 1.12 points is still possible; proof takes about 550 more "
+         "low evidence after 700 s at 10%: canary failed 0 of 665 requests (0%), stable 0 of 5985 "
+         "(0%); an excess of up to 1.12 points is still possible; proof takes about 550 more "
          "canary requests, 10 min at 57 a minute; it holds"},
         {4, 800, {3, 0, 3, 0}, LOW_EVIDENCE_PAUSE,
-         "low evidence after 800 s at 50 %: canary failed 0 of 40 requests (0 %), stable 0 of 40 "
-         "(0 %); an excess of up to 14.2 points is still possible; proof takes about 4800 more "
+         "low evidence after 800 s at 50%: canary failed 0 of 40 requests (0%), stable 0 of 40 "
+         "(0%); an excess of up to 14.2 points is still possible; proof takes about 4800 more "
          "canary requests, 26 h at 3 a minute; the plan says pause"},
         /* no number of requests proves it, when one side is small and both fail often */
         {5, 700, {5940, 594, 60, 6}, LOW_EVIDENCE_ABORT,
-         "low evidence after 700 s at 99 %: canary failed 6930 of 69300 requests (10 %), stable 70 "
-         "of 700 (10 %); an excess of up to 4.26 points is still possible; proof is out of reach "
+         "low evidence after 700 s at 99%: canary failed 6930 of 69300 requests (10%), stable 70 "
+         "of 700 (10%); an excess of up to 4.26 points is still possible; proof is out of reach "
          "while stable fails this often; the plan says abort"},
         /* still waiting: for requests, for proof; before the hold is over nothing is said */
         {0, 100, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
-         "waiting for requests at 1 % (10 of 50): canary failed 0 of 10 requests (0 %), stable 0 of "
-         "1000 (0 %); evidence to widen 1.1:1 (needs 20:1), against 0.96:1 (reverts at 100:1); proof "
+         "waiting for requests at 1% (10 of 50): canary failed 0 of 10 requests (0%), stable 0 of "
+         "1000 (0%); evidence to widen 1.1:1 (needs 20:1), against 0.96:1 (reverts at 100:1); proof "
          "takes about 240 more canary requests, 39 min at 6 a minute"},
         {4, 70, {3000, 3, 3000, 3}, LOW_EVIDENCE_ADVANCE,
-         "waiting for proof at 50 %: canary failed 3 of 3500 requests (0.086 %), stable 3 of 3500 "
-         "(0.086 %); evidence to widen 1.4:1 (needs 20:1), against 0.62:1 (reverts at 100:1); proof "
+         "waiting for proof at 50%: canary failed 3 of 3500 requests (0.086%), stable 3 of 3500 "
+         "(0.086%); evidence to widen 1.4:1 (needs 20:1), against 0.62:1 (reverts at 100:1); proof "
          "takes about 13000 more canary requests, 4 min at 50 a second"},
         {0, 59, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
-         "59 of 60 s at 1 %: canary failed 0 of 5 requests (0 %), stable 0 of 590 (0 %); evidence "
+         "59 of 60 s at 1%: canary failed 0 of 5 requests (0%), stable 0 of 590 (0%); evidence "
          "to widen 1:1 (needs 20:1), against 0.98:1 (reverts at 100:1)"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -101,7 +101,7 @@ static void test_the_plan_may_ask_for_more(void **state)
     start(&run, 0, LOW_EVIDENCE_ADVANCE);
     run.judge.settings.stages[0].min_requests = 5000;
     pass(&run, 120, (struct traffic){600, 0, 59400, 0});
-    if (!strstr(run.out.why, "waiting for requests at 1 % (1200 of 5000)") ||
+    if (!strstr(run.out.why, "waiting for requests at 1% (1200 of 5000)") ||
         !strstr(run.out.why, "; proof takes about 3800 more canary requests, 6 min at 10 a second"))
         fail_msg("%s", run.out.why);
 }
@@ -116,7 +116,7 @@ static void test_no_data(void **state)
     run.in.stage_t_ms = 86400000;
     judge_tick(&run.judge, &run.in, &run.out);
     assert_string_equal(run.out.why,
-                        "no data: 2 canary requests in 24.0 h at 1 %; below 5 it neither widens nor "
+                        "no data: 2 canary requests in 24.0 h at 1%; below 5 it neither widens nor "
                         "reverts; proof takes about 250 more canary requests, 121 days at 2 a day");
 }
 

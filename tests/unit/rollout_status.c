@@ -1,5 +1,5 @@
-/* What a rollout says of itself: the members of status and history, metrics, events, and the face's
- * own rules. SPDX-License-Identifier: Apache-2.0 */
+/* What a rollout says of itself: the members of status and history, metrics, events.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,71 +7,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "rollout_world.h"
-
-static struct world world;
-static struct rollout *rollout;
-static struct plan plan;
-static char dir[64];
-
-static struct rollout_setup setup_of(const char *canary)
-{
-    return (struct rollout_setup){.route = "my-web",
-                                  .state_dir = dir,
-                                  .stable = {.name = "v1"},
-                                  .canary = {.name = canary},
-                                  .plan = &plan};
-}
-
-static void come_up(const char *canary)
-{
-    struct rollout_setup setup = setup_of(canary);
-    struct rollout_ports ports = world_ports(&world);
-    struct why why = {""};
-    rollout = rollout_open(&setup, &ports, &why);
-    if (!rollout)
-        fail_msg("%s", why.text);
-    world_boot(&world, rollout);
-}
-
-static int before_each(void **state)
-{
-    (void)state;
-    world_init(&world);
-    world_make_dir(dir);
-    plan_default(&plan);
-    plan.n_steps = 2;
-    plan.steps[0].weight_bp = 1000;
-    plan.steps[1].weight_bp = 10000;
-    plan.hold_ms = 5000;
-    plan.bake_ms = 5000;
-    plan.harm_budget = 0.01;
-    rollout = NULL;
-    return 0;
-}
-
-static int after_each(void **state)
-{
-    (void)state;
-    rollout_close(rollout);
-    world_remove_dir(dir);
-    return 0;
-}
-
-static void pass(int seconds)
-{
-    for (int i = 0; i < seconds; i++) {
-        world_second(&world);
-        rollout_tick(rollout);
-    }
-}
-
-static void verb(enum rollout_verb v)
-{
-    struct why why = {""};
-    if (rollout_command(rollout, v, "ann \"x\"\n", &why) != OK)
-        fail_msg("%s: %s", rollout_verb_name(v), why.text);
-}
+#include "rollout_fixture.h"
 
 static const cJSON *member(const cJSON *json, const char *name)
 {
@@ -324,190 +260,17 @@ static void test_events(void **state)
     assert_int_equal(world_event_count(&world, "RolloutAborted"), 0);
     assert_int_equal(world_event_count(&world, "tick"), 62);
 }
-
-static void test_only_one_opens(void **state)
-{
-    (void)state;
-    struct why why;
-    struct rollout_setup setup = setup_of("v2");
-    struct rollout_ports ports = world_ports(&world);
-    come_up("v2");
-    assert_null(rollout_open(&setup, &ports, &why));
-    assert_non_null(strstr(why.text, "another process"));
-}
-
-static void test_open_refuses(void **state)
-{
-    (void)state;
-    struct why why = {""};
-    struct rollout_ports ports = world_ports(&world);
-    struct rollout_setup setup = setup_of("v1");
-    assert_null(rollout_open(&setup, &ports, &why));
-    assert_non_null(strstr(why.text, "v1"));
-    setup = setup_of("v2");
-    setup.state_dir = "/nonexistent/serin/state";
-    assert_null(rollout_open(&setup, &ports, &why));
-    assert_non_null(strstr(why.text, "/nonexistent/serin/state"));
-    setup.state_dir = NULL;
-    assert_null(rollout_open(&setup, &ports, &why));
-    setup = setup_of("v2");
-    plan.bake_weight_bp = 10000;
-    assert_null(rollout_open(&setup, &ports, &why));
-    assert_non_null(strstr(why.text, "rollout.bake_weight"));
-    plan.bake_weight_bp = 9900;
-    char name[200];
-    memset(name, 'n', sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    setup.canary.name = name;
-    assert_null(rollout_open(&setup, &ports, &why));
-    setup = setup_of("v2");
-    setup.route = name;
-    assert_null(rollout_open(&setup, &ports, &why));
-    rollout_close(NULL);
-}
-
-static void test_reload_says_what_changes(void **state)
-{
-    (void)state;
-    struct why why;
-    come_up("v2");
-    struct rollout_setup setup = setup_of("v2");
-    assert_int_equal(rollout_configure(rollout, &setup, &why), OK);
-    assert_string_equal(why.text, "");
-    plan.hold_ms++;
-    assert_int_equal(rollout_configure(rollout, &setup, &why), OK);
-    assert_non_null(strstr(why.text, "next rollout has a new plan"));
-    verb(ROLLOUT_START);
-    plan.hold_ms++;
-    assert_int_equal(rollout_configure(rollout, &setup, &why), OK);
-    assert_non_null(strstr(why.text, "for the next"));
-    setup = setup_of("v3");
-    assert_int_equal(rollout_configure(rollout, &setup, &why), OK);
-    assert_non_null(strstr(why.text, "v3"));
-}
-
-/* Written by a newer release: left as it is, and the start is refused. */
-static void test_newer_record_is_left_alone(void **state)
-{
-    (void)state;
-    static const char newer[] = "{\"schema\":2,\"more\":true}";
-    char path[128], text[64] = "";
-    struct why why = {""};
-    struct rollout_ports ports = world_ports(&world);
-    struct rollout_setup setup = setup_of("v2");
-    (void)snprintf(path, sizeof path, "%s/my-web.json", dir);
-    FILE *f = fopen(path, "w");
-    assert_true(f && fputs(newer, f) >= 0 && fclose(f) == 0);
-    assert_null(rollout_open(&setup, &ports, &why));
-    assert_non_null(strstr(why.text, "schema: 2, but this release reads 1"));
-    f = fopen(path, "r");
-    assert_true(f && fread(text, 1, sizeof text - 1, f) > 0 && fclose(f) == 0);
-    assert_string_equal(text, newer);
-}
-
-/* The files of a state come and go while serin runs without a canary: a restored backup, say. */
-static void move_state(const char *from, const char *to)
-{
-    static const char *const names[] = {"my-web.json", "my-web.json.bak", "my-web.used"};
-    char before[128], after[128];
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        (void)snprintf(before, sizeof before, "%s/%s%s", dir, names[i], from);
-        (void)snprintf(after, sizeof after, "%s/%s%s", dir, names[i], to);
-        assert_int_equal(rename(before, after), 0);
-    }
-}
-
-/* A canary that is named later meets what is remembered of the route, as at a start. */
-static void test_canary_named_later_meets_the_record(void **state)
-{
-    (void)state;
-    struct why why = {""};
-    come_up("v2");
-    verb(ROLLOUT_START);
-    pass(60); /* promoted */
-    rollout_close(rollout);
-    move_state("", ".away");
-    come_up(NULL);
-    pass(2);
-    move_state(".away", "");
-    struct rollout_setup other = setup_of("v3"), same = setup_of("v2");
-    assert_int_equal(rollout_may_configure(rollout, &other, &why), ERR_CONFLICT);
-    assert_non_null(strstr(why.text, "v2 was promoted"));
-    assert_int_equal(rollout_configure(rollout, &other, &why), ERR_CONFLICT);
-    assert_int_equal(rollout_configure(rollout, &same, &why), OK);
-    struct rollout_split split;
-    rollout_split(rollout, &split);
-    assert_string_equal(split.stable, "v2");
-    pass(2);
-    assert_string_equal(world.stable, "v2");
-    cJSON *history = rollout_history(rollout);
-    assert_int_equal(cJSON_GetArraySize(history), 1);
-    cJSON_Delete(history);
-}
-
-static void check_refused(struct rollout_setup setup, bool at_start, const char *const said[3])
-{
-    struct why why = {""};
-    struct rollout_ports ports = world_ports(&world);
-    if (at_start)
-        assert_null(rollout_open(&setup, &ports, &why));
-    else
-        assert_int_equal(rollout_may_configure(rollout, &setup, &why), ERR_CONFLICT);
-    for (size_t i = 0; i < 3; i++)
-        if (!strstr(why.text, said[i]))
-            fail_msg("\"%s\" is not in \"%s\"", said[i], why.text);
-}
-
-/* A refusal names what can be done where it is read: a verb while serin runs, files where it does
- * not. */
-static void test_refusals_name_the_ways_out(void **state)
-{
-    (void)state;
-    char files[128];
-    (void)snprintf(files, sizeof files, "%s/my-web.json", dir);
-    struct rollout_setup setup = setup_of("v2"), other = setup_of("v3"), again = setup_of("v1");
-    plan.on_new_version = ON_NEW_VERSION_REFUSE;
-    setup.canary.revision = "a";
-    struct rollout_ports ports = world_ports(&world);
-    struct why why;
-    rollout = rollout_open(&setup, &ports, &why);
-    assert_non_null(rollout);
-    verb(ROLLOUT_START);
-    pass(4);
-    check_refused(other, false, (const char *const[3]){"v2", "refuse", "abort it"});
-    rollout_close(rollout);
-    check_refused(other, true, (const char *const[3]){"v2", "name it again", files});
-    rollout = rollout_open(&setup, &ports, &why);
-    assert_non_null(rollout);
-    pass(60);
-    again.stable = (struct rollout_version){.name = "v2", .revision = "b"};
-    check_refused(other, false, (const char *const[3]){"v1", "stable: v2", "serin reset my-web"});
-    check_refused(again, false, (const char *const[3]){"revision a", "revision b", "serin reset"});
-    rollout_close(rollout);
-    rollout = NULL;
-    check_refused(other, true, (const char *const[3]){"v1", "stable: v2", files});
-    check_refused(again, true, (const char *const[3]){"revision a", "revision b", files});
-}
-
-#define EACH(test) cmocka_unit_test_setup_teardown(test, before_each, after_each)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_status_while_running),
-        EACH(test_status_at_rest),
-        EACH(test_without_a_canary),
-        EACH(test_history),
-        EACH(test_verdicts_in_history),
-        EACH(test_metrics),
-        EACH(test_retried_failure_is_counted),
-        EACH(test_events),
-        EACH(test_only_one_opens),
-        EACH(test_open_refuses),
-        EACH(test_reload_says_what_changes),
-        EACH(test_canary_named_later_meets_the_record),
-        EACH(test_refusals_name_the_ways_out),
-        EACH(test_newer_record_is_left_alone),
+        cmocka_unit_test_setup_teardown(test_status_while_running, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_status_at_rest, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_without_a_canary, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_history, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_verdicts_in_history, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_metrics, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_retried_failure_is_counted, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_events, before_each, after_each),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }
