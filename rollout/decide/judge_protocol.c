@@ -94,7 +94,8 @@ static enum err read_baseline(const cJSON *object, struct judge_baseline *baseli
     return e ? e : read_count(member(object, "bad"), "baseline.bad", &baseline->failed, why);
 }
 
-static enum err start(struct judge_protocol *p, const cJSON *m, char *reply, struct why *why)
+enum err judge_protocol_start(struct judge_protocol *p, const cJSON *m, const cJSON *config,
+                              struct why *why)
 {
     struct judge_settings settings;
     struct judge_baseline baseline;
@@ -103,7 +104,7 @@ static enum err start(struct judge_protocol *p, const cJSON *m, char *reply, str
     if (sticky && !cJSON_IsBool(sticky))
         return why_set(why, ERR_INVALID, "sticky: expected true or false");
     enum err e = judge_config_read(&settings, p->has_base ? &p->base : NULL, member(m, "stages"),
-                                   member(m, "config"), why);
+                                   config, why);
     if (!e)
         e = read_baseline(member(m, "baseline"), &baseline, why);
     if (!e)
@@ -113,12 +114,19 @@ static enum err start(struct judge_protocol *p, const cJSON *m, char *reply, str
     judge_start(&p->judge, &settings, cJSON_IsTrue(sticky), &baseline);
     p->tick_s = tick_s;
     p->started = true;
-    (void)snprintf(reply, JUDGE_REPLY_MAX, "{\"ok\":true}");
     return OK;
 }
 
-static enum err read_tick(const struct judge_protocol *p, const cJSON *m, struct judge_input *input,
-                          struct why *why)
+static enum err start(struct judge_protocol *p, const cJSON *m, char *reply, struct why *why)
+{
+    enum err e = judge_protocol_start(p, m, member(m, "config"), why);
+    if (!e)
+        (void)snprintf(reply, JUDGE_REPLY_MAX, "{\"ok\":true}");
+    return e;
+}
+
+enum err judge_protocol_tick(const struct judge_protocol *p, const cJSON *m,
+                             struct judge_input *input, struct why *why)
 {
     const struct judge_settings *settings = &p->judge.settings;
     double t, stage, stage_t, weight;
@@ -166,7 +174,7 @@ static enum err tick(struct judge_protocol *p, const cJSON *m, char *reply, stru
     struct judge_decision decision;
     if (!p->started)
         return why_set(why, ERR_INVALID, "op: tick before start");
-    enum err e = read_tick(p, m, &input, why);
+    enum err e = judge_protocol_tick(p, m, &input, why);
     if (e)
         return e;
     judge_tick(&p->judge, &input, &decision);

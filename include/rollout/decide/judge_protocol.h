@@ -18,9 +18,21 @@ struct judge_protocol {
     double tick_s;
 };
 
+struct cJSON;
+
 /* Nothing started. base: the thresholds and stages over which a start line's own go, as those of a
  * route; copied; NULL = the defaults. Pure. */
 void judge_protocol_init(struct judge_protocol *p, const struct judge_settings *base);
+
+/* Begins the rollout of a start line, already parsed, under a configuration that may be another than
+ * its own (NULL = none). ERR_INVALID names the member, and *p is as it was. Pure. */
+enum err judge_protocol_start(struct judge_protocol *p, const struct cJSON *m,
+                              const struct cJSON *config, struct why *why) MUST_USE;
+
+/* Reads a tick line, already parsed, of the rollout that has started. ERR_INVALID names the member.
+ * Pure. */
+enum err judge_protocol_tick(const struct judge_protocol *p, const struct cJSON *m,
+                             struct judge_input *input, struct why *why) MUST_USE;
 
 /* Answers one line (without its newline, not NUL-terminated). reply: "" where the protocol has none
  * ({"op":"end"}). ERR_INVALID or ERR_MEMORY: *why says what is wrong with the line, reply is "" and
