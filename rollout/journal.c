@@ -295,6 +295,11 @@ void journal_close(struct journal *j)
     free(j);
 }
 
+int journal_dir(const struct journal *j)
+{
+    return j->dir_fd;
+}
+
 enum journal_mark journal_marked(const struct journal *j)
 {
     return j->mark;

@@ -11,6 +11,7 @@
 #include "rollout/inside.h"
 #include "rollout/journal.h"
 #include "rollout/lifecycle.h"
+#include "rollout/recording.h"
 #include "rollout/tick.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -224,6 +225,7 @@ static void free_all(struct rollout *r)
 {
     asks_end(r);
     gate_forget_tells(r);
+    recording_free(r->recording);
     journal_close(r->journal);
     record_fini(&r->record);
     cJSON_Delete(r->next_outside);

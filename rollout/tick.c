@@ -9,6 +9,7 @@
 #include "rollout/inside.h"
 #include "rollout/journal.h"
 #include "rollout/lifecycle.h"
+#include "rollout/recording.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,7 @@ static void judge(struct rollout *r, struct record *next, struct machine_input *
                                 .stable = m->counts.stable,
                                 .canary = m->counts.canary};
     judge_tick(&next->judge, &input, &r->decision);
+    recording_note(r, &input);
     r->decided = true;
     r->verdicts[r->decision.verdict]++;
     in->verdict = r->decision.verdict;
@@ -328,6 +330,7 @@ void rollout_tick(struct rollout *r)
     if (r->unwritten && rollout_commit(r, &next, true, false) == OK)
         next = r->record;
     struct machine_input in;
+    recording_look(r);
     int64_t dt_ms = pass_time(r, &next.machine);
     gather(r, &next, &in);
     machine_advance(&next.machine, &in, dt_ms);
@@ -336,8 +339,10 @@ void rollout_tick(struct rollout *r)
     asks_tick(r, &next);
     in.check_failed = asks_has_failed(r);
     in.share_is_off = source_share_is_off(&r->share, &r->ports, &next, is_share_fair(r, &in));
-    if (!move_on(r, &next, &in))
+    bool moved = move_on(r, &next, &in);
+    if (!moved)
         keep_evidence(r, &next);
+    recording_write(r, moved);
     sink_apply(r); /* what was learnt counts from here on, whole seconds at a time */
     while (tick_adopt(r))
         continue;

@@ -11,11 +11,13 @@
 #include "rollout/source.h"
 
 struct journal;
+struct recording;
 
 struct rollout {
     struct rollout_ports ports;
     char *state_dir;         /* NULL where no canary was ever named */
     struct journal *journal; /* NULL likewise: nothing to remember */
+    struct recording *recording; /* of the run; NULL: none is under way, or memory was short */
     struct record record;    /* what the disk holds, or, where unwritten, what it should */
     struct record_pair wanted;
     struct plan next_plan; /* what the file says now: for the next run */

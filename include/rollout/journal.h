@@ -22,6 +22,10 @@ struct journal *journal_open(const char *state_dir, const char *route, struct wh
 /* Lets the lock go. NULL is allowed. */
 void journal_close(struct journal *j);
 
+/* The directory, for files beside the record. Borrowed until the next write: the directory may have
+ * been removed and made again. */
+int journal_dir(const struct journal *j);
+
 /* Whether a state of the route lies in state_dir (a record or its mark). Touches nothing. ERR_IO:
  * nobody knows, for the directory cannot be looked into. */
 enum err journal_exists(const char *state_dir, const char *route, bool *found,
