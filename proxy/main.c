@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "proxy/check_command.h"
 #include "proxy/judge_command.h"
+#include "proxy/replay_command.h"
 #include "proxy/run_command.h"
 #include "proxy/version_command.h"
 #include "rollout/cli/cli.h"
@@ -24,6 +25,7 @@ static const struct command {
     {"run", run_command, "the proxy, the controller and the admin port, in the foreground"},
     {"check", check_command, "read the configuration, print every error or the plan of each rollout"},
     {"judge", judge_command, "the judge alone, on standard input and output"},
+    {"replay", replay_configured, "judge a recorded rollout again, under other thresholds"},
     {"version", version_command, "version, libraries, build"},
     {"help", help_command, "this text, or that of a command: serin help start"},
 };

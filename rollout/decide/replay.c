@@ -16,7 +16,7 @@ void replay_init(struct replay *r, const struct replay_cells *cells)
     memset(r, 0, sizeof *r);
     r->cells = *cells;
     r->then.reverts.check = r->now.reverts.check = "";
-    judge_protocol_init(&r->judge);
+    judge_protocol_init(&r->judge, NULL);
 }
 
 void replay_fini(struct replay *r)

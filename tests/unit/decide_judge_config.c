@@ -1,5 +1,5 @@
-/* The judge's settings as the protocol's configuration: there and back, and what a plan needs of it.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The judge's settings as the protocol's configuration: there and back, and what a plan needs of
+ * it. SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/decide/judge_config.h"
 #include "base/check.h"
 #include "decide_vectors.h"
@@ -101,8 +101,9 @@ static void test_numbers_of_stages(void **state)
 {
     (void)state;
     struct judge_settings s;
-    assert_int_equal(read(&s, "[1,5,10,100]", "{\"min_stage_s\":[3,4],\"min_req\":[9,0,1],"
-                                              "\"max_stage_s\":50,\"no_data_req\":5}"),
+    assert_int_equal(read(&s, "[1,5,10,100]",
+                          "{\"min_stage_s\":[3,4],\"min_req\":[9,0,1],"
+                          "\"max_stage_s\":50,\"no_data_req\":5}"),
                      OK);
     assert_true(s.stages[0].hold_s == 3 && s.stages[1].hold_s == 4 && s.stages[2].hold_s == 4);
     assert_int_equal(s.stages[0].min_requests, 9);

@@ -232,7 +232,7 @@ static void check_same(uint64_t least_ticks)
         tops[i] = hist_cell_top_us(i);
     replay_fini(&replay);
     replay_init(&replay, &(struct replay_cells){tops, HIST_CELLS});
-    judge_protocol_init(&protocol);
+    judge_protocol_init(&protocol, NULL);
     FILE *in = fopen(recording(), "r");
     assert_non_null(in);
     for (unsigned n = 0; (len = getline(&line, &room, in)) > 0; n++) {
