@@ -104,7 +104,7 @@ static void print_traffic(const struct notice *n)
 {
     char moment[MOMENT_TEXT_MAX];
     if (!n->is_seen) {
-        printf("  for example at %d requests a second and %g %% errors (of this route no traffic was seen yet%s%s)\n",
+        printf("  for example at %d requests a second and %g%% errors (of this route no traffic was seen yet%s%s)\n",
                EXAMPLE_REQUESTS_S, EXAMPLE_ERROR_RATE * 100, n->why_not[0] ? ": " : "", n->why_not);
         return;
     }
@@ -112,7 +112,7 @@ static void print_traffic(const struct notice *n)
     printf("  at the traffic last seen (%s, %s): %.3g requests a second, ", moment, number_duration(n->seen.seconds).at,
            n->traffic.requests_s);
     if (n->seen.failed)
-        printf("%.2g %% errors\n", n->traffic.error_rate * 100);
+        printf("%.2g%% errors\n", n->traffic.error_rate * 100);
     else
         printf("no errors in %s\n", number_count((double)n->seen.requests).at);
 }
@@ -123,7 +123,7 @@ void notice_print(const struct notice *n)
     char slow[32] = "slower", weight[UNITS_TEXT_MAX];
     bool has_column = latency->enabled && latency->n > 0;
     if (has_column)
-        (void)snprintf(slow, sizeof slow, "p%g 30 %% slower", latency->quantile[latency->n - 1] * 100);
+        (void)snprintf(slow, sizeof slow, "p%g 30%% slower", latency->quantile[latency->n - 1] * 100);
     printf("  canary requests that it takes to notice (time), and to widen without a failure,\n");
     print_traffic(n);
     printf("  %6s%*s%*s%*s%*s\n", "", COLUMN_WIDTH, "errors x2", COLUMN_WIDTH, "errors x5",

@@ -179,6 +179,29 @@ static void add_elapsed_line(struct text *t, const struct status_view *v, const 
     add_words(t, s, status_is_running(v) ? "running" : "took", number_duration(v->elapsed_s).at);
 }
 
+static enum colour verdict_colour(const struct status_check *c)
+{
+    if (strcmp(c->verdict, "PASS") == 0)
+        return COLOUR_GREEN;
+    return strcmp(c->verdict, "FAIL") == 0 ? COLOUR_RED : COLOUR_YELLOW;
+}
+
+/* What others say, one line each. */
+static void add_checks(struct text *t, const struct status_view *v, const struct style *s)
+{
+    for (size_t i = 0; i < v->n_checks; i++) {
+        const struct status_check *c = &v->checks[i];
+        struct text words = {0};
+        text_add_clean(&words, c->name);
+        text_add(&words, " %s", style_begin(s, verdict_colour(c)));
+        text_add_clean(&words, c->verdict);
+        text_add(&words, "%s%s: ", style_end(s, verdict_colour(c)), c->is_dry ? " (dry run)" : "");
+        text_add_clean(&words, c->why);
+        add_words(t, s, "check", text_str(&words));
+        text_fini(&words);
+    }
+}
+
 /* What a person can do now. */
 static void add_hint(struct text *t, const struct status_view *v, const struct style *s)
 {
@@ -269,6 +292,7 @@ void status_render(struct text *t, const struct status_view *v, const struct sty
     add_weight_line(t, v, s);
     add_elapsed_line(t, v, s);
     add_sentence(t, s, "why", v->why);
+    add_checks(t, v, s);
     add_hint(t, v, s);
     if (v->n_versions > 0) {
         if (t->len > header)

@@ -45,6 +45,16 @@ static struct status_version version_of(const cJSON *json)
     };
 }
 
+static struct status_check check_of(const cJSON *json)
+{
+    return (struct status_check){
+        .name = string_of(json, "name"),
+        .verdict = string_of(json, "verdict"),
+        .why = string_of(json, "why"),
+        .is_dry = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "dry_run")),
+    };
+}
+
 static void read_pair(double pair[2], const cJSON *json, const char *key)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, key);
@@ -63,6 +73,11 @@ static void read_lists(struct status_view *v, const cJSON *json)
     {
         if (v->n_versions < ARRAY_LEN(v->versions))
             v->versions[v->n_versions++] = version_of(item);
+    }
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "more_checks"))
+    {
+        if (v->n_checks < ARRAY_LEN(v->checks))
+            v->checks[v->n_checks++] = check_of(item);
     }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "weights"))
     {

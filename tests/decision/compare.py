@@ -30,7 +30,7 @@ TAIL = 6.3e-5                       # of a normal distribution beyond SIGMA, bot
 FALSE_ABORT = 0.01
 PAIRS = 4                           # rollouts of a row that the reference judges again
 RULES = ["ev", "flagger5", "argo99", "kayenta"]
-TITLES = {"serin": "serin", "ev": "reference", "flagger5": "99 % a minute, 5 strikes", "argo99": "99 % a minute, 1 strike",
+TITLES = {"serin": "serin", "ev": "reference", "flagger5": "99% a minute, 5 strikes", "argo99": "99% a minute, 1 strike",
           "kayenta": "Mann-Whitney, 10 min"}
 SEES_LATENCY = ("serin", "ev", "flagger5")      # flagger5 has a rule on requests above 500 ms
 SEES_CLIENT_ERRORS = ("serin", "ev")
@@ -111,14 +111,14 @@ def number(x):
 
 def cell(rule, scenario, result):
     if is_healthy(scenario):
-        return f"{number(100 * reverted(result).mean())} %"
+        return f"{number(100 * reverted(result).mean())}%"
     if is_blind(rule, scenario):
         return "not watched"
     missed = number(100 * (result["outcome"] == 1).mean())
     delay = number(np.median(delays(result))) + " s" if reverted(result).any() else "never"
     cost = np.median(result["creq"][reverted(result)]) if is_without_failures(scenario) and reverted(result).any() \
         else float("nan") if is_without_failures(scenario) else result["harm"].mean()
-    return f"{missed} % · {delay} · {'-' if math.isnan(cost) else number(cost)}"
+    return f"{missed}% · {delay} · {'-' if math.isnan(cost) else number(cost)}"
 
 
 def table(rows, rules):
@@ -139,7 +139,7 @@ def differ_share(what, name, a, b):
     p = (x1 + x2 + 1) / (n1 + n2 + 2)
     allowed = SIGMA * math.sqrt(p * (1 - p) * (1 / n1 + 1 / n2)) + 0.5 / min(n1, n2)
     if abs(x1 / n1 - x2 / n2) > allowed:
-        return [f"{name}: {what} {100 * x1 / n1:.2f} % of {n1}, reference {100 * x2 / n2:.2f} % of {n2} (allowed: {100 * allowed:.2f} points)"]
+        return [f"{name}: {what} {100 * x1 / n1:.2f}% of {n1}, reference {100 * x2 / n2:.2f}% of {n2} (allowed: {100 * allowed:.2f} points)"]
     return []
 
 

@@ -110,12 +110,12 @@ def notice_of(text):
 def test_what_it_takes_to_notice(file, tmp_path):
     path = file(GOOD + f"    rollout: {{ steps: [1%, 50%, 100%], min_requests: 7000 }}\nstate_dir: {tmp_path}\n")
     head, rows = notice_of(check("-c", path).stdout)
-    assert head == "  for example at 100 requests a second and 0.1 % errors (of this route no traffic was seen yet)"
+    assert head == "  for example at 100 requests a second and 0.1% errors (of this route no traffic was seen yet)"
     assert list(rows) == ["1%", "50%", "99%"]
     assert rows["1%"].split()[1:3] == ["51,000", "(14h"] and "7,000 (1h 56m)" in rows["1%"] and " - " in rows["1%"]
     (tmp_path / "shop.seen").write_text(json.dumps(SEEN))
     head, rows = notice_of(check("-c", path).stdout)
-    assert head == "  at the traffic last seen (2025-11-26T20:46:40Z, 10m 00s): 93.2 requests a second, 1 % errors"
+    assert head == "  at the traffic last seen (2025-11-26T20:46:40Z, 10m 00s): 93.2 requests a second, 1% errors"
     assert all(" - " not in row for row in rows.values())
     notice = json.loads(check("-c", path, "--json").stdout)["rollouts"][0]["notice"]
     assert (notice["seen"], notice["seen_at"], notice["latency_known"]) == (True, "2025-11-26T20:46:40Z", True)

@@ -69,6 +69,7 @@ static const struct {
     {"paused_failed", "paused_failed.80", {.width = 80, .is_utf8 = true}},
     {"breaker", "breaker.80", {.width = 80, .is_utf8 = true}},
     {"static_gone", "static_gone.80", {.width = 80, .is_utf8 = true}},
+    {"checks", "checks.80", {.width = 80, .is_utf8 = true}},
     {"routes_many", "routes_many.100", {.width = 100, .is_utf8 = true}},
     {"baking", "baking.80", {.width = 80, .is_utf8 = true}},
     {"completed", "completed.80", {.width = 80, .is_utf8 = true}},
@@ -103,8 +104,8 @@ static void drawings_are_as_the_golden_texts(void **state)
 static void no_line_is_wider_than_the_terminal(void **state)
 {
     (void)state;
-    static const char *const names[] = {"progressing", "aborted", "paused", "routes",
-                                        "routes_many"};
+    static const char *const names[] = {"progressing", "aborted", "paused", "checks",
+                                        "routes",      "routes_many"};
     for (size_t width = 40; width <= 100; width++) {
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             struct style s = {.width = width, .is_utf8 = true, .has_colour = true};
@@ -124,7 +125,7 @@ static void no_line_is_wider_than_the_terminal(void **state)
 static void foreign_bytes_never_reach_the_terminal(void **state)
 {
     (void)state;
-    static const char *const names[] = {"foreign", "history"};
+    static const char *const names[] = {"foreign", "history", "checks"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct style s = {.width = 80, .is_utf8 = true};
         struct text t = {0};

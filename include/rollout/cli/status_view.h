@@ -12,6 +12,7 @@ struct cJSON;
 
 #define STATUS_VERSIONS_MAX 2
 #define STATUS_STEPS_MAX    64 /* as many as a plan may have, and some */
+#define STATUS_CHECKS_MAX   16
 
 struct status_version {
     const char *name, *role;
@@ -19,6 +20,12 @@ struct status_version {
     double error_rate, low, high; /* ratios, 0 to 1 */
     double p50_ms, p99_ms;
     double available, endpoints;
+};
+
+/* What somebody else measures. */
+struct status_check {
+    const char *name, *verdict, *why;
+    bool is_dry; /* shown, never decides */
 };
 
 /* Strings are borrowed from the JSON, and foreign: text_add_clean them. Never NULL. */
@@ -31,6 +38,8 @@ struct status_view {
     double elapsed_s, step_elapsed_s, hold_s;
     struct status_version versions[STATUS_VERSIONS_MAX];
     size_t n_versions;
+    struct status_check checks[STATUS_CHECKS_MAX];
+    size_t n_checks;
     double weights[STATUS_STEPS_MAX]; /* percent of each step, where the server tells them */
     size_t n_weights;
     bool is_quarantined; /* the canary has been reverted before, and does not start by itself */
