@@ -383,18 +383,48 @@ static double value_or_nan(const struct rollout *r, double log_value)
     return r->decided && r->record.judged ? ratio_of(log_value) : NAN;
 }
 
-static void check_metrics(const struct rollout *r, struct rollout_metrics *out)
+/* What a margin makes of stable's share. */
+static double limit_of(const struct plan_check *margin, double stable)
+{
+    return (1 + margin->margin) * stable + margin->margin_absolute;
+}
+
+/* The margin is in the threshold above which a request is slow: stable's own share is the limit. */
+static void latency_check_metrics(const struct plan *plan, unsigned quantile, const struct judge_side *stable,
+                                  const struct judge_side *canary, struct rollout_check_metrics *c)
+{
+    (void)snprintf(c->check, sizeof c->check, "latency_p%g", 100 * plan->quantiles[quantile]);
+    c->value = share(canary->slow[quantile], canary->requests);
+    c->limit = share(stable->slow[quantile], stable->requests);
+}
+
+/* Each check that the plan judges: the canary's share at this step, and the one that would not be held against it. */
+static void check_metrics(const struct rollout *r, const struct judge_side *stable, const struct judge_side *canary,
+                          struct rollout_metrics *out)
 {
     const struct record *record = &r->record;
-    if (!record->judged)
-        return;
-    const struct plan_check *margin = &record->plan.errors;
-    out->checks[out->n_checks++] = (struct rollout_check_metrics){
-        .check = judge_check_name(JUDGE_CHECK_ERRORS),
-        .value = out->error_rate_canary,
-        .limit = (1 + margin->margin) * out->error_rate_stable + margin->margin_absolute,
-        .evidence = ratio_of(judge_check_log(&record->judge, JUDGE_CHECK_ERRORS)),
-    };
+    const struct plan *plan = &record->plan;
+    const struct judge *j = &record->judge;
+    double errors = share(canary->failed, canary->requests);
+    for (unsigned i = 0; record->judged && i < JUDGE_CHECK_COUNT; i++) {
+        struct rollout_check_metrics c = {.evidence = ratio_of(judge_check_log(j, i))};
+        (void)snprintf(c.check, sizeof c.check, "%s", judge_check_name(i));
+        if (i == JUDGE_CHECK_ERRORS) {
+            c.value = errors;
+            c.limit = limit_of(&plan->errors, share(stable->failed, stable->requests));
+        } else if (i == JUDGE_CHECK_CLIENT_ERRORS && plan->client_errors_judged) {
+            c.value = share(canary->client_errors, canary->requests);
+            c.limit = limit_of(&plan->client_errors, share(stable->client_errors, stable->requests));
+        } else if (i == JUDGE_CHECK_CEILING && j->ceiling_on) {
+            c.value = errors;
+            c.limit = plan->errors_ceiling;
+        } else if (i >= JUDGE_CHECK_LATENCY && plan->latency_judged && i - JUDGE_CHECK_LATENCY < plan->n_quantiles) {
+            latency_check_metrics(plan, i - JUDGE_CHECK_LATENCY, stable, canary, &c);
+        } else {
+            continue;
+        }
+        out->checks[out->n_checks++] = c;
+    }
 }
 
 void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
@@ -420,5 +450,5 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
     };
     memcpy(out->verdicts, r->verdicts, sizeof out->verdicts);
     memcpy(out->results, r->results, sizeof out->results);
-    check_metrics(r, out);
+    check_metrics(r, &stable, &canary, out);
 }

@@ -83,7 +83,7 @@ struct cJSON *rollout_history(const struct rollout *r);
 
 /* One check as serin_rollout_check_value, _limit and _evidence show it. */
 struct rollout_check_metrics {
-    const char *check;   /* "errors" ...; static */
+    char check[24];      /* "errors", "client_errors", "ceiling", "latency_p50" ... */
     double value, limit; /* the canary's rate at this step, and what the margin allows; NaN without
                             requests */
     double evidence;     /* likelihood ratio, N to 1, that the canary is worse */

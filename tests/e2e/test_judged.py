@@ -63,6 +63,8 @@ def test_client_errors_do_not_count_where_switched_off(serin, v1, v2):
             c.ask()
     status = proxy.status()
     assert status["state"] == "ANALYZING" and status["evidence"]["against"] < 10, status
+    shown = {labels["check"] for name, labels, _ in proxy.metrics().samples if name == "serin_rollout_check_evidence"}
+    assert {"errors", "latency_p50", "latency_p90", "latency_p99"} <= shown and "client_errors" not in shown
 
 
 def test_one_broken_user_is_one_failure(serin, v1, v2):
@@ -86,6 +88,8 @@ def test_one_broken_user_is_one_failure(serin, v1, v2):
         assert status["state"] == "ANALYZING" and status["evidence"]["against"] < 10, status
         canary = next(v for v in status["versions"] if v["role"] == "canary")
         assert canary["failed"] > 100       # it is shown what happened
+        page = proxy.metrics()
+        assert page.sum("serin_rollout_check_value", check="errors") > 0.1 > page.sum("serin_rollout_check_limit", check="errors")
         # users who fail one after the other are the version's fault
         others = itertools.count(1000)
 
