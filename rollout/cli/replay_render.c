@@ -8,6 +8,10 @@
 
 #define INDENT 9 /* where the words of a stage begin */
 
+/* From the judge's word to the next stage's first tick it takes a tick or two; what takes longer
+ * waited for a person, a gate, a window, an endpoint. */
+#define WAITED_MS 10000
+
 static double seconds(int64_t ms)
 {
     return (double)ms / 1000;
@@ -135,6 +139,9 @@ static void add_stage_then(struct text *t, const struct replay *r, unsigned stag
     add_alarms(t, &r->then, stage, "");
     if (is_reverted_at(&r->then, stage))
         add_reverted(t, "reverted", &r->then);
+    else if (is_left(r, stage) && m->is_set && s->left_ms - m->t_ms > WAITED_MS)
+        text_add(t, "widened after %s, though the judge would have after %s\n",
+                 time_of(s->stage_t_ms).at, time_of(m->stage_t_ms).at);
     else if (is_left(r, stage) && m->is_set)
         add_widened(t, "widened", m);
     else
@@ -249,8 +256,10 @@ static void add_balance(struct text *t, const struct replay *r)
                  "canary requests failed in it, and more would have followed.",
                  failed.at, all.at);
     else
-        text_add(&words, "Not reverted, as then: %s of %s canary requests failed.", failed.at,
-                 all.at);
+        text_add(&words, "Not reverted%s: %s of %s canary requests failed.",
+                 strcmp(r->result, "reverted") == 0 ? ", nor was it by this judge then"
+                                                    : ", as then",
+                 failed.at, all.at);
     text_add(t, "\n");
     text_add_wrapped(t, text_str(&words), 0, REPLAY_COLUMNS);
     text_add(t, "\n");
