@@ -18,7 +18,7 @@ static const char help[] =
     "       serin check --defaults [--json]\n"
     "\n"
     "Reads the configuration and prints every error in it, or what each rollout will do: its steps,\n"
-    "and how many canary requests each takes to notice 2x and 5x errors and a p99 that is 30 %\n"
+    "and how many canary requests each takes to notice 2x and 5x errors and a p99 that is 30%\n"
     "slower, and to widen. A running serin keeps the traffic of the last ten minutes in state_dir\n"
     "for that; without it the figures are for an example. They are expectations: half of all bad\n"
     "canaries take longer. Each is by its own check alone; latency counts from the end of its warm-up.\n"
