@@ -304,11 +304,12 @@ static void keep_evidence(struct rollout *r, const struct record *next)
 
 static void tell_tick(struct rollout *r)
 {
-    if (!r->ports.event)
+    const struct rollout_ports *ports = &r->ports;
+    if (!ports->event || (ports->is_followed && !ports->is_followed(ports->host)))
         return;
     cJSON *status = rollout_status(r);
     if (status)
-        r->ports.event(r->ports.host, r->record.route, "tick", status);
+        ports->event(ports->host, r->record.route, "tick", status);
     cJSON_Delete(status);
 }
 

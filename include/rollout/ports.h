@@ -89,6 +89,9 @@ struct rollout_ports {
     /* A state change or a tick for server-sent events. name: RolloutStarted, WeightChanged ... or
      * "tick". json is borrowed. NULL = nobody listens. */
     void (*event)(void *host, const char *route, const char *name, const struct cJSON *json);
+
+    /* Whether anybody follows the events now; otherwise no status is made for them each second. NULL = somebody does. */
+    bool (*is_followed)(void *host);
 };
 
 #endif

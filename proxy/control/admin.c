@@ -126,6 +126,11 @@ void admin_publish(struct admin *a, const char *name, const char *json)
     admin_events_publish(&a->api.events, name, json);
 }
 
+bool admin_is_followed(const struct admin *a)
+{
+    return a->api.events.count > 0;
+}
+
 void admin_stop(struct admin *a)
 {
     if (!a)

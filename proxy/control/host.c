@@ -153,6 +153,12 @@ static void port_event(void *host, const char *route, const char *name, const cJ
     cJSON_free(text);
 }
 
+static bool port_is_followed(void *host)
+{
+    const struct control *c = host;
+    return c->admin && admin_is_followed(c->admin);
+}
+
 struct rollout_ports host_ports(struct control *c)
 {
     return (struct rollout_ports){.host = c,
@@ -168,7 +174,8 @@ struct rollout_ports host_ports(struct control *c)
                                   .health = port_health,
                                   .monotonic_ms = port_monotonic_ms,
                                   .wall_ms = port_wall_ms,
-                                  .event = port_event};
+                                  .event = port_event,
+                                  .is_followed = port_is_followed};
 }
 
 static const char *revision_of(const struct config_route *route, const char *version)

@@ -190,6 +190,8 @@ static void test_verdicts_in_history(void **state)
 static void test_metrics(void **state)
 {
     (void)state;
+    static const char *const checks[] = {"errors", "client_errors", "latency_p50", "latency_p90",
+                                         "latency_p99"};
     struct rollout_metrics m;
     come_up("v2");
     rollout_metrics(rollout, &m);
@@ -203,9 +205,11 @@ static void test_metrics(void **state)
     assert_int_equal(m.phase, ROLLOUT_PHASE_PROGRESSING);
     assert_int_equal(m.step, 1);
     assert_true(fabs(m.weight_intended - 0.1) < 1e-9 && fabs(m.weight_observed - 0.1) < 1e-3);
-    assert_int_equal(m.n_checks, 1);
-    assert_string_equal(m.checks[0].check, "errors");
-    assert_true(m.checks[0].limit > 0 && m.verdicts[JUDGE_CONTINUE] > 0);
+    assert_int_equal(m.n_checks, ARRAY_LEN(checks));
+    for (size_t i = 0; i < m.n_checks; i++)
+        assert_string_equal(m.checks[i].check, checks[i]);
+    assert_true(m.checks[0].value == 0 && m.checks[0].limit > 0 && m.checks[0].evidence <= 1);
+    assert_true(m.verdicts[JUDGE_CONTINUE] > 0);
     world_version(&world, "v2")->error_rate = 0.5;
     pass(20);
     rollout_metrics(rollout, &m);
@@ -260,6 +264,22 @@ static void test_events(void **state)
     assert_int_equal(world_event_count(&world, "RolloutAborted"), 0);
     assert_int_equal(world_event_count(&world, "tick"), 62);
 }
+
+/* Moves are told all the same: they are few, and webhooks hear of them by the same way. */
+static void test_no_status_is_made_for_nobody(void **state)
+{
+    (void)state;
+    come_up("v2");
+    world.nobody_follows = true;
+    verb(ROLLOUT_START);
+    pass(3);
+    assert_int_equal(world_event_count(&world, "tick"), 0);
+    assert_int_equal(world_event_count(&world, "RolloutStarted"), 1);
+    world.nobody_follows = false;
+    pass(3);
+    assert_int_equal(world_event_count(&world, "tick"), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_metrics, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_retried_failure_is_counted, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_events, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_no_status_is_made_for_nobody, before_each, after_each),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }

@@ -49,6 +49,7 @@ struct world {
     unsigned failed_trickles;
     struct world_event events[WORLD_EVENTS];
     size_t n_events;
+    bool nobody_follows; /* the ticks; moves are told all the same */
     unsigned applied; /* calls of apply_split */
     uint64_t weighed[WORLD_VERSIONS][ROLE_COUNT];
     double skew; /* of the split: what is added to the canary's share */
@@ -205,6 +206,11 @@ static void world_event(void *host, const char *route, const char *name, const s
     w->events[i].count++;
 }
 
+WORLD_UNUSED static bool world_is_followed(void *host)
+{
+    return !((const struct world *)host)->nobody_follows;
+}
+
 WORLD_UNUSED static unsigned world_event_count(const struct world *w, const char *name)
 {
     for (size_t i = 0; i < w->n_events; i++)
@@ -225,7 +231,8 @@ WORLD_UNUSED static struct rollout_ports world_ports(struct world *w)
                                   .health = world_health,
                                   .monotonic_ms = world_monotonic,
                                   .wall_ms = world_wall,
-                                  .event = world_event};
+                                  .event = world_event,
+                                  .is_followed = world_is_followed};
 }
 
 WORLD_UNUSED static void world_init(struct world *w)

@@ -67,6 +67,9 @@ const char *admin_address(const struct admin *a);
  * text. A client that does not keep up is dropped. Never blocks. O(clients). */
 void admin_publish(struct admin *a, const char *name, const char *json);
 
+/* Whether anybody follows the events that admin_publish sends. */
+bool admin_is_followed(const struct admin *a);
+
 /* Closes the port and every connection, removes its UNIX socket. NULL is allowed. Not from within a
  * callback of the host. */
 void admin_stop(struct admin *a);
