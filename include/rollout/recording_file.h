@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Guards the disk, and the time in which a file is read: some 14 hours of one line a second. */
+/* Guards the disk, and the time in which a file is read: some eight hours of a line a
+ * second. It is thinned in 30 ms then. */
 #define RECORDING_BYTES_MAX ((size_t)16 << 20)
 
 /* Files that are kept of a route. */

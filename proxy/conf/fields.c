@@ -111,7 +111,7 @@ const struct config_field config_fields[] = {
 {"workers", TYPE_INTEGER, "auto", 1, 256, RELOAD_RESTART,
  "threads of the data plane; auto = as many as cores are online", IN_CONFIG(workers), .word = "auto"},
 {"state_dir", TYPE_TEXT, "/var/lib/serin", 0, 0, RELOAD_RESTART,
- "directory in which rollouts survive a restart; a relative one is beside this file", IN_CONFIG(state_dir), FORM(TEXT_FILE)},
+ "directory in which rollouts survive a restart and are recorded; a relative one is beside this file", IN_CONFIG(state_dir), FORM(TEXT_FILE)},
 
 {"listeners", TYPE_LIST, NULL, 1, LISTENERS_MAX, RELOAD_RESTART, "where clients connect",
  IN_CONFIG(listeners), COUNT(config, n_listeners), REQUIRED, .items = SCOPE_LISTENER},

@@ -120,3 +120,34 @@ def test_a_real_rollout_is_recorded(serin, shop, users):
     lax = json.loads(replay(record, "--set", "fail.delta=0.5", "--set", "ceil.on=false", "--set", "c4.on=false",
                             "--json").stdout)
     assert lax["now"]["reverted"] is None
+
+
+def test_a_record_goes_on_after_a_crash(serin, shop, users, free_port):
+    v1, v2 = shop("v1"), shop("v2")
+    proxy = serin(route(v1.address, v2.address, rollout={**QUICK, "steps": ["20%", "100%"], "hold": "5m", "max_hold": "10m"}),
+                  listeners=[{"bind": f"127.0.0.1:{free_port}"}])
+    users(proxy.address, users=200, rate=300)
+    proxy.cli("start", "web")
+    proxy.at_weight(20)
+    [record] = glob.glob(os.path.join(proxy.config["state_dir"], "web.web-*.jsonl"))
+
+    def ticks():
+        with open(record) as f:
+            return f.read().count('"op":"tick"')
+
+    def after(n):
+        wait_until(lambda: ticks() >= n, 20, f"{n} recorded ticks")
+
+    after(3)
+    proxy.kill()
+    with open(record, "a") as f:
+        f.write('{"op":"tick","t":99')         # what a write leaves that was cut short
+    proxy.start()
+    before = ticks()
+    after(before + 3)
+    told = json.loads(replay(record, "--json").stdout)      # while it is written
+    assert told["same"] == told["compared"] >= before + 3 and told["then"]["result"] == "", told
+    proxy.cli("abort", "web")
+    wait_until(lambda: '"op":"end"' in open(record).read(), 10, "the end of the record")
+    told = json.loads(replay(record, "--json").stdout)
+    assert told["then"]["result"] == "aborted" and told["now"]["reverted"] is None and told["same"] == told["compared"], told
