@@ -69,6 +69,8 @@ def test_safe_request_is_tried_again_on_stable(serin, v1, v2, name):
     v2.answer = answer
     proxy = serin(route(v1.address, v2.address, weight="100%", breaker={"min_requests": 0}), timeouts={"response_header": "300ms"})
     answer = proxy.ask()
+    # a request is counted as its last byte is out: the client may have read it, and the page, a moment before
+    wait_until(lambda: proxy.metrics().sum("serin_inflight_requests") == 0, 10, "its count")
     metrics = proxy.metrics()
     if name == "garbage":       # not among the causes of retry.on
         assert answer.status in (200, 502)
@@ -141,10 +143,9 @@ def test_client_that_leaves_is_nobodys_failure(serin, v1):
     v1.answer = hang
     proxy = serin(route(v1.address))
     for leave in (Client.close, Client.reset):
-        c = proxy.client()
+        c, before = proxy.client(), v1.count()
         c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        before = v1.count()
-        wait_until(lambda: v1.count() > 0 and v1.count() >= before, 10, "the request at the backend")
+        wait_until(lambda: v1.count() > before, 10, "the request at the backend")
         leave(c)
     wait_until(lambda: proxy.metrics().sum("serin_inflight_requests") == 0, 10, "the end of the requests")
     metrics = proxy.metrics()
