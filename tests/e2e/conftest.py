@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import random
 import shlex
 import socket
 import subprocess
@@ -140,7 +141,14 @@ def prometheus(cleanup, tmp_path):
 
 @pytest.fixture
 def free_port():
-    """A port of 127.0.0.1 on which nobody listens now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 on which nobody listens now. Below those that the kernel hands out by itself (from 32768 on, unless
+    told otherwise): one of them could become serin's own, or a client's, before it is used."""
+    for _ in range(100):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port between 20000 and 32000 is free")
