@@ -170,28 +170,25 @@ static bool is_outside_windows(const struct rollout *r)
     return a->windows_error[0] || !window_is_open(a->windows, a->outside.n_windows, wall_s(r));
 }
 
-/* The gate that stands before a state's next move; false: none. */
-static bool gate_before(const struct machine *m, bool raises, enum outside_moment *on)
+/* The gate that stands before the next move of a state that raises the weight. */
+static enum outside_moment gate_of(enum machine_state where)
 {
-    enum machine_state where = machine_underlying(m);
-    *on = where == MACHINE_PENDING   ? GATE_BEFORE_START
-          : where == MACHINE_SCALING ? GATE_BEFORE_STEP
-                                     : GATE_BEFORE_PROMOTE;
-    return raises;
+    if (where == MACHINE_PENDING)
+        return GATE_BEFORE_START;
+    return where == MACHINE_SCALING ? GATE_BEFORE_STEP : GATE_BEFORE_PROMOTE;
 }
 
 enum machine_cause asks_hold(struct rollout *r, const struct record *next)
 {
     const struct machine *m = &next->machine;
     enum machine_state where = machine_underlying(m);
-    enum outside_moment on;
     bool promotes = where == MACHINE_PROMOTING && m->weight_bp < next->plan.bake_weight_bp;
     bool raises = where == MACHINE_PENDING || where == MACHINE_SCALING || promotes;
     if (!r->asks || m->full || m->direct)
         return MACHINE_CAUSE_NONE;
     if (raises && is_outside_windows(r))
         return MACHINE_CAUSE_WINDOW;
-    if (gate_before(m, raises, &on) && !gate_is_open(r, next, on))
+    if (raises && !gate_is_open(r, next, gate_of(where)))
         return MACHINE_CAUSE_GATE;
     bool compares = where == MACHINE_ANALYZING || where == MACHINE_BAKING;
     return m->stage >= 0 && (raises || compares) && worst(r->asks) ? MACHINE_CAUSE_CHECK

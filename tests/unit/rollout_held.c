@@ -57,10 +57,7 @@ static int after_each(void **state)
 
 static void pass(int seconds)
 {
-    for (int i = 0; i < seconds; i++) {
-        world_second(&world);
-        rollout_tick(rollout);
-    }
+    world_pass(&world, rollout, seconds);
 }
 
 /* Seconds until the alert while the breaker is open for one half of a period and closed for the

@@ -49,10 +49,7 @@ static int after_each(void **state)
 
 static void pass(int seconds)
 {
-    for (int i = 0; i < seconds; i++) {
-        world_second(&world);
-        rollout_tick(rollout);
-    }
+    world_pass(&world, rollout, seconds);
 }
 
 static void pass_until(const char *state)

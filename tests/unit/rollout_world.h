@@ -291,6 +291,15 @@ WORLD_UNUSED static void world_second(struct world *w)
     world_serve(w, w->stable, ROLE_STABLE, w->rate - canary);
 }
 
+/* Seconds of traffic, each with its tick. */
+WORLD_UNUSED static void world_pass(struct world *w, struct rollout *r, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        world_second(w);
+        rollout_tick(r);
+    }
+}
+
 static int world_remove(const char *path, const struct stat *info, int kind, struct FTW *at)
 {
     (void)info, (void)kind, (void)at;
