@@ -23,7 +23,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"run", run_command, "the proxy, the controller and the admin port, in the foreground"},
-    {"check", check_command, "read the configuration, print every error or the plan of each rollout"},
+    {"check", check_command,
+     "read the configuration, print every error or the plan of each rollout"},
     {"judge", judge_command, "the judge alone, on standard input and output"},
     {"replay", replay_configured, "judge a recorded rollout again, under other thresholds"},
     {"version", version_command, "version, libraries, build"},
@@ -54,14 +55,16 @@ static const char *nearest_command(const char *word)
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "serin splits requests between a stable version and a canary, measures both, and widens the\n"
+    fprintf(out, "serin splits requests between a stable version and a canary, measures both, and "
+                 "widens the\n"
                  "canary's share while it is healthy, or puts everybody back.\n"
                  "\n"
                  "Usage: serin COMMAND [options]          serin COMMAND --help says more\n"
                  "\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-    fprintf(out, "\nAbout a serin that runs (--admin URL or SERIN_ADMIN, default http://127.0.0.1:9900):\n\n");
+    fprintf(out, "\nAbout a serin that runs (--admin URL or SERIN_ADMIN, default "
+                 "http://127.0.0.1:9900):\n\n");
     cli_print_commands(out);
     fprintf(out, "\nExample: serin run -c serin.yaml\n");
 }

@@ -28,12 +28,14 @@ static void read_slow(struct notice *n, double margin)
 {
     const struct judge_latency *latency = &n->settings.latency;
     double tops[HIST_CELLS];
-    if (!latency->enabled || latency->n == 0 || hist_count(&n->seen.durations) < LATENCY_REQUESTS_MIN)
+    if (!latency->enabled || latency->n == 0 ||
+        hist_count(&n->seen.durations) < LATENCY_REQUESTS_MIN)
         return;
     for (unsigned i = 0; i < HIST_CELLS; i++)
         tops[i] = (double)hist_cell_top_us(i);
     const uint64_t *cells = n->seen.durations.cells;
-    double limit_us = (double)hist_quantile_us(&n->seen.durations, latency->quantile[latency->n - 1]);
+    double limit_us =
+        (double)hist_quantile_us(&n->seen.durations, latency->quantile[latency->n - 1]);
     n->slow.stable = power_share_above(cells, tops, HIST_CELLS, limit_us);
     n->slow.canary = power_share_above(cells, tops, HIST_CELLS, limit_us * (1 + margin) / SLOWER);
     n->has_slow = true;
@@ -45,7 +47,8 @@ void notice_read(struct notice *n, const struct config *config, const struct con
     memset(n, 0, sizeof *n);
     if (judge_settings_from_plan(&n->settings, &route->plan, &why) != OK)
         judge_settings_default(&n->settings); /* a plan that was checked is never refused */
-    enum err e = !config->state_dir ? ERR_NOT_FOUND : seen_read(config->state_dir, route->name, &n->seen, &why);
+    enum err e = !config->state_dir ? ERR_NOT_FOUND
+                                    : seen_read(config->state_dir, route->name, &n->seen, &why);
     if (e != OK && e != ERR_NOT_FOUND)
         (void)snprintf(n->why_not, sizeof n->why_not, "%s", why.text);
     n->is_seen = e == OK && n->seen.requests > 0 && n->seen.requests_s > 0;
@@ -61,7 +64,8 @@ void notice_read(struct notice *n, const struct config *config, const struct con
 static struct power_answer widen(const struct notice *n, unsigned stage, double share)
 {
     struct power_stage clean = {.per_stable = share / (1 - share)};
-    double requests = fmax(power_widen(&n->settings, stage, &clean), (double)n->settings.stages[stage].min_requests);
+    double requests = fmax(power_widen(&n->settings, stage, &clean),
+                           (double)n->settings.stages[stage].min_requests);
     return (struct power_answer){requests, requests / (n->traffic.requests_s * share)};
 }
 
@@ -95,7 +99,8 @@ static void print_cell(const struct power_answer *a, bool is_known)
     else if (isinf(a->canary_requests))
         (void)snprintf(text, sizeof text, "within the margin");
     else
-        (void)snprintf(text, sizeof text, "%s (%s)", number_count(fmax(1, two_digits(a->canary_requests))).at,
+        (void)snprintf(text, sizeof text, "%s (%s)",
+                       number_count(fmax(1, two_digits(a->canary_requests))).at,
                        number_duration(fmax(1, a->seconds)).at);
     printf("%*s", COLUMN_WIDTH, text);
 }
@@ -104,13 +109,14 @@ static void print_traffic(const struct notice *n)
 {
     char moment[MOMENT_TEXT_MAX];
     if (!n->is_seen) {
-        printf("  for example at %d requests a second and %g%% errors (of this route no traffic was seen yet%s%s)\n",
+        printf("  for example at %d requests a second and %g%% errors (of this route no traffic "
+               "was seen yet%s%s)\n",
                EXAMPLE_REQUESTS_S, EXAMPLE_ERROR_RATE * 100, n->why_not[0] ? ": " : "", n->why_not);
         return;
     }
     moment_rfc3339(n->seen.wall_ms, moment);
-    printf("  at the traffic last seen (%s, %s): %.3g requests a second, ", moment, number_duration(n->seen.seconds).at,
-           n->traffic.requests_s);
+    printf("  at the traffic last seen (%s, %s): %.3g requests a second, ", moment,
+           number_duration(n->seen.seconds).at, n->traffic.requests_s);
     if (n->seen.failed)
         printf("%.2g%% errors\n", n->traffic.error_rate * 100);
     else
@@ -123,7 +129,8 @@ void notice_print(const struct notice *n)
     char slow[32] = "slower", weight[UNITS_TEXT_MAX];
     bool has_column = latency->enabled && latency->n > 0;
     if (has_column)
-        (void)snprintf(slow, sizeof slow, "p%g 30%% slower", latency->quantile[latency->n - 1] * 100);
+        (void)snprintf(slow, sizeof slow, "p%g 30%% slower",
+                       latency->quantile[latency->n - 1] * 100);
     printf("  canary requests that it takes to notice (time), and to widen without a failure,\n");
     print_traffic(n);
     printf("  %6s%*s%*s%*s%*s\n", "", COLUMN_WIDTH, "errors x2", COLUMN_WIDTH, "errors x5",

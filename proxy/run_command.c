@@ -12,17 +12,20 @@
 
 static void print_help(void)
 {
-    printf("Usage: serin run [-c FILE]\n"
-           "\n"
-           "Runs the proxy, the rollout controller and the admin port in the foreground.\n"
-           "\n"
-           "  -c, --config FILE   the configuration (default /etc/serin/serin.yaml, then ./serin.yaml)\n"
-           "  -h, --help          this text\n"
-           "\n"
-           "Signals: TERM, INT  finish the requests under way, then stop; a second one stops at once\n"
-           "         HUP        read the configuration anew: all of it, or none and the reason in the log\n"
-           "\n"
-           "Example: serin run -c serin.yaml\n");
+    printf(
+        "Usage: serin run [-c FILE]\n"
+        "\n"
+        "Runs the proxy, the rollout controller and the admin port in the foreground.\n"
+        "\n"
+        "  -c, --config FILE   the configuration (default /etc/serin/serin.yaml, then "
+        "./serin.yaml)\n"
+        "  -h, --help          this text\n"
+        "\n"
+        "Signals: TERM, INT  finish the requests under way, then stop; a second one stops at once\n"
+        "         HUP        read the configuration anew: all of it, or none and the reason in the "
+        "log\n"
+        "\n"
+        "Example: serin run -c serin.yaml\n");
 }
 
 /* The configuration, or NULL with the errors printed. */
@@ -43,8 +46,9 @@ static struct config *load(const char *path, int *exit_code)
 
 int run_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *path = NULL;
     int option, exit_code = 0;
     struct why why;
@@ -62,7 +66,8 @@ int run_command(int argc, char **argv)
         path = optarg;
     }
     if (optind < argc)
-        return usage_error("run", "unexpected argument \"%s\" (the file is named by -c)", argv[optind]);
+        return usage_error("run", "unexpected argument \"%s\" (the file is named by -c)",
+                           argv[optind]);
     if (!path)
         path = config_default_path();
     struct config *config = load(path, &exit_code);

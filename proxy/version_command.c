@@ -52,7 +52,8 @@ int version_command(int argc, char **argv)
         }
         if (option == 'h') {
             printf("Usage: serin version [--json]\n\nPrints version, libraries and build.\n\n"
-                   "      --json   print one JSON document\n  -h, --help   this text\n\nExample: serin version\n");
+                   "      --json   print one JSON document\n  -h, --help   this text\n\nExample: "
+                   "serin version\n");
             return 0;
         }
         (void)usage_option(&why, option, argv, options);
@@ -64,8 +65,8 @@ int version_command(int argc, char **argv)
         print_json();
         return 0;
     }
-    printf("serin %s (%s, %s)\nlibevent %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION, SERIN_BUILD,
-           compiler(), event_get_version(), curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(),
-           yaml_get_version_string());
+    printf("serin %s (%s, %s)\nlibevent %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION,
+           SERIN_BUILD, compiler(), event_get_version(),
+           curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(), yaml_get_version_string());
     return 0;
 }

@@ -56,7 +56,8 @@ void asks_begin(struct rollout *r)
     struct asks *a = calloc(1, sizeof *a);
     asks_end(r);
     if (!a || outside_from_json(&a->outside, &a->room, r->record.outside, &why) != OK) {
-        log_error("asks_unknown", "route=%s why=\"%s\"", r->record.route, a ? why.text : "out of memory");
+        log_error("asks_unknown", "route=%s why=\"%s\"", r->record.route,
+                  a ? why.text : "out of memory");
         free(a);
         return;
     }
@@ -66,7 +67,8 @@ void asks_begin(struct rollout *r)
     }
     a->rollout = r;
     for (size_t i = 0; i < a->outside.n_checks; i++) {
-        a->checks[i] = (struct ask_check){.asks = a, .answer = {.verdict = ANSWER_NO_DATA, .value = NAN}};
+        a->checks[i] =
+            (struct ask_check){.asks = a, .answer = {.verdict = ANSWER_NO_DATA, .value = NAN}};
         (void)snprintf(a->checks[i].answer.why, ANSWER_WHY_MAX, "it has not been asked yet");
     }
     for (size_t i = 0; i < a->outside.n_gates; i++) {
@@ -95,9 +97,9 @@ static void on_answer(void *arg, const struct http_answer *answer)
         answer_of_webhook(&c->answer, answer->status, answer->error, body);
     c->failures = c->answer.verdict == ANSWER_FAIL ? c->failures + 1 : 0;
     if (c->answer.verdict != before || c->answer.verdict == ANSWER_FAIL)
-        log_info("check", "route=%s check=%s verdict=%s failures=%u of=%u%s why=\"%s\"", c->asks->rollout->record.route,
-                 plan->name, answer_verdict_name(c->answer.verdict), c->failures, plan->failures,
-                 plan->dry_run ? " dry_run=true" : "", c->answer.why);
+        log_info("check", "route=%s check=%s verdict=%s failures=%u of=%u%s why=\"%s\"",
+                 c->asks->rollout->record.route, plan->name, answer_verdict_name(c->answer.verdict),
+                 c->failures, plan->failures, plan->dry_run ? " dry_run=true" : "", c->answer.why);
     c->is_answered = true;
 }
 
@@ -124,7 +126,8 @@ static void ask(struct ask_check *c, const struct record *next)
     if (!c->call) {
         c->answer = (struct answer){.verdict = ANSWER_ERROR, .value = NAN};
         (void)snprintf(c->answer.why, ANSWER_WHY_MAX, "%s",
-                       question.url ? "it cannot be asked: out of memory" : "the query is too long");
+                       question.url ? "it cannot be asked: out of memory"
+                                    : "the query is too long");
     }
 }
 
@@ -217,7 +220,8 @@ static void explain_gate(const struct asks *a, struct why *why)
         const struct ask_gate *g = &a->gates[i];
         if (g->is_open || g->due_ms == 0)
             continue;
-        (void)why_set(why, OK, "gate %s is not open: %s", answer_moment_name(a->outside.gates[i].on), g->why);
+        (void)why_set(why, OK, "gate %s is not open: %s",
+                      answer_moment_name(a->outside.gates[i].on), g->why);
         return;
     }
     (void)why_set(why, OK, "a gate is not open");
@@ -241,8 +245,10 @@ bool asks_explain(const struct rollout *r, enum machine_cause cause, struct why 
         c = worst(a);
         if (!c)
             return false;
-        (void)why_set(why, OK, "check %s %s%s: %s", plan_of(c)->name, answer_verdict_name(c->answer.verdict),
-                      cause == MACHINE_CAUSE_CHECK_FAILED ? " as often as the plan allows" : "", c->answer.why);
+        (void)why_set(why, OK, "check %s %s%s: %s", plan_of(c)->name,
+                      answer_verdict_name(c->answer.verdict),
+                      cause == MACHINE_CAUSE_CHECK_FAILED ? " as often as the plan allows" : "",
+                      c->answer.why);
         return true;
     default:
         return false;
@@ -253,8 +259,10 @@ static bool add_check(cJSON *list, const struct ask_check *c)
 {
     const struct outside_check *plan = plan_of(c);
     cJSON *item = cJSON_CreateObject();
-    return item && cJSON_AddItemToArray(list, item) && cJSON_AddStringToObject(item, "name", plan->name) &&
-           cJSON_AddStringToObject(item, "kind", plan->kind == OUTSIDE_PROMETHEUS ? "prometheus" : "webhook") &&
+    return item && cJSON_AddItemToArray(list, item) &&
+           cJSON_AddStringToObject(item, "name", plan->name) &&
+           cJSON_AddStringToObject(item, "kind",
+                                   plan->kind == OUTSIDE_PROMETHEUS ? "prometheus" : "webhook") &&
            cJSON_AddStringToObject(item, "verdict", answer_verdict_name(c->answer.verdict)) &&
            (isfinite(c->answer.value) ? cJSON_AddNumberToObject(item, "value", c->answer.value)
                                       : cJSON_AddNullToObject(item, "value")) &&
@@ -272,7 +280,8 @@ static bool add_gate(cJSON *list, const struct asks *a, size_t i)
     cJSON *item = cJSON_CreateObject();
     return item && cJSON_AddItemToArray(list, item) &&
            cJSON_AddStringToObject(item, "on", answer_moment_name(a->outside.gates[i].on)) &&
-           cJSON_AddBoolToObject(item, "open", g->is_open) && cJSON_AddStringToObject(item, "why", g->why);
+           cJSON_AddBoolToObject(item, "open", g->is_open) &&
+           cJSON_AddStringToObject(item, "why", g->why);
 }
 
 bool asks_status(const struct rollout *r, cJSON *json)

@@ -79,11 +79,12 @@ static void explain_event(const struct rollout *r, const struct record *next,
         (void)why_set(why, OK, "the file names another pair");
         break;
     case MACHINE_CAUSE_SAMPLE_RATIO:
-        (void)why_set(why, OK,
-                      "the split is not as it should be: %s got %llu of %llu requests at %g%%; nothing is "
-                      "widened until it is",
-                      canary, (unsigned long long)r->share.canary, (unsigned long long)r->share.total,
-                      percent(next->machine.weight_bp));
+        (void)why_set(
+            why, OK,
+            "the split is not as it should be: %s got %llu of %llu requests at %g%%; nothing is "
+            "widened until it is",
+            canary, (unsigned long long)r->share.canary, (unsigned long long)r->share.total,
+            percent(next->machine.weight_bp));
         break;
     case MACHINE_CAUSE_DROPPED:
         (void)why_set(why, OK, "the file names no canary any more");

@@ -23,26 +23,28 @@ static bool add_or_null(cJSON *json, const char *name, const char *text)
                    : cJSON_AddNullToObject(json, name) != NULL;
 }
 
-char *gate_body(const struct rollout *r, const struct record *next, const char *on, const char *name,
-                const char *why)
+char *gate_body(const struct rollout *r, const struct record *next, const char *on,
+                const char *name, const char *why)
 {
     const struct machine *m = &next->machine;
     const struct plan *p = &next->plan;
     cJSON *json = cJSON_CreateObject();
     unsigned steps = (unsigned)plan_judged_steps(p) + 1;
     double next_bp = plan_stage_weight_bp(p, m->step < steps ? m->step : steps - 1);
-    bool whole =
-        json && cJSON_AddStringToObject(json, "on", on) && cJSON_AddStringToObject(json, "name", name) &&
-        cJSON_AddStringToObject(json, "route", next->route) &&
-        cJSON_AddStringToObject(json, "rollout_id", next->run.id) &&
-        cJSON_AddStringToObject(json, "stable", next->pair.stable.name) &&
-        cJSON_AddStringToObject(json, "canary", next->pair.canary.name) &&
-        add_or_null(json, "revision", next->pair.canary.revision) &&
-        cJSON_AddStringToObject(json, "phase", rollout_phase_name(machine_phase(m))) &&
-        cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
-        cJSON_AddNumberToObject(json, "step", m->step + 1) && cJSON_AddNumberToObject(json, "steps", steps) &&
-        cJSON_AddNumberToObject(json, "weight", m->weight_bp / 100.0) &&
-        cJSON_AddNumberToObject(json, "next_weight", next_bp / 100) && add_or_null(json, "why", why);
+    bool whole = json && cJSON_AddStringToObject(json, "on", on) &&
+                 cJSON_AddStringToObject(json, "name", name) &&
+                 cJSON_AddStringToObject(json, "route", next->route) &&
+                 cJSON_AddStringToObject(json, "rollout_id", next->run.id) &&
+                 cJSON_AddStringToObject(json, "stable", next->pair.stable.name) &&
+                 cJSON_AddStringToObject(json, "canary", next->pair.canary.name) &&
+                 add_or_null(json, "revision", next->pair.canary.revision) &&
+                 cJSON_AddStringToObject(json, "phase", rollout_phase_name(machine_phase(m))) &&
+                 cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
+                 cJSON_AddNumberToObject(json, "step", m->step + 1) &&
+                 cJSON_AddNumberToObject(json, "steps", steps) &&
+                 cJSON_AddNumberToObject(json, "weight", m->weight_bp / 100.0) &&
+                 cJSON_AddNumberToObject(json, "next_weight", next_bp / 100) &&
+                 add_or_null(json, "why", why);
     char *text = whole ? cJSON_PrintUnformatted(json) : NULL;
     cJSON_Delete(json);
     (void)r;
@@ -57,8 +59,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
     g->call = NULL;
     g->is_open = answer_of_gate(answer->status, answer->error, g->why) == ANSWER_GATE_OPEN;
     g->due_ms = r->ports.monotonic_ms(r->ports.host) + ASKS_AGAIN_MS;
-    log_info("gate", "route=%s on=%s open=%s why=\"%s\"", r->record.route, answer_moment_name(plan->on),
-             g->is_open ? "true" : "false", g->why);
+    log_info("gate", "route=%s on=%s open=%s why=\"%s\"", r->record.route,
+             answer_moment_name(plan->on), g->is_open ? "true" : "false", g->why);
 }
 
 static void ask(struct ask_gate *g, const struct record *next, const struct outside_gate *plan)
@@ -117,8 +119,8 @@ static void on_told(void *arg, const struct http_answer *answer)
 {
     struct tell *t = arg;
     if (answer->status < 200 || answer->status >= 300)
-        log_warn("event_not_told", "route=%s status=%u why=\"%s\"", t->rollout->record.route, answer->status,
-                 answer->error);
+        log_warn("event_not_told", "route=%s status=%u why=\"%s\"", t->rollout->record.route,
+                 answer->status, answer->error);
     tell_free(t);
 }
 
@@ -131,12 +133,16 @@ void gate_forget_tells(struct rollout *r)
     }
 }
 
-static void tell(struct rollout *r, const struct outside_gate *plan, const char *name, const char *why)
+static void tell(struct rollout *r, const struct outside_gate *plan, const char *name,
+                 const char *why)
 {
     char *body = gate_body(r, &r->record, answer_moment_name(plan->on), name, why);
     struct tell *t = r->n_tells < ASKS_TELLS_MAX ? calloc(1, sizeof *t) : NULL;
-    struct http_ask question = {
-        .url = plan->url, .body = body, .timeout_ms = (uint32_t)plan->timeout_ms, .done = on_told, .arg = t};
+    struct http_ask question = {.url = plan->url,
+                                .body = body,
+                                .timeout_ms = (uint32_t)plan->timeout_ms,
+                                .done = on_told,
+                                .arg = t};
     if (t && body) {
         t->rollout = r;
         list_push_back(&r->tells, &t->link);

@@ -248,7 +248,8 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
     r->next_outside = outside_to_json(setup->outside);
-    enum err e = r->next_outside ? open_all(r, setup, why) : why_set(why, ERR_MEMORY, "out of memory");
+    enum err e =
+        r->next_outside ? open_all(r, setup, why) : why_set(why, ERR_MEMORY, "out of memory");
     if (e == OK) {
         asks_begin(r);
         return r;
@@ -415,7 +416,8 @@ void rollout_drop(struct rollout *r)
     if (!machine_is_running(&next.machine) || ends ||
         machine_abort(&next.machine, MACHINE_CAUSE_DROPPED, true, NULL) != OK)
         return;
-    (void)!tick_make(r, &next, next.machine.cause, ""); /* narrowing: done, and logged if not stored */
+    (void)!tick_make(r, &next, next.machine.cause,
+                     ""); /* narrowing: done, and logged if not stored */
 }
 
 static enum err run_verb(struct rollout *r, enum rollout_verb verb, const char *who,

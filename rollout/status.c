@@ -390,8 +390,9 @@ static double limit_of(const struct plan_check *margin, double stable)
 }
 
 /* The margin is in the threshold above which a request is slow: stable's own share is the limit. */
-static void latency_check_metrics(const struct plan *plan, unsigned quantile, const struct judge_side *stable,
-                                  const struct judge_side *canary, struct rollout_check_metrics *c)
+static void latency_check_metrics(const struct plan *plan, unsigned quantile,
+                                  const struct judge_side *stable, const struct judge_side *canary,
+                                  struct rollout_check_metrics *c)
 {
     (void)snprintf(c->check, sizeof c->check, "latency_p%g", 100 * plan->quantiles[quantile]);
     c->value = share(canary->slow[quantile], canary->requests);
@@ -399,8 +400,8 @@ static void latency_check_metrics(const struct plan *plan, unsigned quantile, co
 }
 
 /* Each check that the plan judges: the canary's share at this step, and the one that would not be held against it. */
-static void check_metrics(const struct rollout *r, const struct judge_side *stable, const struct judge_side *canary,
-                          struct rollout_metrics *out)
+static void check_metrics(const struct rollout *r, const struct judge_side *stable,
+                          const struct judge_side *canary, struct rollout_metrics *out)
 {
     const struct record *record = &r->record;
     const struct plan *plan = &record->plan;
@@ -414,11 +415,13 @@ static void check_metrics(const struct rollout *r, const struct judge_side *stab
             c.limit = limit_of(&plan->errors, share(stable->failed, stable->requests));
         } else if (i == JUDGE_CHECK_CLIENT_ERRORS && plan->client_errors_judged) {
             c.value = share(canary->client_errors, canary->requests);
-            c.limit = limit_of(&plan->client_errors, share(stable->client_errors, stable->requests));
+            c.limit =
+                limit_of(&plan->client_errors, share(stable->client_errors, stable->requests));
         } else if (i == JUDGE_CHECK_CEILING && j->ceiling_on) {
             c.value = errors;
             c.limit = plan->errors_ceiling;
-        } else if (i >= JUDGE_CHECK_LATENCY && plan->latency_judged && i - JUDGE_CHECK_LATENCY < plan->n_quantiles) {
+        } else if (i >= JUDGE_CHECK_LATENCY && plan->latency_judged &&
+                   i - JUDGE_CHECK_LATENCY < plan->n_quantiles) {
             latency_check_metrics(plan, i - JUDGE_CHECK_LATENCY, stable, canary, &c);
         } else {
             continue;

@@ -115,7 +115,8 @@ static void count_end(struct rollout *r, const struct machine_move *move)
         r->results[record->run.result]++;
     if (machine_cause_is_failure(move->cause) && move->weight_from_bp > 0 &&
         move->weight_to_bp == 0 && record->machine.first_bad_ms >= 0)
-        r->reverted_seconds = (double)(record->machine.elapsed_ms - record->machine.first_bad_ms) / 1000;
+        r->reverted_seconds =
+            (double)(record->machine.elapsed_ms - record->machine.first_bad_ms) / 1000;
 }
 
 enum err tick_make(struct rollout *r, struct record *next, enum machine_cause cause,

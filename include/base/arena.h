@@ -16,8 +16,8 @@ struct arena_block {
 };
 
 struct arena {
-    char *at, *end;             /* free space of the current block */
-    char *first;                /* lent by the owner; never freed here */
+    char *at, *end; /* free space of the current block */
+    char *first;    /* lent by the owner; never freed here */
     size_t first_bytes;
     struct arena_block *blocks; /* from malloc, newest first */
     size_t held, ceiling;       /* bytes of all blocks, and their largest sum */

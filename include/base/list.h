@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 struct list {
-    struct list *next, *prev; /* a head and its nodes form a ring; an unlinked node points to itself */
+    struct list *next,
+        *prev; /* a head and its nodes form a ring; an unlinked node points to itself */
 };
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

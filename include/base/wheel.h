@@ -10,7 +10,8 @@
 
 #define WHEEL_SLOTS   512u
 #define WHEEL_TICK_MS 50 /* resolution; 512 slots reach 25.6 s, a later deadline goes round again */
-#define WHEEL_NEVER   (INT64_MAX / 2) /* a deadline that is never due: cheaper than cancelling one that comes back */
+#define WHEEL_NEVER                                                                                \
+    (INT64_MAX / 2) /* a deadline that is never due: cheaper than cancelling one that comes back */
 
 struct wheel_entry {
     struct list link;    /* unlinked = no deadline */
@@ -81,7 +82,8 @@ static inline void wheel_advance(struct wheel *w, int64_t now_ms, struct list *d
 {
     int64_t last = now_ms - now_ms % WHEEL_TICK_MS;
     int64_t turns = (last - w->now_ms) / WHEEL_TICK_MS;
-    if (turns > (int64_t)WHEEL_SLOTS) { /* the thread slept long: one full round visits every slot */
+    if (turns >
+        (int64_t)WHEEL_SLOTS) { /* the thread slept long: one full round visits every slot */
         w->now_ms = last - (int64_t)WHEEL_SLOTS * WHEEL_TICK_MS;
     }
     while (w->now_ms < last) {

@@ -79,7 +79,8 @@ struct variant_cells {
     metric_cell judged_slow[ROLE_COUNT][JUDGED_QUANTILES];
     /* sticky only: requests of keys that had not failed, and first failures of keys */
     metric_cell key_requests[ROLE_COUNT], key_failed[ROLE_COUNT];
-    metric_cell weighed[ROLE_COUNT]; /* requests that the weight alone assigned, at the moment when it did */
+    metric_cell weighed
+        [ROLE_COUNT];     /* requests that the weight alone assigned, at the moment when it did */
     metric_cell inflight; /* gauge: up and down by the same worker */
     struct hist duration[ROLE_COUNT];
 };
@@ -100,7 +101,8 @@ struct listener_cells {
 /* One worker, of no route. */
 struct worker_cells {
     metric_cell client_errors[CLIENT_ERROR_COUNT];
-    metric_cell accept_pauses; /* times that accepting stopped for want of descriptors or of limits.connections */
+    metric_cell
+        accept_pauses; /* times that accepting stopped for want of descriptors or of limits.connections */
 };
 
 /* Adds to a cell that this thread alone writes. */

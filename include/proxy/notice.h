@@ -17,7 +17,8 @@ struct notice {
     bool has_slow;            /* whether latency is judged and enough of stable's was seen */
     struct power_slow slow;   /* of the highest quantile, where has_slow */
     struct seen_figures seen; /* where is_seen */
-    char why_not[WHY_MAX];    /* why nothing was seen, where something is wrong; "" = there was no traffic yet */
+    char why_not
+        [WHY_MAX]; /* why nothing was seen, where something is wrong; "" = there was no traffic yet */
 };
 
 /* Reads what was seen of the route from state_dir. The route must have a rollout. Blocks on the file. */
@@ -25,9 +26,10 @@ void notice_read(struct notice *n, const struct config *config, const struct con
 
 /* One figure of a stage. */
 struct notice_stage {
-    bool is_judged;                              /* it has a weight to compare at */
-    struct power_answer twice, five_times, slow; /* errors; the p99 check, INFINITY where not has_slow */
-    struct power_answer widen;                   /* without any failure */
+    bool is_judged; /* it has a weight to compare at */
+    struct power_answer twice, five_times,
+        slow;                  /* errors; the p99 check, INFINITY where not has_slow */
+    struct power_answer widen; /* without any failure */
 };
 
 /* stage: index of the plan's judged steps, then the bake. Pure. */

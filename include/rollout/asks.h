@@ -13,9 +13,10 @@
 struct rollout;
 struct asks;
 
-#define ASKS_AGAIN_MS      10000 /* a gate that is closed or does not answer is asked again after this */
-#define ASKS_TIMEOUT_MS    10000 /* for a check's answer; its interval where that is shorter */
-#define ASKS_TELLS_MAX     32    /* events under way: more than that to a deaf receiver are dropped, with a warning */
+#define ASKS_AGAIN_MS   10000 /* a gate that is closed or does not answer is asked again after this */
+#define ASKS_TIMEOUT_MS 10000 /* for a check's answer; its interval where that is shorter */
+#define ASKS_TELLS_MAX                                                                             \
+    32 /* events under way: more than that to a deaf receiver are dropped, with a warning */
 
 /* One of more_checks. */
 struct ask_check {
@@ -85,7 +86,7 @@ void gate_tell(struct rollout *r, enum outside_moment on, const char *name, cons
 void gate_forget_tells(struct rollout *r);
 
 /* The JSON that every webhook gets; the caller frees it. NULL when memory is short. name: of the check or event. */
-char *gate_body(const struct rollout *r, const struct record *next, const char *on, const char *name,
-                const char *why);
+char *gate_body(const struct rollout *r, const struct record *next, const char *on,
+                const char *name, const char *why);
 
 #endif

@@ -19,16 +19,18 @@ struct http_call;
 
 /* What came back. Borrowed until done returns. */
 struct http_answer {
-    unsigned status;   /* of any whole answer, a redirect too; 0: there was none, and error says why */
-    const char *error; /* "" where status is not 0; one plain sentence with no part of the URL otherwise */
-    const char *body;  /* as sent, so it may hold NUL bytes; a NUL stands behind len; never NULL */
-    size_t len;        /* 0 where status is 0 */
+    unsigned
+        status; /* of any whole answer, a redirect too; 0: there was none, and error says why */
+    const char
+        *error; /* "" where status is not 0; one plain sentence with no part of the URL otherwise */
+    const char *body; /* as sent, so it may hold NUL bytes; a NUL stands behind len; never NULL */
+    size_t len;       /* 0 where status is 0 */
 };
 
 /* One question. Everything is copied. */
 struct http_ask {
-    const char *url;     /* http:// or https://; a user:password in it is sent as Basic credentials */
-    const char *body;    /* JSON to POST; NULL = GET */
+    const char *url;  /* http:// or https://; a user:password in it is sent as Basic credentials */
+    const char *body; /* JSON to POST; NULL = GET */
     uint32_t timeout_ms; /* for all of it, the wait for a turn and for the name too; above 0 */
     /* In a later turn of the loop, exactly once. It may start calls, cancel any and free the client. */
     void (*done)(void *arg, const struct http_answer *answer);

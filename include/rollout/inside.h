@@ -15,14 +15,14 @@ struct recording;
 
 struct rollout {
     struct rollout_ports ports;
-    char *state_dir;         /* NULL where no canary was ever named */
-    struct journal *journal; /* NULL likewise: nothing to remember */
+    char *state_dir;             /* NULL where no canary was ever named */
+    struct journal *journal;     /* NULL likewise: nothing to remember */
     struct recording *recording; /* of the run; NULL: none is under way, or memory was short */
-    struct record record;    /* what the disk holds, or, where unwritten, what it should */
+    struct record record;        /* what the disk holds, or, where unwritten, what it should */
     struct record_pair wanted;
-    struct plan next_plan; /* what the file says now: for the next run */
+    struct plan next_plan;      /* what the file says now: for the next run */
     struct cJSON *next_outside; /* likewise; owned */
-    bool is_sticky;        /* likewise */
+    bool is_sticky;             /* likewise */
 
     bool unwritten;            /* the disk is behind the record: nothing widens until it is not */
     char write_error[WHY_MAX]; /* why; "" = none */

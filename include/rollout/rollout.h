@@ -27,8 +27,8 @@ struct rollout_setup {
     const char *route;
     const char *state_dir; /* NULL is allowed only without a canary */
     struct rollout_version stable, canary;
-    bool is_sticky;          /* users, not requests, are assigned: keys are counted by first failure */
-    const struct plan *plan; /* NULL = every default */
+    bool is_sticky; /* users, not requests, are assigned: keys are counted by first failure */
+    const struct plan *plan;       /* NULL = every default */
     const struct outside *outside; /* NULL = nothing is asked of others */
 };
 

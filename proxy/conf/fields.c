@@ -94,13 +94,12 @@ static const struct config_choice replica_modes[] = {{"none", 0, false},
                                                      {"capacity", 2, false},
                                                      {"coupled", 3, false},
                                                      {0}};
-static const struct config_choice gate_moments[] = {
-    {"before_start", GATE_BEFORE_START, false},
-    {"before_step", GATE_BEFORE_STEP, false},
-    {"before_promote", GATE_BEFORE_PROMOTE, false},
-    {"after_end", GATE_AFTER_END, false},
-    {"event", GATE_EVENT, false},
-    {0}};
+static const struct config_choice gate_moments[] = {{"before_start", GATE_BEFORE_START, false},
+                                                    {"before_step", GATE_BEFORE_STEP, false},
+                                                    {"before_promote", GATE_BEFORE_PROMOTE, false},
+                                                    {"after_end", GATE_AFTER_END, false},
+                                                    {"event", GATE_EVENT, false},
+                                                    {0}};
 static const struct config_choice weekdays[] = {
     {"mon", 1, false},  {"tue", 2, false},  {"wed", 4, false},  {"thu", 8, false},
     {"fri", 16, false}, {"sat", 32, false}, {"sun", 64, false}, {0}};

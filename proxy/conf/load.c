@@ -93,7 +93,8 @@ static enum err settle(struct config *config, const struct tree *tree)
 }
 
 /* The time zones of a route's windows must be known. */
-static void check_zones(const struct config_route *route, struct node *node, struct config_errors *errors)
+static void check_zones(const struct config_route *route, struct node *node,
+                        struct config_errors *errors)
 {
     struct node *list = node_child(node_child(node, "rollout"), "windows");
     struct node *item = list ? list->first : NULL;

@@ -34,8 +34,8 @@ static void check_name(const struct config_route *route, size_t at, struct node 
         const char *other = route->outside.checks[i].name;
         if (!other || strcmp(name, other) != 0)
             continue;
-        node_complain(node_child(node, "name"), errors, "\"%s\" is the name of more_checks[%zu] too",
-                      name, i);
+        node_complain(node_child(node, "name"), errors,
+                      "\"%s\" is the name of more_checks[%zu] too", name, i);
         return;
     }
     static const char *const own[] = {"errors", "client_errors", "ceiling", "latency"};
@@ -62,6 +62,7 @@ void more_checks_check(const struct config_route *route, struct node *node,
         struct node *kind = kind_node(c, item);
         check_name(route, i, kind, errors);
         if (c->has_prometheus && !node_child(kind, "min") && !node_child(kind, "max"))
-            node_complain_key(kind, "max", errors, "is missing (the bound of a good value; or min)");
+            node_complain_key(kind, "max", errors,
+                              "is missing (the bound of a good value; or min)");
     }
 }

@@ -19,5 +19,6 @@ enum err address_of(const char *text, struct wire_addr *out, struct why *why)
 bool address_is_local(const char *text)
 {
     struct config_address parsed;
-    return config_address_parse(slice_str(text), &parsed, NULL) == OK && config_address_is_local(&parsed);
+    return config_address_parse(slice_str(text), &parsed, NULL) == OK &&
+           config_address_is_local(&parsed);
 }

@@ -21,8 +21,8 @@ static void add_quantile(cJSON *json, const char *name, const struct hist_sum *d
 }
 
 /* One version of a route that has no rollout. */
-static cJSON *version_json(const struct control *c, const struct known_route *r, const char *version,
-                           enum metric_role role)
+static cJSON *version_json(const struct control *c, const struct known_route *r,
+                           const char *version, enum metric_role role)
 {
     const struct variant_metrics *v = metrics_variant(c->metrics, r->name, version);
     struct known_count endpoints = known_count(&c->known, r->name, version, false);
@@ -37,7 +37,8 @@ static cJSON *version_json(const struct control *c, const struct known_route *r,
     cJSON_AddNumberToObject(json, "requests", (double)totals.requests);
     cJSON_AddNumberToObject(json, "failed", (double)totals.failed);
     if (totals.requests)
-        cJSON_AddNumberToObject(json, "error_rate", (double)totals.failed / (double)totals.requests);
+        cJSON_AddNumberToObject(json, "error_rate",
+                                (double)totals.failed / (double)totals.requests);
     else
         cJSON_AddNullToObject(json, "error_rate");
     cJSON_AddNullToObject(json, "interval");
@@ -67,7 +68,8 @@ static cJSON *static_json(const struct control *c, const struct known_route *r)
     char why[STATIC_WHY_MAX];
     say_static(s, is_down, why);
     cJSON *json = cJSON_CreateObject(), *versions;
-    bool is_broken = s->canary[0] && atomic_load_explicit(&r->live.breaker->state, memory_order_relaxed) != BREAKER_CLOSED;
+    bool is_broken = s->canary[0] && atomic_load_explicit(&r->live.breaker->state,
+                                                          memory_order_relaxed) != BREAKER_CLOSED;
     cJSON_AddStringToObject(json, "route", r->name);
     cJSON_AddStringToObject(
         json, "phase",
@@ -102,7 +104,8 @@ static cJSON *status_of(struct control *c, const struct known_route *r)
 {
     if (!r->rollout)
         return static_json(c, r);
-    cJSON *json = rollout_status(r->rollout), *versions = json && !r->split.canary[0] ? cJSON_CreateArray() : NULL;
+    cJSON *json = rollout_status(r->rollout),
+          *versions = json && !r->split.canary[0] ? cJSON_CreateArray() : NULL;
     if (!versions)
         return json;
     cJSON_AddItemToArray(versions, version_json(c, r, r->split.stable, ROLE_STABLE));
@@ -136,7 +139,8 @@ static cJSON *api_history(void *host, const char *name)
     return r->rollout ? rollout_history(r->rollout) : cJSON_CreateArray();
 }
 
-static enum err api_verb(void *host, const char *route, const char *verb, bool full, const char *who, struct why *why)
+static enum err api_verb(void *host, const char *route, const char *verb, bool full,
+                         const char *who, struct why *why)
 {
     enum rollout_verb parsed;
     struct known_route *r = find(host, route);

@@ -34,9 +34,11 @@ static void look_at_slowness(struct control *c)
 {
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
-        const struct variant_metrics *stable = r->conf ? metrics_variant(c->metrics, r->name, r->split.stable) : NULL;
+        const struct variant_metrics *stable =
+            r->conf ? metrics_variant(c->metrics, r->name, r->split.stable) : NULL;
         if (stable && slowness_look(&r->slowness, stable, now_ms()))
-            atomic_store_explicit(&r->live.stable_p99_us, slowness_p99_us(&r->slowness), memory_order_relaxed);
+            atomic_store_explicit(&r->live.stable_p99_us, slowness_p99_us(&r->slowness),
+                                  memory_order_relaxed);
     }
 }
 
@@ -47,7 +49,8 @@ static void keep_seen(struct control *c)
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (!r->conf || !r->conf->has_rollout || !r->rollout)
             continue;
-        const struct variant_metrics *stable = metrics_variant(c->metrics, r->name, r->split.stable);
+        const struct variant_metrics *stable =
+            metrics_variant(c->metrics, r->name, r->split.stable);
         const struct variant_metrics *canary =
             r->split.canary[0] ? metrics_variant(c->metrics, r->name, r->split.canary) : NULL;
         if (!stable || !seen_look_at(&r->seen, stable, canary, now_ms()))
@@ -157,7 +160,8 @@ static void free_events(struct control *c)
 }
 
 /* Opens all sockets of all listeners: fds[worker * n_listeners + listener]. */
-static enum err open_listeners(struct control *c, int *fds, struct listener_cells **cells, struct why *why)
+static enum err open_listeners(struct control *c, int *fds, struct listener_cells **cells,
+                               struct why *why)
 {
     const struct config *config = control_config(c);
     size_t n = config->n_listeners;
@@ -320,12 +324,13 @@ int control_run(struct config *config, const char *path)
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
-        log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION, log_quote(&quoted, slice_str(path)),
-                 config->n_routes);
+        log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION,
+                 log_quote(&quoted, slice_str(path)), config->n_routes);
         (void)event_base_dispatch(c->base);
         log_info("stopped", "pid=%d", (int)getpid());
     } else {
-        log_error("start_failed", "why=%s", log_quote(&quoted, slice_str(why.text[0] ? why.text : err_text(e))));
+        log_error("start_failed", "why=%s",
+                  log_quote(&quoted, slice_str(why.text[0] ? why.text : err_text(e))));
     }
     control_stop(c);
     free(c);

@@ -8,14 +8,16 @@
 #include "proxy/wire/time.h"
 #include <cjson/cJSON.h>
 
-static struct judged_totals port_counts(void *host, const char *route, const char *version, enum metric_role role)
+static struct judged_totals port_counts(void *host, const char *route, const char *version,
+                                        enum metric_role role)
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
     return v ? metrics_judged(v, role) : (struct judged_totals){0};
 }
 
-static uint64_t port_weighed(void *host, const char *route, const char *version, enum metric_role role)
+static uint64_t port_weighed(void *host, const char *route, const char *version,
+                             enum metric_role role)
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
@@ -33,8 +35,8 @@ static void port_ask_cancel(void *host, struct http_call *call)
     http_cancel(call);
 }
 
-static void port_durations(void *host, const char *route, const char *version, enum metric_role role,
-                           struct hist_sum *sum)
+static void port_durations(void *host, const char *route, const char *version,
+                           enum metric_role role, struct hist_sum *sum)
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
@@ -58,7 +60,8 @@ static void port_apply_slow_limits(void *host, const char *route,
     struct known_route *r = known_find_route(&c->known, route);
     for (unsigned role = 0; r && role < ROLE_COUNT; role++)
         for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
-            atomic_store_explicit(&r->live.slow_us[role][q], limits_us[role][q], memory_order_relaxed);
+            atomic_store_explicit(&r->live.slow_us[role][q], limits_us[role][q],
+                                  memory_order_relaxed);
 }
 
 static void copy_split(struct known_split *to, const struct rollout_split *from)
@@ -111,7 +114,8 @@ static bool port_split_confirmed(void *host, const char *route)
     return r && publish_is_adopted(c, r->split_generation);
 }
 
-static struct rollout_health port_health(void *host, const char *route, const char *stable, const char *canary)
+static struct rollout_health port_health(void *host, const char *route, const char *stable,
+                                         const char *canary)
 {
     static const enum rollout_breaker states[] = {[BREAKER_CLOSED] = ROLLOUT_BREAKER_CLOSED,
                                                   [BREAKER_OPEN] = ROLLOUT_BREAKER_OPEN,
@@ -126,7 +130,8 @@ static struct rollout_health port_health(void *host, const char *route, const ch
                                .canary_available = of_canary.available};
     if (r) {
         h.breaker = states[atomic_load_explicit(&r->live.breaker->state, memory_order_relaxed)];
-        h.failed_trickles = atomic_load_explicit(&r->live.breaker->failed_trickles, memory_order_relaxed);
+        h.failed_trickles =
+            atomic_load_explicit(&r->live.breaker->failed_trickles, memory_order_relaxed);
     }
     return h;
 }
@@ -211,7 +216,8 @@ bool host_open_rollouts(struct control *c, const struct config *config, struct w
         r->rollout = rollout_open(&setup, &ports, why);
         if (!r->rollout)
             return false;
-        if (config->routes[i].has_weight) { /* what an earlier rollout left was asked, and has ended */
+        if (config->routes[i]
+                .has_weight) { /* what an earlier rollout left was asked, and has ended */
             rollout_close(r->rollout);
             r->rollout = NULL;
         }

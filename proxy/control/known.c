@@ -71,19 +71,20 @@ struct known_route *known_route(struct known *k, const char *name)
     return r;
 }
 
-struct known_endpoint *known_find_endpoint(const struct known *k, const char *route, const char *version,
-                                           const char *text)
+struct known_endpoint *known_find_endpoint(const struct known *k, const char *route,
+                                           const char *version, const char *text)
 {
     for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (strcmp(e->text, text) == 0 && strcmp(e->version, version) == 0 && strcmp(e->route, route) == 0)
+        if (strcmp(e->text, text) == 0 && strcmp(e->version, version) == 0 &&
+            strcmp(e->route, route) == 0)
             return e;
     }
     return NULL;
 }
 
-static enum err know_endpoint(struct known *k, const char *route, const char *version, const char *text,
-                              struct why *why)
+static enum err know_endpoint(struct known *k, const char *route, const char *version,
+                              const char *text, struct why *why)
 {
     struct known_endpoint *e = known_find_endpoint(k, route, version, text);
     if (e) {
@@ -122,7 +123,8 @@ static enum err know_route(struct known *k, const struct config_route *c, struct
     }
     for (size_t v = 0; v < c->n_versions; v++)
         for (size_t i = 0; i < c->versions[v].endpoints.n; i++) {
-            enum err e = know_endpoint(k, c->name, c->versions[v].name, c->versions[v].endpoints.items[i], why);
+            enum err e = know_endpoint(k, c->name, c->versions[v].name,
+                                       c->versions[v].endpoints.items[i], why);
             if (e != OK)
                 return e;
         }
@@ -150,7 +152,8 @@ enum err known_configure(struct known *k, const struct config *c, struct why *wh
     return OK;
 }
 
-struct known_count known_count(const struct known *k, const char *route, const char *version, bool is_proven)
+struct known_count known_count(const struct known *k, const char *route, const char *version,
+                               bool is_proven)
 {
     struct known_count n = {0, 0};
     for (struct list *l = k->endpoints.next; version && l != &k->endpoints; l = l->next) {

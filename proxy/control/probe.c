@@ -35,8 +35,8 @@ static void say_change(struct known_endpoint *e)
         return;
     e->said = now;
     if (now == ENDPOINT_DOWN)
-        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"cannot connect\"", e->route, e->version,
-                 e->text);
+        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"cannot connect\"",
+                 e->route, e->version, e->text);
     else
         log_info("endpoint_up", "route=%s version=%s endpoint=%s", e->route, e->version, e->text);
 }
@@ -87,9 +87,11 @@ void probe_all(struct known *k, struct event_base *base, uint32_t timeout_ms)
         say_change(CONTAINER_OF(l, struct known_endpoint, link));
         running += CONTAINER_OF(l, struct known_endpoint, link)->probe != NULL;
     }
-    for (struct list *l = k->endpoints.next; l != &k->endpoints && running < PROBES_MAX; l = l->next) {
+    for (struct list *l = k->endpoints.next; l != &k->endpoints && running < PROBES_MAX;
+         l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->probe || atomic_load_explicit(&e->state->health, memory_order_relaxed) == ENDPOINT_UP)
+        if (e->probe ||
+            atomic_load_explicit(&e->state->health, memory_order_relaxed) == ENDPOINT_UP)
             continue;
         start(e, base, timeout_ms);
         running++;

@@ -46,7 +46,8 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
     if (!conf && v->role == ROLE_CANARY)
         return OK; /* a reload has dropped it while its rollout is being aborted: nobody goes there */
     if (!conf) {
-        log_error("stable_unknown", "route=%s version=%s serving=%s why=\"the file does not name it any more\"",
+        log_error("stable_unknown",
+                  "route=%s version=%s serving=%s why=\"the file does not name it any more\"",
                   r->name, name, r->conf->stable);
         conf = config_find_version(r->conf, r->conf->stable);
     }
@@ -58,10 +59,12 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
         return ERR_MEMORY;
     metrics_variant_use(v->metrics, v->role);
     for (size_t i = 0; i < conf->endpoints.n; i++) {
-        struct known_endpoint *e = known_find_endpoint(&c->known, r->name, conf->name, conf->endpoints.items[i]);
+        struct known_endpoint *e =
+            known_find_endpoint(&c->known, r->name, conf->name, conf->endpoints.items[i]);
         CHECK(e);
         atomic_fetch_add_explicit(&e->state->refs, 1, memory_order_relaxed);
-        v->endpoints[v->n_endpoints++] = (struct endpoint){conf->endpoints.items[i], e->addr, e->state};
+        v->endpoints[v->n_endpoints++] =
+            (struct endpoint){conf->endpoints.items[i], e->addr, e->state};
         s->n_endpoints++;
     }
     return OK;

@@ -75,7 +75,8 @@ static void ask_rollouts(struct control *c, const struct config *config, struct 
             continue;
         if (rollout_may_configure(r->rollout, &setup, &why) == OK)
             continue;
-        (void)snprintf(line, sizeof line, "%.200s:%d: %s", config->file, config->routes[i].line, why.text);
+        (void)snprintf(line, sizeof line, "%.200s:%d: %s", config->file, config->routes[i].line,
+                       why.text);
         report_line(report, line);
     }
 }
@@ -115,7 +116,8 @@ static void configure_rollout(struct control *c, struct known_route *r, struct r
     rollout_metrics(r->rollout, &before);
     enum err e = rollout_configure(r->rollout, &setup, &why);
     if (e != OK)
-        log_error("rollout_not_configured", "route=%s why=%s", r->name, log_quote(&quoted, slice_str(why.text)));
+        log_error("rollout_not_configured", "route=%s why=%s", r->name,
+                  log_quote(&quoted, slice_str(why.text)));
     else if (why.text[0] && before.step > 0)
         report_line(report, why.text);
 }
@@ -137,7 +139,8 @@ static void configure_rollouts(struct control *c, struct report *report)
     }
 }
 
-static enum err take(struct control *c, struct config *config, struct report *report, struct why *why)
+static enum err take(struct control *c, struct config *config, struct report *report,
+                     struct why *why)
 {
     struct config_keep *keep = config_keep_new(config);
     if (!keep) {
@@ -165,7 +168,8 @@ static enum err take(struct control *c, struct config *config, struct report *re
 }
 
 /* Everything that stands against the new file. OK: nothing does, and rollouts that it adds are open. */
-static enum err examine(struct control *c, const struct config *config, struct report *report, struct why *why)
+static enum err examine(struct control *c, const struct config *config, struct report *report,
+                        struct why *why)
 {
     size_t n = count_routes(c), i = 0;
     bool *had_rollout = calloc(n + config->n_routes + 1, sizeof *had_rollout);
@@ -199,7 +203,8 @@ static enum err try_reload(struct control *c, struct report *report, struct why 
     return take(c, config, report, why);
 }
 
-static enum err say_failed(const struct control *c, enum err e, const struct report *report, struct why *why)
+static enum err say_failed(const struct control *c, enum err e, const struct report *report,
+                           struct why *why)
 {
     struct log_quoted file, reason;
     bool is_told = report->is_wrong && report->n > 0; /* line by line, already */
@@ -208,8 +213,8 @@ static enum err say_failed(const struct control *c, enum err e, const struct rep
     else if (is_told)
         (void)why_set(why, e, "%s", report->first.text);
     log_error("reload_failed", "file=%s errors=%zu%s%s still=\"the old configuration\"",
-              log_quote(&file, slice_str(c->path)), report->is_wrong ? report->n : 0, is_told ? "" : " why=",
-              is_told ? "" : log_quote(&reason, slice_str(why->text)));
+              log_quote(&file, slice_str(c->path)), report->is_wrong ? report->n : 0,
+              is_told ? "" : " why=", is_told ? "" : log_quote(&reason, slice_str(why->text)));
     return e;
 }
 
@@ -226,11 +231,13 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     c->reloads_ok++;
     unsigned long long generation = (unsigned long long)(c->reloads_ok + 1);
     size_t routes = control_config(c)->n_routes;
-    log_info("reloaded", "file=%s generation=%llu routes=%zu changes=%zu", log_quote(&file, slice_str(c->path)),
-             generation, routes, report.n);
-    (void)why_set(why, OK, "configuration %llu is in force (%zu route%s): ", generation, routes, routes == 1 ? "" : "s");
+    log_info("reloaded", "file=%s generation=%llu routes=%zu changes=%zu",
+             log_quote(&file, slice_str(c->path)), generation, routes, report.n);
+    (void)why_set(why, OK, "configuration %llu is in force (%zu route%s): ", generation, routes,
+                  routes == 1 ? "" : "s");
     size_t len = strlen(why->text);
-    (void)snprintf(why->text + len, sizeof why->text - len, report.n ? "%zu change%s" : "nothing changed", report.n,
+    (void)snprintf(why->text + len, sizeof why->text - len,
+                   report.n ? "%zu change%s" : "nothing changed", report.n,
                    report.n == 1 ? "" : "s");
     return OK;
 }

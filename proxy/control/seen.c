@@ -21,8 +21,8 @@
 /* Whole numbers up to it are exact in JSON. */
 #define COUNT_MAX 0x1p53
 
-bool seen_look_at(struct seen *s, const struct variant_metrics *stable, const struct variant_metrics *canary,
-                  int64_t now_ms)
+bool seen_look_at(struct seen *s, const struct variant_metrics *stable,
+                  const struct variant_metrics *canary, int64_t now_ms)
 {
     if (s->stable != stable || s->canary != canary)
         *s = (struct seen){.stable = stable, .canary = canary};
@@ -32,7 +32,8 @@ bool seen_look_at(struct seen *s, const struct variant_metrics *stable, const st
     if (canary)
         of_canary = metrics_judged(canary, ROLE_CANARY);
     s->newest = s->n ? (s->newest + 1) % SEEN_LOOKS : 0;
-    s->looks[s->newest] = (struct seen_look){now_ms, of_stable.requests, of_stable.failed, of_canary.requests};
+    s->looks[s->newest] =
+        (struct seen_look){now_ms, of_stable.requests, of_stable.failed, of_canary.requests};
     if (s->n < SEEN_LOOKS)
         s->n++;
     return s->n > 1;
@@ -41,15 +42,18 @@ bool seen_look_at(struct seen *s, const struct variant_metrics *stable, const st
 void seen_figures(const struct seen *s, struct seen_figures *out)
 {
     const struct seen_look *newest = &s->looks[s->newest];
-    const struct seen_look *oldest = &s->looks[s->n < SEEN_LOOKS ? 0 : (s->newest + 1) % SEEN_LOOKS];
+    const struct seen_look *oldest =
+        &s->looks[s->n < SEEN_LOOKS ? 0 : (s->newest + 1) % SEEN_LOOKS];
     out->seconds = (double)(newest->at_ms - oldest->at_ms) / 1000;
     out->requests = newest->stable_requests - oldest->stable_requests;
     out->failed = newest->stable_failed - oldest->stable_failed;
     if (out->failed > out->requests) /* counted between two reads of one look */
         out->failed = out->requests;
-    out->requests_s = out->seconds > 0
-                          ? (double)(out->requests + newest->canary_requests - oldest->canary_requests) / out->seconds
-                          : 0;
+    out->requests_s =
+        out->seconds > 0
+            ? (double)(out->requests + newest->canary_requests - oldest->canary_requests) /
+                  out->seconds
+            : 0;
 }
 
 /* --- the file --- */
@@ -77,7 +81,8 @@ static char *print(const struct seen_figures *f)
         cJSON_AddNumberToObject(json, "seconds", f->seconds) &&
         cJSON_AddNumberToObject(json, "requests_s", f->requests_s) &&
         cJSON_AddNumberToObject(json, "stable_requests", (double)f->requests) &&
-        cJSON_AddNumberToObject(json, "stable_failed", (double)f->failed) && add_durations(json, &f->durations))
+        cJSON_AddNumberToObject(json, "stable_failed", (double)f->failed) &&
+        add_durations(json, &f->durations))
         text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return text;
@@ -115,7 +120,8 @@ static enum err put(const char *path, const char *temp, const char *text, struct
     return e;
 }
 
-enum err seen_write(const char *state_dir, const char *route, const struct seen_figures *figures, struct why *why)
+enum err seen_write(const char *state_dir, const char *route, const struct seen_figures *figures,
+                    struct why *why)
 {
     char path[PATH_MAX], temp[PATH_MAX];
     if (!path_of(state_dir, route, ".seen", path) || !path_of(state_dir, route, ".seen.tmp", temp))
@@ -141,7 +147,8 @@ static bool read_durations(const cJSON *json, struct hist_sum *sum)
     {
         const cJSON *top = cJSON_GetArrayItem(item, 0), *count = cJSON_GetArrayItem(item, 1);
         if (!cJSON_IsNumber(top) || !cJSON_IsNumber(count) || !(top->valuedouble >= 0) ||
-            !(top->valuedouble <= COUNT_MAX) || !(count->valuedouble >= 0) || !(count->valuedouble <= COUNT_MAX))
+            !(top->valuedouble <= COUNT_MAX) || !(count->valuedouble >= 0) ||
+            !(count->valuedouble <= COUNT_MAX))
             return false;
         uint64_t *cell = &sum->cells[hist_cell((uint64_t)top->valuedouble)];
         *cell = (uint64_t)count->valuedouble;
@@ -149,7 +156,8 @@ static bool read_durations(const cJSON *json, struct hist_sum *sum)
     return cJSON_IsArray(list);
 }
 
-static enum err parse(const char *text, size_t len, const char *path, struct seen_figures *f, struct why *why)
+static enum err parse(const char *text, size_t len, const char *path, struct seen_figures *f,
+                      struct why *why)
 {
     cJSON *json = cJSON_ParseWithLength(text, len);
     double at_ms, requests, failed;
@@ -157,7 +165,8 @@ static enum err parse(const char *text, size_t len, const char *path, struct see
                    read_number(json, "seconds", COUNT_MAX, &f->seconds) &&
                    read_number(json, "requests_s", COUNT_MAX, &f->requests_s) &&
                    read_number(json, "stable_requests", COUNT_MAX, &requests) &&
-                   read_number(json, "stable_failed", requests, &failed) && read_durations(json, &f->durations);
+                   read_number(json, "stable_failed", requests, &failed) &&
+                   read_durations(json, &f->durations);
     cJSON_Delete(json);
     if (!is_good)
         return why_set(why, ERR_INVALID, "%s: not what serin writes", path);
@@ -167,15 +176,17 @@ static enum err parse(const char *text, size_t len, const char *path, struct see
     return OK;
 }
 
-enum err seen_read(const char *state_dir, const char *route, struct seen_figures *figures, struct why *why)
+enum err seen_read(const char *state_dir, const char *route, struct seen_figures *figures,
+                   struct why *why)
 {
     char path[PATH_MAX];
     if (!path_of(state_dir, route, ".seen", path))
         return why_set(why, ERR_IO, "%.200s: the path is too long", state_dir);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? why_set(why, ERR_NOT_FOUND, "%s: not there", path)
-                                                   : fail(why, "open", path);
+        return errno == ENOENT || errno == ENOTDIR
+                   ? why_set(why, ERR_NOT_FOUND, "%s: not there", path)
+                   : fail(why, "open", path);
     char *text = malloc(FILE_BYTES_MAX + 1);
     ssize_t len = text ? read(fd, text, FILE_BYTES_MAX + 1) : 0;
     enum err e = OK;

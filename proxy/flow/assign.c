@@ -32,7 +32,8 @@ static void issue_key(struct exchange *x, struct split_request *request)
         id[i] = hex[bits & 15];
         bits >>= 4;
     }
-    int len = snprintf(cookie, STICKY_COOKIE_MAX, "%.64s=%.*s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax",
+    int len = snprintf(cookie, STICKY_COOKIE_MAX,
+                       "%.64s=%.*s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax",
                        x->route->conf->sticky.name, STICKY_ID_CHARS, id, STICKY_AGE_S);
     x->set_cookie = slice_of(cookie, (size_t)len);
     request->has_key = true;
@@ -47,16 +48,19 @@ static void read_key(struct exchange *x, const char *buf, struct split_request *
     case STICKY_NONE:
         break;
     case STICKY_COOKIE:
-        request->has_key = head_find_cookie(head, buf, slice_str(conf->name), &request->key) && request->key.len;
+        request->has_key =
+            head_find_cookie(head, buf, slice_str(conf->name), &request->key) && request->key.len;
         if (!request->has_key && conf->issue)
             issue_key(x, request);
         break;
     case STICKY_HEADER:
-        request->has_key = head_find_name(head, buf, slice_str(conf->name), &request->key) && request->key.len;
+        request->has_key =
+            head_find_name(head, buf, slice_str(conf->name), &request->key) && request->key.len;
         break;
     case STICKY_CLIENT_IP:
         request->key = client_peer(x->client);
-        request->has_key = x->client->has_address; /* not over a UNIX socket: all users would be one */
+        request->has_key =
+            x->client->has_address; /* not over a UNIX socket: all users would be one */
         break;
     }
 }
@@ -92,5 +96,7 @@ void assign_version(struct exchange *x, const char *buf)
     x->attempt.is_canary = pick.canary && canary_may_serve(x);
     x->attempt.variant = x->attempt.is_canary ? &r->canary : &r->stable;
     if (pick.assigned == ASSIGNED_WEIGHT)
-        cell_add(&x->attempt.variant->metrics->cells[x->flow->worker]->weighed[x->attempt.variant->role], 1);
+        cell_add(
+            &x->attempt.variant->metrics->cells[x->flow->worker]->weighed[x->attempt.variant->role],
+            1);
 }

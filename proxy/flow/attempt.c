@@ -9,7 +9,8 @@
 #include "proxy/upstream/retry.h"
 #include <errno.h>
 
-#define DIAL_AGAIN_MS 50 /* how often a full queue of a UNIX socket is tried again, within timeouts.connect */
+#define DIAL_AGAIN_MS                                                                              \
+    50 /* how often a full queue of a UNIX socket is tried again, within timeouts.connect */
 
 static const struct config *conf_of(const struct exchange *x)
 {
@@ -21,7 +22,8 @@ static struct pool *pool_of(const struct exchange *x, uint32_t endpoint)
     return x->world->pools[x->attempt.variant->first_endpoint + endpoint];
 }
 
-static uint32_t choose_endpoint(const struct exchange *x, const struct route_variant *v, uint32_t avoid)
+static uint32_t choose_endpoint(const struct exchange *x, const struct route_variant *v,
+                                uint32_t avoid)
 {
     struct pick p = {.endpoints = v->endpoints,
                      .n = v->n_endpoints,
@@ -37,15 +39,16 @@ static uint32_t choose_endpoint(const struct exchange *x, const struct route_var
 /* Our own want of descriptors, ports or memory is not the endpoint's fault. */
 static bool is_own_fault(int error)
 {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+           error == EADDRNOTAVAIL;
 }
 
 /* The connection could not even be begun. */
 static void dial_failed(struct exchange *x, int error)
 {
     if (is_own_fault(error)) {
-        log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name, x->attempt.variant->name,
-                 strerror(error));
+        log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name,
+                 x->attempt.variant->name, strerror(error));
         attempt_settle(x, 503, REASON_REFUSED, true);
         exchange_reply(x, 503);
         return;
@@ -65,7 +68,8 @@ static void rest_client(struct exchange *x)
 static void dial(struct exchange *x, struct pool *p)
 {
     /* the limit is the process's; each worker keeps to its part of it */
-    uint32_t part = (conf_of(x)->limits.pending_per_endpoint + x->flow->workers - 1) / x->flow->workers;
+    uint32_t part =
+        (conf_of(x)->limits.pending_per_endpoint + x->flow->workers - 1) / x->flow->workers;
     if (p->n_connecting >= part) {
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
@@ -119,7 +123,8 @@ void attempt_on_connected(void *owner, bool ok)
 {
     struct exchange *x = owner;
     flow_refresh_now(x->flow);
-    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ok ? ENDPOINT_UP : ENDPOINT_DOWN);
+    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state,
+                  ok ? ENDPOINT_UP : ENDPOINT_DOWN);
     if (!ok) {
         attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
         return;
@@ -141,8 +146,8 @@ void attempt_release(struct exchange *x, bool may_reuse)
 
 static bool is_idempotent(uint8_t method)
 {
-    return method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS || method == METHOD_PUT ||
-           method == METHOD_DELETE;
+    return method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS ||
+           method == METHOD_PUT || method == METHOD_DELETE;
 }
 
 bool attempt_replace_stale(struct exchange *x)
@@ -217,7 +222,10 @@ void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned caus
 
 bool attempt_retry_status(struct exchange *x, unsigned status)
 {
-    unsigned cause = status == 502 ? RETRY_502 : status == 503 ? RETRY_503 : status == 504 ? RETRY_504 : RETRY_NEVER;
+    unsigned cause = status == 502   ? RETRY_502
+                     : status == 503 ? RETRY_503
+                     : status == 504 ? RETRY_504
+                                     : RETRY_NEVER;
     struct attempt failed = x->attempt;
     if (cause == RETRY_NEVER || !may_try_again(x, cause, false))
         return false;
@@ -238,8 +246,8 @@ static void end_trial(struct exchange *x, enum breaker_trial outcome)
     x->attempt.is_trial = false;
     breaker_trial_end(x->route->live->breaker, &x->route->conf->breaker, outcome, x->flow->now_us);
     if (outcome != TRIAL_VOID)
-        log_info("breaker_trial", "route=%s canary=%s result=%s", x->route->conf->name, x->attempt.variant->name,
-                 outcome == TRIAL_FAILED ? "failed" : "ok");
+        log_info("breaker_trial", "route=%s canary=%s result=%s", x->route->conf->name,
+                 x->attempt.variant->name, outcome == TRIAL_FAILED ? "failed" : "ok");
 }
 
 void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)

@@ -10,7 +10,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define LINGER_MS     5000  /* a closing connection waits so long for the next sign of its peer: input, or output taken */
+#define LINGER_MS                                                                                  \
+    5000 /* a closing connection waits so long for the next sign of its peer: input, or output taken */
 #define LINGER_MAX_MS 30000 /* a peer that goes on sending holds it no longer than this */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
@@ -174,8 +175,8 @@ static void feed(struct client *c, char *buf, size_t len)
     while (c->state == CLIENT_READY && at < len) {
         ssize_t n = head_feed(&c->flow->head, buf + at, len - at, &limits);
         if (n < 0) {
-            log_debug("bad_request", "client=%.*s status=%zd why=\"%s\"", SLICE_ARG(client_peer(c)), -n,
-                      c->flow->head.fault ? c->flow->head.fault : "");
+            log_debug("bad_request", "client=%.*s status=%zd why=\"%s\"", SLICE_ARG(client_peer(c)),
+                      -n, c->flow->head.fault ? c->flow->head.fault : "");
             refuse(c, (unsigned)-n);
             return;
         }
@@ -190,14 +191,16 @@ static void feed(struct client *c, char *buf, size_t len)
         at += exchange_start(c, buf + at, (size_t)n, len - at);
         head_init(&c->flow->head, false);
     }
-    if (at < len && (c->state == CLIENT_BUSY || (c->state == CLIENT_FLUSH && c->next == CLIENT_NEXT_REQUEST)))
+    if (at < len &&
+        (c->state == CLIENT_BUSY || (c->state == CLIENT_FLUSH && c->next == CLIENT_NEXT_REQUEST)))
         client_read_ahead(c, buf + at, len - at);
 }
 
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
-    bool is_ahead = c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
+    bool is_ahead =
+        c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
     stream_read_on(&c->stream);
     size_t len = held_restore(&c->held, f->in, &f->head, false);
     ssize_t n = is_ahead ? 0 : stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
@@ -324,7 +327,8 @@ void client_drain(struct client *c)
         close_client(c);
 }
 
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, struct listener_cells *listener)
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+                   struct listener_cells *listener)
 {
     char host[WIRE_TEXT_MAX];
     int on = 1;

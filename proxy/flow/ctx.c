@@ -75,7 +75,8 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     *f = (struct flow){.base = base, .worker = worker, .workers = workers};
     flow_refresh_now(f);
     if (getrandom(&f->random, sizeof f->random, 0) != (ssize_t)sizeof f->random || f->random == 0)
-        f->random = (uint64_t)f->now_us | 1u; /* early boot without entropy: ids stay unique enough for a log */
+        f->random = (uint64_t)f->now_us |
+                    1u; /* early boot without entropy: ids stay unique enough for a log */
     f->in = malloc(FLOW_IN_BYTES);
     f->out = malloc(FLOW_OUT_BYTES);
     if (!f->in || !f->out) {

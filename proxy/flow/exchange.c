@@ -9,9 +9,11 @@
 #include "proxy/flow/reply.h"
 #include "proxy/http/rewrite.h"
 
-#define GIVEN_UP_MIN_US   1000000 /* a client that leaves earlier than this tells nothing about the version */
-#define GIVEN_UP_P99S     5       /* nor one that leaves before so many p99s of stable */
-#define STATUS_CLIENT_GONE 499    /* the code of a request whose client left before its response head */
+#define GIVEN_UP_MIN_US                                                                            \
+    1000000             /* a client that leaves earlier than this tells nothing about the version */
+#define GIVEN_UP_P99S 5 /* nor one that leaves before so many p99s of stable */
+#define STATUS_CLIENT_GONE                                                                         \
+    499 /* the code of a request whose client left before its response head */
 
 const struct upstream_events exchange_events = {attempt_on_connected, pump_on_upstream_readable,
                                                 pump_on_upstream_writable};
@@ -21,7 +23,8 @@ void exchange_goto(struct exchange *x, enum exchange_state next)
     static const uint8_t allowed[] = {
         [EXCHANGE_ROUTE] = 1 << EXCHANGE_CONNECT | 1 << EXCHANGE_SEND | 1 << EXCHANGE_END,
         [EXCHANGE_CONNECT] = 1 << EXCHANGE_SEND | 1 << EXCHANGE_ROUTE | 1 << EXCHANGE_END,
-        [EXCHANGE_SEND] = 1 << EXCHANGE_WAIT | 1 << EXCHANGE_REPLY | 1 << EXCHANGE_ROUTE | 1 << EXCHANGE_END,
+        [EXCHANGE_SEND] =
+            1 << EXCHANGE_WAIT | 1 << EXCHANGE_REPLY | 1 << EXCHANGE_ROUTE | 1 << EXCHANGE_END,
         [EXCHANGE_WAIT] = 1 << EXCHANGE_REPLY | 1 << EXCHANGE_ROUTE | 1 << EXCHANGE_END,
         [EXCHANGE_REPLY] = 1 << EXCHANGE_END,
         [EXCHANGE_END] = 0,
@@ -42,7 +45,8 @@ void exchange_deadline(struct exchange *x, uint32_t in_ms)
 static void on_due(struct wheel_entry *e)
 {
     struct exchange *x = CONTAINER_OF(e, struct exchange, timer);
-    bool awaits_body = x->state == EXCHANGE_SEND && exchange_wants_body(x) && !stream_pending(&x->up->stream);
+    bool awaits_body =
+        x->state == EXCHANGE_SEND && exchange_wants_body(x) && !stream_pending(&x->up->stream);
     if (awaits_body || stream_pending(&x->client->stream)) {
         exchange_on_client_gone(x, true); /* request_total ran out on a slow client */
         return;
@@ -200,7 +204,8 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .request_id = x->request_id,
                                 .fallback_host = SLICE("localhost")};
-    size_t room = head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
+    size_t room =
+        head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
     char *out = arena_alloc(&x->arena, room);
     if (!out)
         return false;
@@ -279,7 +284,9 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     flow_deadline(x->flow, &c->timer, 0);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
-        x->keep_alive = x->keep_alive && refusal == 404; /* after any other one, where the next request begins is unsure */
+        x->keep_alive =
+            x->keep_alive &&
+            refusal == 404; /* after any other one, where the next request begins is unsure */
         exchange_reply(x, refusal);
         return head_len;
     }
@@ -291,7 +298,8 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
         return head_len;
     }
     size_t used = 0;
-    if (!request_is_read(x) && len > head_len && !take_body(x, buf + head_len, len - head_len, &used))
+    if (!request_is_read(x) && len > head_len &&
+        !take_body(x, buf + head_len, len - head_len, &used))
         return len;
     attempt_start(x);
     return head_len + used;
@@ -313,7 +321,8 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 void exchange_on_client_drained(struct exchange *x)
 {
     bool reads = exchange_wants_body(x) && x->client->stream.is_reading;
-    flow_deadline(x->flow, &x->client->timer, reads ? x->world->snapshot->config->timeouts.client_body_ms : 0);
+    flow_deadline(x->flow, &x->client->timer,
+                  reads ? x->world->snapshot->config->timeouts.client_body_ms : 0);
     if (x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
@@ -324,7 +333,8 @@ void exchange_on_client_drained(struct exchange *x)
 static bool gave_up(const struct exchange *x)
 {
     int64_t age = x->flow->now_us - x->start_us;
-    uint64_t p99 = x->route ? atomic_load_explicit(&x->route->live->stable_p99_us, memory_order_relaxed) : 0;
+    uint64_t p99 =
+        x->route ? atomic_load_explicit(&x->route->live->stable_p99_us, memory_order_relaxed) : 0;
     return age > GIVEN_UP_MIN_US && p99 && (uint64_t)age > GIVEN_UP_P99S * p99;
 }
 
@@ -345,7 +355,8 @@ void exchange_on_client_gone(struct exchange *x, bool is_timeout)
     if (x->head_down)
         attempt_settle(x, x->status, REASON_NONE, x->status < 500);
     else
-        attempt_settle(x, is_timeout ? 408 : STATUS_CLIENT_GONE, is_hung ? REASON_TIMEOUT : REASON_NONE, !is_hung);
+        attempt_settle(x, is_timeout ? 408 : STATUS_CLIENT_GONE,
+                       is_hung ? REASON_TIMEOUT : REASON_NONE, !is_hung);
     if (is_timeout && !x->head_down) {
         x->keep_alive = false;
         exchange_reply(x, 408);

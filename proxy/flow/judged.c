@@ -44,7 +44,8 @@ static void note_age(struct exchange *x, unsigned bits)
 static void note_key(struct exchange *x, bool failed)
 {
     struct attempt *a = &x->attempt;
-    struct failed_keys *keys = atomic_load_explicit(&x->route->live->failed_keys, memory_order_acquire);
+    struct failed_keys *keys =
+        atomic_load_explicit(&x->route->live->failed_keys, memory_order_acquire);
     bool has_key = x->assigned == ASSIGNED_STICKY;
     if (!keys || (has_key && failed_keys_has(keys, x->key_hash)))
         return;
@@ -58,7 +59,8 @@ static void note_breaker(struct exchange *x, bool failed)
     struct route_live *live = x->route->live;
     const struct config_breaker *conf = &x->route->conf->breaker;
     if (breaker_note(live->breaker, conf, x->flow->worker, failed, x->flow->now_us))
-        log_warn("breaker_open", "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u",
+        log_warn("breaker_open",
+                 "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u",
                  x->route->conf->name, x->attempt.variant->name, conf->error_rate_bp / 100,
                  conf->error_rate_bp % 100, conf->window_ms, conf->retry_after_ms);
 }

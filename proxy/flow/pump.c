@@ -7,8 +7,8 @@
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
 
-#define INTERIM_MAX    16u                   /* 1xx responses passed on: a loop of them must end */
-#define REPLAY_FRAMING 64u                   /* chunk lines around the first bytes of a body */
+#define INTERIM_MAX    16u /* 1xx responses passed on: a loop of them must end */
+#define REPLAY_FRAMING 64u /* chunk lines around the first bytes of a body */
 #define REPLAY_FIRST   4096u
 #define CHUNK_LAST     "0\r\n\r\n"
 #define CHUNK_END_LAST "\r\n0\r\n\r\n"
@@ -24,7 +24,8 @@ static struct iovec part(const char *at, size_t len)
 }
 
 /* Frames decoded bytes for the next hop: as they are, or as one chunk, with the last chunk where is_last. */
-static int frame(struct iovec parts[3], char head[BODY_CHUNK_HEAD_MAX], struct slice data, bool chunked, bool is_last)
+static int frame(struct iovec parts[3], char head[BODY_CHUNK_HEAD_MAX], struct slice data,
+                 bool chunked, bool is_last)
 {
     if (!chunked) {
         parts[0] = part(data.at, data.len);
@@ -77,7 +78,8 @@ static void after_send(struct exchange *x, enum stream_result r)
             exchange_goto(x, EXCHANGE_WAIT);
     }
     if (x->state != EXCHANGE_REPLY)
-        exchange_deadline(x, r == STREAM_PENDING || is_whole ? timeouts_of(x)->response_header_ms : 0);
+        exchange_deadline(x,
+                          r == STREAM_PENDING || is_whole ? timeouts_of(x)->response_header_ms : 0);
 }
 
 void pump_request_begin(struct exchange *x)
@@ -149,7 +151,8 @@ void pump_on_upstream_writable(void *owner)
 static void malformed(struct exchange *x, const char *fault)
 {
     log_debug("bad_response", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
-              x->attempt.variant->name, x->attempt.variant->endpoints[x->attempt.endpoint].text, fault ? fault : "");
+              x->attempt.variant->name, x->attempt.variant->endpoints[x->attempt.endpoint].text,
+              fault ? fault : "");
     pool_note_surprise(x->up, x->flow->now_us); /* it may have been the rest of the answer before */
     attempt_failed(x, REASON_MALFORMED, RETRY_502);
 }
@@ -209,7 +212,8 @@ static void distrust(struct exchange *x)
 
 static bool stays_open(const struct exchange *x)
 {
-    bool has_end = x->response_body.kind == BODY_NONE || x->response_body.kind == BODY_LENGTH || x->minor == 1;
+    bool has_end =
+        x->response_body.kind == BODY_NONE || x->response_body.kind == BODY_LENGTH || x->minor == 1;
     return has_end && x->keep_alive && x->request_body.done && client_may_continue(x->client);
 }
 
@@ -288,7 +292,8 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     exchange_goto(x, EXCHANGE_REPLY);
     x->head_down = true;
     cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(x->status)], 1);
-    bool is_endless = x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf);
+    bool is_endless =
+        x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf);
     attempt_note_head(x, x->status, is_endless);
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);

@@ -50,14 +50,17 @@ enum stream_result reply_send(struct client *c, const struct reply *r)
 {
     char body[64];
     int body_len = snprintf(body, sizeof body, "%u %s\n", r->status, reason_of(r->status));
-    const char *connection = !r->keep_alive ? "Connection: close\r\n" : r->minor == 0 ? "Connection: keep-alive\r\n" : "";
+    const char *connection = !r->keep_alive  ? "Connection: close\r\n"
+                             : r->minor == 0 ? "Connection: keep-alive\r\n"
+                                             : "";
     struct slice date = flow_date(c->flow);
-    int len = snprintf(c->flow->out, FLOW_OUT_BYTES,
-                       "HTTP/1.1 %u %s\r\nDate: %.*s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-                       "%s%s%s%.*s%s\r\n%s",
-                       r->status, reason_of(r->status), SLICE_ARG(date), body_len, field_of(r->status), connection,
-                       r->request_id.len ? "X-Request-ID: " : "", SLICE_ARG(r->request_id),
-                       r->request_id.len ? "\r\n" : "", r->is_head ? "" : body);
+    int len = snprintf(
+        c->flow->out, FLOW_OUT_BYTES,
+        "HTTP/1.1 %u %s\r\nDate: %.*s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+        "%s%s%s%.*s%s\r\n%s",
+        r->status, reason_of(r->status), SLICE_ARG(date), body_len, field_of(r->status), connection,
+        r->request_id.len ? "X-Request-ID: " : "", SLICE_ARG(r->request_id),
+        r->request_id.len ? "\r\n" : "", r->is_head ? "" : body);
     struct iovec part = {c->flow->out, (size_t)len};
     return stream_send(&c->stream, &part, 1);
 }

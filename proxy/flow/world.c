@@ -29,7 +29,8 @@ static enum err hold_pools(struct world *w, struct upstream *u, const struct rou
 }
 
 /* A reload rarely moves routes, so the same index is tried first. */
-static struct route_place *find_place(const struct world *before, const struct route_metrics *route, uint32_t hint)
+static struct route_place *find_place(const struct world *before, const struct route_metrics *route,
+                                      uint32_t hint)
 {
     if (!before)
         return NULL;
@@ -41,7 +42,8 @@ static struct route_place *find_place(const struct world *before, const struct r
     return NULL;
 }
 
-static enum err hold_place(struct world *w, const struct world *before, uint32_t route, uint32_t first_cursor)
+static enum err hold_place(struct world *w, const struct world *before, uint32_t route,
+                           uint32_t first_cursor)
 {
     const struct route_metrics *key = w->snapshot->routes[route].metrics;
     struct route_place *place = find_place(before, key, route);

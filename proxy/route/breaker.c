@@ -66,7 +66,8 @@ static void count(struct breaker *b, unsigned worker, uint64_t epoch, bool faile
         STORE(s->failed, LOAD(s->failed) + 1);
 }
 
-static bool is_over_threshold(const struct breaker *b, const struct config_breaker *conf, uint64_t epoch)
+static bool is_over_threshold(const struct breaker *b, const struct config_breaker *conf,
+                              uint64_t epoch)
 {
     uint64_t requests = 0, failed = 0;
     for (unsigned w = 0; w < b->workers; w++)
@@ -77,7 +78,8 @@ static bool is_over_threshold(const struct breaker *b, const struct config_break
                 failed += LOAD(s->failed);
             }
         }
-    return requests >= conf->min_requests && failed * SHARE_FULL_BP >= requests * conf->error_rate_bp;
+    return requests >= conf->min_requests &&
+           failed * SHARE_FULL_BP >= requests * conf->error_rate_bp;
 }
 
 static void forget_window(struct breaker *b)
@@ -106,8 +108,8 @@ static void release_trial(struct breaker *b)
     atomic_store_explicit(&b->in_flight, 0, memory_order_release);
 }
 
-bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned worker, bool failed,
-                  int64_t now_us)
+bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned worker,
+                  bool failed, int64_t now_us)
 {
     if (conf->min_requests == 0 || LOAD(b->state) != BREAKER_CLOSED)
         return false;
@@ -124,7 +126,8 @@ bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned
 
 /* One trial at a time, BREAKER_TRICKLE of them per retry_after. in_flight is a lock that is never waited for: only
  * its holder moves between OPEN and TRICKLING and touches the fields of the trickle. */
-static enum breaker_pass ask_for_trial(struct breaker *b, const struct config_breaker *conf, int64_t now_us)
+static enum breaker_pass ask_for_trial(struct breaker *b, const struct config_breaker *conf,
+                                       int64_t now_us)
 {
     uint32_t none = 0;
     if (!atomic_compare_exchange_strong(&b->in_flight, &none, 1))
@@ -157,13 +160,14 @@ enum breaker_pass breaker_ask(struct breaker *b, const struct config_breaker *co
         return BREAKER_PASS;
     }
     /* whoever sees OPEN sees its retry_at_us too */
-    if (atomic_load_explicit(&b->state, memory_order_acquire) == BREAKER_OPEN && now_us < LOAD(b->retry_at_us))
+    if (atomic_load_explicit(&b->state, memory_order_acquire) == BREAKER_OPEN &&
+        now_us < LOAD(b->retry_at_us))
         return BREAKER_REFUSE;
     return ask_for_trial(b, conf, now_us);
 }
 
-void breaker_trial_end(struct breaker *b, const struct config_breaker *conf, enum breaker_trial outcome,
-                       int64_t now_us)
+void breaker_trial_end(struct breaker *b, const struct config_breaker *conf,
+                       enum breaker_trial outcome, int64_t now_us)
 {
     /* in any other state it was reset meanwhile: the outcome is not the present canary's */
     if (LOAD(b->state) == BREAKER_TRICKLING) {

@@ -81,7 +81,8 @@ static uint32_t find_among(const struct match *m, struct slice host, struct slic
             high = mid;
     }
     for (; low < m->n && slice_equal(m->rules[low].host, host); low++)
-        if (covers(m->rules[low].path, path) || (m->rules[low].path.len == 1 && slice_equal(path, SLICE("*"))))
+        if (covers(m->rules[low].path, path) ||
+            (m->rules[low].path.len == 1 && slice_equal(path, SLICE("*"))))
             return m->rules[low].route;
     return MATCH_NONE;
 }

@@ -37,7 +37,9 @@ uint32_t pick_endpoint(const struct pick *p)
     if (p->n == 0)
         return PICK_NONE;
     if (p->n == 1)
-        return p->avoid != 0 && (p->take_down || endpoint_may_serve(p->endpoints[0].state)) ? 0 : PICK_NONE;
+        return p->avoid != 0 && (p->take_down || endpoint_may_serve(p->endpoints[0].state))
+                   ? 0
+                   : PICK_NONE;
     uint32_t at = pick_among(p, false);
     return at == PICK_NONE && p->take_down ? pick_among(p, true) : at;
 }

@@ -11,8 +11,8 @@
 /* An idle connection that ends sooner than this was not ended for being idle. */
 #define HASTY_US 50000
 
-void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel, struct graveyard *graves,
-                   const struct upstream_events *events)
+void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel,
+                   struct graveyard *graves, const struct upstream_events *events)
 {
     *u = (struct upstream){.base = base, .wheel = wheel, .graves = graves, .events = events};
     for (unsigned i = 0; i < POOL_BUCKETS; i++)

@@ -4,7 +4,8 @@
 
 bool retry_may(const struct config_retry *policy, const struct retry_facts *facts)
 {
-    if (!(policy->on & (uint32_t)facts->cause) || facts->tries >= policy->max || !facts->is_replayable)
+    if (!(policy->on & (uint32_t)facts->cause) || facts->tries >= policy->max ||
+        !facts->is_replayable)
         return false;
     if (!facts->nothing_sent && !(policy->methods & 1u << facts->method))
         return false;

@@ -14,8 +14,9 @@ void date_text(int64_t wall_s, char text[DATE_CHARS + 1])
     struct tm tm = {0};
     (void)gmtime_r(&second, &tm);
     char whole[96]; /* room for any numbers, so that the compiler need not know theirs */
-    (void)snprintf(whole, sizeof whole, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-                   months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    (void)snprintf(whole, sizeof whole, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+                   days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
+                   tm.tm_hour, tm.tm_min, tm.tm_sec);
     memcpy(text, whole, DATE_CHARS);
     text[DATE_CHARS] = '\0';
 }

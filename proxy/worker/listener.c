@@ -19,7 +19,8 @@ static bool is_stale(const struct sockaddr_un *un, socklen_t len)
     if (stat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)un, len) < 0 && errno == ECONNREFUSED;
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)un, len) < 0 && errno == ECONNREFUSED;
     if (fd >= 0)
         (void)close(fd);
     return refused;
@@ -47,7 +48,8 @@ static int open_one(const struct wire_addr *addr, bool is_shared, struct unix_fi
     if (family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&ss, addr->len) == 0 &&
-        (family != AF_UNIX || unix_file_claim(file, addr, LISTEN_UNIX_MODE) == OK) && listen(fd, LISTEN_BACKLOG) == 0)
+        (family != AF_UNIX || unix_file_claim(file, addr, LISTEN_UNIX_MODE) == OK) &&
+        listen(fd, LISTEN_BACKLOG) == 0)
         return fd;
     int failure = errno;
     (void)close(fd);
@@ -68,15 +70,17 @@ static bool is_free(const struct wire_addr *addr)
     return true;
 }
 
-enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct listener_place *place,
-                       struct why *why)
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
+                       struct listener_place *place, struct why *why)
 {
     char text[WIRE_TEXT_MAX];
     bool is_unix = wire_addr_family(addr) == AF_UNIX;
     struct wire_addr *bound = &place->bound;
     *place = (struct listener_place){.bound = *addr};
     for (unsigned i = 0; i < n; i++) {
-        fds[i] = i == 0 && !is_free(addr) ? -1 : i && is_unix ? dup(fds[0]) : open_one(bound, true, &place->file);
+        fds[i] = i == 0 && !is_free(addr) ? -1
+                 : i && is_unix           ? dup(fds[0])
+                                          : open_one(bound, true, &place->file);
         if (fds[i] < 0) {
             int failure = errno;
             while (i)
@@ -138,7 +142,8 @@ static void say_paused(struct listener *l, const char *why)
 static bool take_place(struct listener *l)
 {
     uint32_t most = l->flow->world->snapshot->config->limits.connections;
-    uint32_t before = atomic_fetch_add_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
+    uint32_t before =
+        atomic_fetch_add_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
     if (most == 0 || before < most)
         return true;
     atomic_fetch_sub_explicit(&l->flow->shared->connections, 1, memory_order_relaxed);
@@ -169,7 +174,9 @@ static bool accept_one(struct listener *l)
         if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO)
             return true;
         if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            say_paused(l, strerror(errno)); /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the queue waits in the kernel */
+            say_paused(
+                l, strerror(
+                       errno)); /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the queue waits in the kernel */
             pause_accept(l);
         }
         return false;

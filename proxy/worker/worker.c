@@ -18,8 +18,8 @@ struct worker {
     struct event wake, drain_poll;
     int wake_fd;
     pthread_t thread;
-    struct mailbox snapshots;         /* of struct snapshot, one reference each */
-    _Atomic uint64_t generation;      /* adopted last */
+    struct mailbox snapshots;    /* of struct snapshot, one reference each */
+    _Atomic uint64_t generation; /* adopted last */
     _Atomic bool must_drain, must_stop, is_done;
     unsigned n_listeners;
     struct listener listeners[];
@@ -139,8 +139,10 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
     mailbox_init(&w->snapshots);
     w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     w->base = make_base();
-    if (w->wake_fd < 0 || !w->base || flow_init(&w->flow, w->base, setup->index, setup->count) != OK) {
-        (void)why_set(why, ERR_IO, "worker %u: cannot make its event loop: %s", setup->index, strerror(errno));
+    if (w->wake_fd < 0 || !w->base ||
+        flow_init(&w->flow, w->base, setup->index, setup->count) != OK) {
+        (void)why_set(why, ERR_IO, "worker %u: cannot make its event loop: %s", setup->index,
+                      strerror(errno));
         free_worker(w);
         return NULL;
     }
@@ -161,7 +163,8 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
         if (failure == 0)
             return w;
     }
-    (void)why_set(why, ERR_IO, "worker %u: cannot start: %s", setup->index, strerror(failure ? failure : ENOMEM));
+    (void)why_set(why, ERR_IO, "worker %u: cannot start: %s", setup->index,
+                  strerror(failure ? failure : ENOMEM));
     for (unsigned i = 0; i < w->n_listeners; i++)
         (void)event_del(&w->listeners[i].accept);
     (void)event_del(&w->wake);

@@ -272,8 +272,8 @@ static void add_difference(struct text *t, const struct status_view *v, const st
     struct text words = {0};
     if (isnan(v->difference[0]) || isnan(v->difference[1]))
         return;
-    text_add(&words, "canary against stable %s to %s points",
-             number_points(v->difference[0]).at, number_points(v->difference[1]).at);
+    text_add(&words, "canary against stable %s to %s points", number_points(v->difference[0]).at,
+             number_points(v->difference[1]).at);
     if (v->ratio[1] >= 0)
         text_add(&words, ", %s to %s times", number_odds(v->ratio[0]).at,
                  number_odds(v->ratio[1]).at);

@@ -22,8 +22,8 @@ const char *answer_verdict_name(enum answer_verdict verdict)
 
 const char *answer_moment_name(enum outside_moment moment)
 {
-    static const char *const names[] = {"before_start", "before_step", "before_promote", "after_end",
-                                        "event"};
+    static const char *const names[] = {"before_start", "before_step", "before_promote",
+                                        "after_end", "event"};
     CHECK((unsigned)moment < ARRAY_LEN(names));
     return names[moment];
 }
@@ -80,12 +80,14 @@ static void judge_result(struct answer *a, const struct outside_check *check, co
     const char *type = string_of(member(data, "resultType"));
     bool is_vector = strcmp(type, "vector") == 0;
     if (!cJSON_IsArray(result) || (!is_vector && strcmp(type, "scalar") != 0))
-        say(a, ANSWER_ERROR, "the answer is not one value but a %.40s (expected a vector or scalar)",
+        say(a, ANSWER_ERROR,
+            "the answer is not one value but a %.40s (expected a vector or scalar)",
             type[0] ? type : "result of no type");
     else if (is_vector && cJSON_GetArraySize(result) == 0)
         say(a, ANSWER_NO_DATA, "the query found nothing");
     else if (is_vector && cJSON_GetArraySize(result) > 1)
-        say(a, ANSWER_ERROR, "the query found %d series (expected one)", cJSON_GetArraySize(result));
+        say(a, ANSWER_ERROR, "the query found %d series (expected one)",
+            cJSON_GetArraySize(result));
     else if (!read_sample(is_vector ? member(result->child, "value") : result, &a->value))
         say(a, ANSWER_ERROR, "the answer's value cannot be read");
     else

@@ -107,7 +107,8 @@ enum err judge_settings_from_plan(struct judge_settings *settings, const struct 
     settings->client_errors.margin_absolute = plan->client_errors.margin_absolute;
     settings->client_errors.enabled = plan->client_errors_judged;
     settings->ceiling.enabled = plan->errors_ceiling > 0;
-    if (settings->ceiling.enabled) /* without one, the usual one still tells an incident of stable */
+    if (settings->ceiling
+            .enabled) /* without one, the usual one still tells an incident of stable */
         settings->ceiling.ceiling = plan->errors_ceiling;
     latency_of(&settings->latency, plan);
     return judge_settings_check(settings, why);

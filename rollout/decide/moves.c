@@ -46,12 +46,10 @@ const char *machine_state_name(enum machine_state state)
 const char *machine_cause_name(enum machine_cause cause)
 {
     static const char *const names[MACHINE_CAUSE_COUNT] = {
-        "none",       "verdict",     "low_evidence", "no_data",     "suspicious",
-        "incident",   "brake",       "breaker",      "no_endpoint", "unwritable",
-        "step_pause", "operator",    "failed",       "critical",    "deadline",
-        "max_pause",  "stable_lost", "new_version",  "dropped",
-        "check",      "check_failed", "gate",        "window",
-        "sample_ratio"};
+        "none",    "verdict",  "low_evidence", "no_data",    "suspicious",  "incident",
+        "brake",   "breaker",  "no_endpoint",  "unwritable", "step_pause",  "operator",
+        "failed",  "critical", "deadline",     "max_pause",  "stable_lost", "new_version",
+        "dropped", "check",    "check_failed", "gate",       "window",      "sample_ratio"};
     CHECK((unsigned)cause < MACHINE_CAUSE_COUNT);
     return names[cause];
 }

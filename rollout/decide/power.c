@@ -124,8 +124,7 @@ struct power_answer power_errors(const struct judge_settings *settings,
                                  const struct power_traffic *traffic, unsigned stage, double times)
 {
     struct block block = block_of(settings, traffic, stage);
-    struct evidence_margin margin = {1 + settings->errors.margin,
-                                     settings->errors.margin_absolute};
+    struct evidence_margin margin = {1 + settings->errors.margin, settings->errors.margin_absolute};
     double rate = fmin(1, times * traffic->error_rate);
     double gain[EVIDENCE_GRID_MAX];
     for (size_t i = 0; i < settings->ratio_grid.n; i++) {

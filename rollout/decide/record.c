@@ -59,9 +59,9 @@ static const struct field record_rows[] = {
     TIME("progress_ms", machine.progress_ms),
 };
 
-static const char *const record_nested[] = {"schema",   "file",       "pair",     "plan",   "outside", "counts",
-                                            "at_stage", "at_steady",  "run",      "quarantine",
-                                            "evidence", "history"};
+static const char *const record_nested[] = {"schema",  "file",       "pair",     "plan",
+                                            "outside", "counts",     "at_stage", "at_steady",
+                                            "run",     "quarantine", "evidence", "history"};
 static const struct field_set record_set = {record_rows, ARRAY_LEN(record_rows), record_nested,
                                             ARRAY_LEN(record_nested)};
 

@@ -57,7 +57,8 @@ static void bench_judges(bool waits)
     judge_settings_default(&settings);
     for (size_t i = 0; i < ROUTES; i++) {
         judge_start(&judges[i], &settings, false, NULL);
-        inputs[i] = (struct judge_input){.elapsed_s = 1, .stage = 2, .weight_bp = 1000, .latency_known = true};
+        inputs[i] = (struct judge_input){
+            .elapsed_s = 1, .stage = 2, .weight_bp = 1000, .latency_known = true};
     }
     size_t before = mallinfo2().uordblks;
     for (size_t round = 0; round < ROUNDS; round++) {
@@ -69,9 +70,11 @@ static void bench_judges(bool waits)
             }
         rounds[round] = (now_ms() - start) / TICKS;
     }
-    printf("%d judges, %-28s %7.2f ms a tick, %5.1f us each; %zu bytes of state each, heap grew by %zu\n", ROUTES,
-           waits ? "waiting for proof:" : "widening on proof:", least(rounds, ROUNDS), least(rounds, ROUNDS) * 1e3 / ROUTES,
-           sizeof(struct judge), (size_t)(mallinfo2().uordblks - before));
+    printf("%d judges, %-28s %7.2f ms a tick, %5.1f us each; %zu bytes of state each, heap grew by "
+           "%zu\n",
+           ROUTES, waits ? "waiting for proof:" : "widening on proof:", least(rounds, ROUNDS),
+           least(rounds, ROUNDS) * 1e3 / ROUTES, sizeof(struct judge),
+           (size_t)(mallinfo2().uordblks - before));
 }
 
 /* --- whole rollouts --- */
@@ -126,8 +129,10 @@ static void bench_rollouts(bool is_followed)
     double sum = 0;
     for (unsigned t = TICKS / 2; t < TICKS; t++)
         sum += seconds[t];
-    printf("%d rollouts, record and recording written to memory, %-8s %7.1f ms a tick, %5.1f us each (mean of the last %d)\n",
-           ROUTES, is_followed ? "followed" : "alone", sum / (TICKS - TICKS / 2), sum / (TICKS - TICKS / 2) * 1e3 / ROUTES, TICKS - TICKS / 2);
+    printf("%d rollouts, record and recording written to memory, %-8s %7.1f ms a tick, %5.1f us "
+           "each (mean of the last %d)\n",
+           ROUTES, is_followed ? "followed" : "alone", sum / (TICKS - TICKS / 2),
+           sum / (TICKS - TICKS / 2) * 1e3 / ROUTES, TICKS - TICKS / 2);
     for (unsigned i = 0; i < ROUTES; i++)
         rollout_close(rollouts[i]);
     world_remove_dir(dir);

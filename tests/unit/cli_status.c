@@ -104,8 +104,8 @@ static void drawings_are_as_the_golden_texts(void **state)
 static void no_line_is_wider_than_the_terminal(void **state)
 {
     (void)state;
-    static const char *const names[] = {"progressing", "aborted", "paused", "checks",
-                                        "routes",      "routes_many"};
+    static const char *const names[] = {"progressing", "aborted", "paused",
+                                        "checks",      "routes",  "routes_many"};
     for (size_t width = 40; width <= 100; width++) {
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             struct style s = {.width = width, .is_utf8 = true, .has_colour = true};

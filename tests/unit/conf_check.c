@@ -210,11 +210,14 @@ static void test_zones(void **state)
     (void)state;
     static const struct help_row rows[] = {
         {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: UTC }] }\n", ""},
-        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: Europe/Paris }] }\n", ""},
+        {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: Europe/Paris }] }\n",
+         ""},
         {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: Europe/Pariss }] }\n",
-         "f:7:60: routes[0].rollout.windows[0].tz: time zone Europe/Pariss: not in /usr/share/zoneinfo\n"},
+         "f:7:60: routes[0].rollout.windows[0].tz: time zone Europe/Pariss: not in "
+         "/usr/share/zoneinfo\n"},
         {GOOD "    rollout: { windows: [{ from: \"09:00\", to: \"17:00\", tz: ../etc/passwd }] }\n",
-         "f:7:60: routes[0].rollout.windows[0].tz: time zone ../etc/passwd: not a name of the time zone database, "
+         "f:7:60: routes[0].rollout.windows[0].tz: time zone ../etc/passwd: not a name of the time "
+         "zone database, "
          "such as Europe/Paris\n"},
     };
     run(rows, ARRAY_LEN(rows));
@@ -223,7 +226,8 @@ static void test_zones(void **state)
 static void test_outside_is_kept(void **state)
 {
     (void)state;
-    static const char text[] = MORE("{ " WEBHOOK " }, { prometheus: { " QUERY ", max: 0.8, failures: 5 } }");
+    static const char text[] =
+        MORE("{ " WEBHOOK " }, { prometheus: { " QUERY ", max: 0.8, failures: 5 } }");
     struct config_errors errors;
     struct config *c = config_load_text("f", text, strlen(text), &errors);
     assert_non_null(c);

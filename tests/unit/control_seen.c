@@ -57,7 +57,7 @@ static void test_looks_once_a_minute(void **state)
     (void)state;
     struct seen s = {0};
     struct seen_figures f = {0};
-    serve(1000000, 500000, 7); /* of before */
+    serve(1000000, 500000, 7);                 /* of before */
     assert_false(seen_look_at(&s, v1, v2, 5)); /* nothing to compare with yet */
     for (int64_t t = 1000; t < SEEN_STEP_MS; t += 1000)
         assert_false(seen_look_at(&s, v1, v2, 5 + t));
@@ -94,7 +94,12 @@ static void test_another_version_begins_anew(void **state)
 static void test_there_and_back(void **state)
 {
     (void)state;
-    struct seen_figures f = {.seconds = 600, .requests_s = 93.25, .requests = 55000, .failed = 61, .wall_ms = 1700000000123}, g;
+    struct seen_figures f = {.seconds = 600,
+                             .requests_s = 93.25,
+                             .requests = 55000,
+                             .failed = 61,
+                             .wall_ms = 1700000000123},
+                        g;
     for (unsigned i = 0; i < HIST_CELLS; i += 3)
         f.durations.cells[i] = i + 1;
     assert_int_equal(seen_read(dir, "shop", &g, &why), ERR_NOT_FOUND);
@@ -125,13 +130,22 @@ static void test_what_serin_does_not_write(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "", "x", "{}", "[]", "{\"at_ms\":1}",
-        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":2,\"durations_us\":[]}",
-        "{\"at_ms\":1,\"seconds\":-1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,\"durations_us\":[]}",
+        "",
+        "x",
+        "{}",
+        "[]",
+        "{\"at_ms\":1}",
+        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":2,"
+        "\"durations_us\":[]}",
+        "{\"at_ms\":1,\"seconds\":-1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,"
+        "\"durations_us\":[]}",
         "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0}",
-        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,\"durations_us\":[[1]]}",
-        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,\"durations_us\":[[1,-2]]}",
-        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,\"durations_us\":[[1e300,1]]}"};
+        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,"
+        "\"durations_us\":[[1]]}",
+        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,"
+        "\"durations_us\":[[1,-2]]}",
+        "{\"at_ms\":1,\"seconds\":1,\"requests_s\":1,\"stable_requests\":1,\"stable_failed\":0,"
+        "\"durations_us\":[[1e300,1]]}"};
     struct seen_figures g;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         put(rows[i], strlen(rows[i]));

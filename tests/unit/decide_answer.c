@@ -12,8 +12,9 @@
 #include <math.h>
 #include <string.h>
 
-#define VECTOR(samples) "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" samples "]}}"
-#define SAMPLE(value)   "{\"metric\":{},\"value\":[1700000000.1,\"" value "\"]}"
+#define VECTOR(samples)                                                                            \
+    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" samples "]}}"
+#define SAMPLE(value) "{\"metric\":{},\"value\":[1700000000.1,\"" value "\"]}"
 
 static const struct outside_check cpu = {.kind = OUTSIDE_PROMETHEUS, .min = "0", .max = "0.8"};
 
@@ -33,20 +34,23 @@ static void queries(void **state)
         {200, VECTOR(SAMPLE("+Inf")), ANSWER_FAIL, "inf is above 0.8"},
         {200, VECTOR(SAMPLE("NaN")), ANSWER_NO_DATA, "the value is not a number"},
         {200, VECTOR(""), ANSWER_NO_DATA, "the query found nothing"},
-        {200, VECTOR(SAMPLE("1") "," SAMPLE("2")), ANSWER_ERROR, "the query found 2 series (expected one)"},
+        {200, VECTOR(SAMPLE("1") "," SAMPLE("2")), ANSWER_ERROR,
+         "the query found 2 series (expected one)"},
         {200, VECTOR(SAMPLE("")), ANSWER_ERROR, "the answer's value cannot be read"},
         {200, VECTOR(SAMPLE("0.5x")), ANSWER_ERROR, "the answer's value cannot be read"},
         {200, VECTOR("{}"), ANSWER_ERROR, "the answer's value cannot be read"},
         {200, VECTOR("7"), ANSWER_ERROR, "the answer's value cannot be read"},
-        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"0.25\"]}}", ANSWER_PASS,
-         "0.25 is good"},
-        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}", ANSWER_ERROR,
-         "the answer is not one value but a matrix (expected a vector or scalar)"},
+        {200,
+         "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"0.25\"]}}",
+         ANSWER_PASS, "0.25 is good"},
+        {200, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}",
+         ANSWER_ERROR, "the answer is not one value but a matrix (expected a vector or scalar)"},
         {200, "{\"status\":\"success\"}", ANSWER_ERROR,
          "the answer is not one value but a result of no type (expected a vector or scalar)"},
-        {400, "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"parse error\"}", ANSWER_ERROR,
-         "it answered 400: parse error"},
-        {200, "{\"status\":\"error\",\"error\":\"timeout\"}", ANSWER_ERROR, "it answered 200: timeout"},
+        {400, "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"parse error\"}",
+         ANSWER_ERROR, "it answered 400: parse error"},
+        {200, "{\"status\":\"error\",\"error\":\"timeout\"}", ANSWER_ERROR,
+         "it answered 200: timeout"},
         {200, "<html>", ANSWER_ERROR, "it answered 200"},
         {200, "", ANSWER_ERROR, "it answered 200"},
         {503, "", ANSWER_ERROR, "it answered 503"},
@@ -100,7 +104,8 @@ static void webhooks(void **state)
         {204, "", ANSWER_PASS, "it answered 204"},
         {200, "ok", ANSWER_PASS, "it answered 200"},
         {200, "{\"verdict\":\"pass\"}", ANSWER_PASS, "it says pass"},
-        {200, "{\"verdict\":\"fail\",\"why\":\"3 of 9 broken\"}", ANSWER_FAIL, "it says fail: 3 of 9 broken"},
+        {200, "{\"verdict\":\"fail\",\"why\":\"3 of 9 broken\"}", ANSWER_FAIL,
+         "it says fail: 3 of 9 broken"},
         {200, "{\"verdict\":\"inconclusive\"}", ANSWER_INCONCLUSIVE, "it says inconclusive"},
         {202, "{\"verdict\":\"no_data\"}", ANSWER_NO_DATA, "it says no_data"},
         {200, "{\"verdict\":\"perhaps\"}", ANSWER_PASS, "it answered 200"},
@@ -138,7 +143,8 @@ static void urls(void **state)
     (void)state;
     char url[ANSWER_URL_MAX];
     static const struct answer_names names = {"my-web", "v1", "v 2"};
-    struct outside_check check = {.url = "http://prom:9090/", .query = "x{a=\"$canary\",b=\"$stable\"}/$route $can $"};
+    struct outside_check check = {.url = "http://prom:9090/",
+                                  .query = "x{a=\"$canary\",b=\"$stable\"}/$route $can $"};
     assert_true(answer_query_url(&check, &names, url));
     assert_string_equal(url, "http://prom:9090/api/v1/query?query="
                              "x%7Ba%3D%22v%202%22%2Cb%3D%22v1%22%7D%2Fmy-web%20%24can%20%24");
@@ -155,9 +161,12 @@ static void urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queries),  cmocka_unit_test(one_bound_is_enough),
-        cmocka_unit_test(half_an_answer_never_passes), cmocka_unit_test(webhooks),
-        cmocka_unit_test(gates),    cmocka_unit_test(urls),
+        cmocka_unit_test(queries),
+        cmocka_unit_test(one_bound_is_enough),
+        cmocka_unit_test(half_an_answer_never_passes),
+        cmocka_unit_test(webhooks),
+        cmocka_unit_test(gates),
+        cmocka_unit_test(urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,33 +54,55 @@ static void test_what_proof_takes(void **state)
         const char *why;
     } rows[] = {
         /* on time, without proof */
-        {0, 600, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
+        {0,
+         600,
+         {6, 0, 600, 0},
+         LOW_EVIDENCE_ADVANCE,
          "low evidence after 600 s at 1%: canary failed 0 of 60 requests (0%), stable 0 of 6000 "
          "(0%); an excess of up to 9.98 points is still possible; proof takes about 190 more "
          "canary requests, 31 min at 6 a minute; it advances on time"},
-        {2, 700, {57, 0, 513, 0}, LOW_EVIDENCE_HOLD,
+        {2,
+         700,
+         {57, 0, 513, 0},
+         LOW_EVIDENCE_HOLD,
          "low evidence after 700 s at 10%: canary failed 0 of 665 requests (0%), stable 0 of 5985 "
          "(0%); an excess of up to 1.12 points is still possible; proof takes about 550 more "
          "canary requests, 10 min at 57 a minute; it holds"},
-        {4, 800, {3, 0, 3, 0}, LOW_EVIDENCE_PAUSE,
+        {4,
+         800,
+         {3, 0, 3, 0},
+         LOW_EVIDENCE_PAUSE,
          "low evidence after 800 s at 50%: canary failed 0 of 40 requests (0%), stable 0 of 40 "
          "(0%); an excess of up to 14.2 points is still possible; proof takes about 4800 more "
          "canary requests, 26 h at 3 a minute; the plan says pause"},
         /* no number of requests proves it, when one side is small and both fail often */
-        {5, 700, {5940, 594, 60, 6}, LOW_EVIDENCE_ABORT,
+        {5,
+         700,
+         {5940, 594, 60, 6},
+         LOW_EVIDENCE_ABORT,
          "low evidence after 700 s at 99%: canary failed 6930 of 69300 requests (10%), stable 70 "
          "of 700 (10%); an excess of up to 4.26 points is still possible; proof is out of reach "
          "while stable fails this often; the plan says abort"},
         /* still waiting: for requests, for proof; before the hold is over nothing is said */
-        {0, 100, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
+        {0,
+         100,
+         {6, 0, 600, 0},
+         LOW_EVIDENCE_ADVANCE,
          "waiting for requests at 1% (10 of 50): canary failed 0 of 10 requests (0%), stable 0 of "
-         "1000 (0%); evidence to widen 1.1:1 (needs 20:1), against 0.96:1 (reverts at 100:1); proof "
+         "1000 (0%); evidence to widen 1.1:1 (needs 20:1), against 0.96:1 (reverts at 100:1); "
+         "proof "
          "takes about 240 more canary requests, 39 min at 6 a minute"},
-        {4, 70, {3000, 3, 3000, 3}, LOW_EVIDENCE_ADVANCE,
+        {4,
+         70,
+         {3000, 3, 3000, 3},
+         LOW_EVIDENCE_ADVANCE,
          "waiting for proof at 50%: canary failed 3 of 3500 requests (0.086%), stable 3 of 3500 "
          "(0.086%); evidence to widen 1.4:1 (needs 20:1), against 0.62:1 (reverts at 100:1); proof "
          "takes about 13000 more canary requests, 4 min at 50 a second"},
-        {0, 59, {6, 0, 600, 0}, LOW_EVIDENCE_ADVANCE,
+        {0,
+         59,
+         {6, 0, 600, 0},
+         LOW_EVIDENCE_ADVANCE,
          "59 of 60 s at 1%: canary failed 0 of 5 requests (0%), stable 0 of 590 (0%); evidence "
          "to widen 1:1 (needs 20:1), against 0.98:1 (reverts at 100:1)"},
     };

@@ -14,7 +14,8 @@
 #include <string.h>
 
 static struct outside_check checks[] = {
-    {OUTSIDE_PROMETHEUS, "cpu", "http://prom:9090", "cpu{v=\"$canary\"}", NULL, "0.8", 30000, 3, false},
+    {OUTSIDE_PROMETHEUS, "cpu", "http://prom:9090", "cpu{v=\"$canary\"}", NULL, "0.8", 30000, 3,
+     false},
     {OUTSIDE_WEBHOOK, "smoke", "http://ci/smoke", NULL, NULL, NULL, 60000, 2, true},
 };
 static struct outside_gate gates[] = {{GATE_BEFORE_PROMOTE, "http://ci/ask", 10000},

@@ -28,8 +28,8 @@ static double journey(double requests_s, double error_rate, double added)
         double needed =
             power_errors(&settings, &traffic, stage, 1 + added / error_rate).canary_requests;
         double proof_s = power_widen(&settings, stage, &now) / (requests_s * share);
-        double lasts_s = fmin(fmax(settings.stages[stage].hold_s, proof_s),
-                              settings.stages[stage].max_hold_s);
+        double lasts_s =
+            fmin(fmax(settings.stages[stage].hold_s, proof_s), settings.stages[stage].max_hold_s);
         double here = fmin(requests_s * share * lasts_s, (1 - progress) * needed);
         served += here;
         progress += here / needed;
@@ -45,7 +45,7 @@ static void test_beside_the_simulation(void **state)
     (void)state;
     static const struct {
         double requests_s, added, median;
-    } rows[] = {{1000, 0.001, 59676}, {1000, 0.005, 1746}, {1000, 0.01, 582}, {1000, 0.05, 108},
+    } rows[] = {{1000, 0.001, 59676}, {1000, 0.005, 1746}, {1000, 0.01, 582},  {1000, 0.05, 108},
                 {1000, 0.5, 41},      {1000, 0.999, 37},   {100, 0.005, 1500}, {100, 0.01, 533},
                 {100, 0.05, 77},      {100, 0.5, 10},      {100, 0.999, 6}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -155,7 +155,8 @@ static void test_share_above(void **state)
     const double tops[] = {1, 2, 4, 8};
     static const struct {
         double x, share;
-    } rows[] = {{0, 1}, {0.5, 0.875}, {1, 0.75}, {2, 0.75}, {3, 0.5}, {4, 0.25}, {6, 0.125}, {8, 0}, {99, 0}};
+    } rows[] = {{0, 1},    {0.5, 0.875}, {1, 0.75}, {2, 0.75}, {3, 0.5},
+                {4, 0.25}, {6, 0.125},   {8, 0},    {99, 0}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_true(fabs(power_share_above(cells, tops, 4, rows[i].x) - rows[i].share) < 1e-12);
     assert_true(power_share_above((uint64_t[]){0, 0}, tops, 2, 1) == 0);

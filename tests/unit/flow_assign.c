@@ -36,13 +36,6 @@ struct fixture {
 static struct split_order order;
 static struct fixture fixture;
 
-static int make_order(void **state)
-{
-    (void)state;
-    split_order_init(&order);
-    return 0;
-}
-
 static int setup(void **state)
 {
     struct fixture *f = &fixture;
@@ -59,7 +52,9 @@ static int setup(void **state)
         f->cell_of[i] = &f->cells[i];
         f->metrics[i] = (struct variant_metrics){.workers = 1, .cells = &f->cell_of[i]};
     }
-    f->route.stable.metrics = &f->metrics[ROLE_STABLE], f->route.canary.metrics = &f->metrics[ROLE_CANARY];
+    f->route.stable.metrics = &f->metrics[ROLE_STABLE];
+    f->route.canary.metrics = &f->metrics[ROLE_CANARY];
+    split_order_init(&order);
     f->flow.order = &order;
     f->flow.random = 42;
     f->flow.now_us = 1000 * SECOND_US;
@@ -94,9 +89,9 @@ static bool assign_with(struct fixture *f, const char *fields, size_t ceiling)
     x->route = &f->route;
     x->place = &f->place;
     assign_version(x, f->request);
-    assert_ptr_equal(x->attempt.variant,
-                     x->attempt.is_canary ? &f->route.canary : &f->route.stable);
-    return x->attempt.is_canary;
+    bool is_canary = x->attempt.is_canary;
+    assert_ptr_equal(x->attempt.variant, is_canary ? &f->route.canary : &f->route.stable);
+    return is_canary;
 }
 
 static bool assign(struct fixture *f, const char *fields)
@@ -104,7 +99,7 @@ static bool assign(struct fixture *f, const char *fields)
     return assign_with(f, fields, EXCHANGE_ARENA_CEILING);
 }
 
-/* A place of the order that gives the next request by weight to the canary, or not, at half weight. */
+/* A place of the order that gives the next request by weight, half of all, to the canary or not. */
 static void set_place(struct fixture *f, bool canary)
 {
     f->place.cursor = 0;
@@ -265,7 +260,7 @@ static void an_address_is_a_key(void **state)
         canary += first;
     }
     assert_in_range(canary, 80, 176); /* 128, standard deviation 8 */
-    f->client.has_address = false; /* a UNIX socket: all users would be one */
+    f->client.has_address = false;    /* a UNIX socket: all users would be one */
     (void)assign(f, "");
     assert_int_equal(f->x.assigned, ASSIGNED_WEIGHT);
 }
@@ -425,7 +420,8 @@ static void an_open_breaker_lets_nobody_through(void **state)
     f->conf.breaker = usual;
     for (size_t i = 0; i < ARRAY_LEN(ways); i++)
         assert_true(assign(f, ways[i]));
-    assert_int_equal(metrics_weighed(&f->metrics[ROLE_CANARY], ROLE_CANARY), 1); /* the others chose for themselves */
+    /* the others chose for themselves */
+    assert_int_equal(metrics_weighed(&f->metrics[ROLE_CANARY], ROLE_CANARY), 1);
     open_breaker(f);
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         assert_false(assign(f, ways[i]));
@@ -437,7 +433,7 @@ static void an_open_breaker_lets_nobody_through(void **state)
     assert_false(f->x.attempt.is_trial);
 }
 
-/* By weight or of one of the canary's own users; one that was forced proves nothing, and uses up no trial. */
+/* By weight or of one of the canary's own users: a forced one proves nothing, uses up no trial. */
 static void the_trial_is_a_request_that_counts(void **state)
 {
     struct fixture *f = *state;
@@ -496,5 +492,5 @@ int main(void)
         TEST(the_trial_is_a_request_that_counts),
         TEST(a_request_for_stable_does_not_ask_the_breaker),
     };
-    return cmocka_run_group_tests(tests, make_order, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

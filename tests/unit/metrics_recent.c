@@ -112,8 +112,8 @@ static void a_cell_does_not_run_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_with_nothing),     cmocka_unit_test(holds_eight_to_ten_minutes),
-        cmocka_unit_test(sleeping_drops_the_past), cmocka_unit_test(a_reset_counter_is_new),
+        cmocka_unit_test(starts_with_nothing),      cmocka_unit_test(holds_eight_to_ten_minutes),
+        cmocka_unit_test(sleeping_drops_the_past),  cmocka_unit_test(a_reset_counter_is_new),
         cmocka_unit_test(a_cell_does_not_run_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

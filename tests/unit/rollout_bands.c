@@ -24,8 +24,11 @@ static int before_each(void **state)
     plan.hold_ms = 600000;
     plan.steps[0].weight_bp = 1000;
     plan.n_steps = 1;
-    struct rollout_setup setup = {
-        .route = "my-web", .state_dir = dir, .stable = {"v1", NULL}, .canary = {"v2", NULL}, .plan = &plan};
+    struct rollout_setup setup = {.route = "my-web",
+                                  .state_dir = dir,
+                                  .stable = {"v1", NULL},
+                                  .canary = {"v2", NULL},
+                                  .plan = &plan};
     struct rollout_ports ports = world_ports(&world);
     rollout = rollout_open(&setup, &ports, &why);
     if (!rollout)
@@ -102,9 +105,11 @@ static void test_stable_without_a_failure_gives_no_upper_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_at_rest_there_is_nothing_to_compare, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_at_rest_there_is_nothing_to_compare, before_each,
+                                        after_each),
         cmocka_unit_test_setup_teardown(test_as_good_as_stable, before_each, after_each),
-        cmocka_unit_test_setup_teardown(test_stable_without_a_failure_gives_no_upper_bound, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_stable_without_a_failure_gives_no_upper_bound,
+                                        before_each, after_each),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);
 }

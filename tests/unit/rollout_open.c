@@ -182,7 +182,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_refuses, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_reload_says_what_changes, before_each, after_each),
         cmocka_unit_test_setup_teardown(test_newer_record_is_left_alone, before_each, after_each),
-        cmocka_unit_test_setup_teardown(test_canary_named_later_meets_the_record, before_each, after_each),
+        cmocka_unit_test_setup_teardown(test_canary_named_later_meets_the_record, before_each,
+                                        after_each),
         cmocka_unit_test_setup_teardown(test_refusals_name_the_ways_out, before_each, after_each),
     };
     return cmocka_run_group_tests(tests, world_quiet, NULL);

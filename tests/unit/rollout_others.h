@@ -119,34 +119,38 @@ static inline void others_join(struct others *o)
 }
 
 /* "check NAME prometheus|webhook [dry_run]": asked every 10 s, a value up to 0.8 passes, 2 failures in a row abort. */
-static inline void others_check(struct others *o, const char *name, const char *kind, const char *dry_run)
+static inline void others_check(struct others *o, const char *name, const char *kind,
+                                const char *dry_run)
 {
     bool query = strcmp(kind, "prometheus") == 0;
     const char *url = others_text(o, "http://", name);
     char *kept = o->texts[o->n_texts++];
     (void)snprintf(kept, OTHERS_TEXT, "%s", name);
-    o->checks[o->outside.n_checks++] = (struct outside_check){.kind = query ? OUTSIDE_PROMETHEUS : OUTSIDE_WEBHOOK,
-                                                              .name = kept,
-                                                              .url = url,
-                                                              .query = query ? "up" : NULL,
-                                                              .max = query ? "0.8" : NULL,
-                                                              .interval_ms = 10000,
-                                                              .failures = 2,
-                                                              .dry_run = dry_run != NULL};
+    o->checks[o->outside.n_checks++] =
+        (struct outside_check){.kind = query ? OUTSIDE_PROMETHEUS : OUTSIDE_WEBHOOK,
+                               .name = kept,
+                               .url = url,
+                               .query = query ? "up" : NULL,
+                               .max = query ? "0.8" : NULL,
+                               .interval_ms = 10000,
+                               .failures = 2,
+                               .dry_run = dry_run != NULL};
     others_join(o);
 }
 
 /* "gate before_step" */
 static inline void others_gate(struct others *o, const char *on)
 {
-    static const char *const names[] = {"before_start", "before_step", "before_promote", "after_end", "event"};
+    static const char *const names[] = {"before_start", "before_step", "before_promote",
+                                        "after_end", "event"};
     unsigned moment = 0;
     while (moment < 5 && strcmp(names[moment], on) != 0)
         moment++;
     if (moment == 5)
         abort();
-    o->gates[o->outside.n_gates++] = (struct outside_gate){
-        .on = (enum outside_moment)moment, .url = others_text(o, "http://", on), .timeout_ms = 10000};
+    o->gates[o->outside.n_gates++] = (struct outside_gate){.on = (enum outside_moment)moment,
+                                                           .url = others_text(o, "http://", on),
+                                                           .timeout_ms = 10000};
     others_join(o);
 }
 
@@ -157,7 +161,8 @@ static inline void others_window(struct others *o, const char *from, const char 
     (void)snprintf(kept, OTHERS_TEXT, "%.5s", from);
     char *end = o->texts[o->n_texts++];
     (void)snprintf(end, OTHERS_TEXT, "%.5s", to);
-    o->windows[o->outside.n_windows++] = (struct outside_window){.days = 0x7f, .from = kept, .to = end, .tz = "UTC"};
+    o->windows[o->outside.n_windows++] =
+        (struct outside_window){.days = 0x7f, .from = kept, .to = end, .tz = "UTC"};
     others_join(o);
 }
 
@@ -170,9 +175,10 @@ static inline void others_say(struct others *o, const char *name, const char *wh
         other->status = 0;
     } else if (strchr(what, '%')) {
         other->status = 200;
-        (void)snprintf(other->body, sizeof other->body,
-                       "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"%g\"]}}",
-                       strtod(what, NULL) / 100);
+        (void)snprintf(
+            other->body, sizeof other->body,
+            "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"%g\"]}}",
+            strtod(what, NULL) / 100);
     } else if (what[0] >= '0' && what[0] <= '9') {
         other->status = (unsigned)strtoul(what, NULL, 10);
     } else {

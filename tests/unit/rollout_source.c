@@ -35,13 +35,18 @@ static void test_differences(void **state)
 {
     (void)state;
     struct judge_seen counts = {.stable = {0}};
-    *totals("v1", ROLE_STABLE) = (struct judged_totals){.requests = 1000, .failed = 10, .client_errors = 5};
-    *totals("v2", ROLE_CANARY) = (struct judged_totals){.requests = 100, .failed = 1, .client_errors = 2};
-    *totals("v2", ROLE_STABLE) = (struct judged_totals){.requests = 7, .failed = 7, .client_errors = 7}; /* another role: not asked for */
+    *totals("v1", ROLE_STABLE) =
+        (struct judged_totals){.requests = 1000, .failed = 10, .client_errors = 5};
+    *totals("v2", ROLE_CANARY) =
+        (struct judged_totals){.requests = 100, .failed = 1, .client_errors = 2};
+    *totals("v2", ROLE_STABLE) = (struct judged_totals){
+        .requests = 7, .failed = 7, .client_errors = 7}; /* another role: not asked for */
     source_read(&source, &ports, &record, &counts);
     assert_int_equal(counts.stable.requests, 0); /* before: nobody's */
-    *totals("v1", ROLE_STABLE) = (struct judged_totals){.requests = 1500, .failed = 12, .client_errors = 5};
-    *totals("v2", ROLE_CANARY) = (struct judged_totals){.requests = 160, .failed = 2, .client_errors = 4};
+    *totals("v1", ROLE_STABLE) =
+        (struct judged_totals){.requests = 1500, .failed = 12, .client_errors = 5};
+    *totals("v2", ROLE_CANARY) =
+        (struct judged_totals){.requests = 160, .failed = 2, .client_errors = 4};
     source_read(&source, &ports, &record, &counts);
     source_read(&source, &ports, &record, &counts);
     assert_int_equal(counts.stable.requests, 500);
@@ -55,11 +60,12 @@ static void test_differences(void **state)
 static void test_reset(void **state)
 {
     (void)state;
-    struct judge_seen counts = {
-        .canary = {.requests = 500, .failed = 50, .client_errors = 5}};
-    *totals("v2", ROLE_CANARY) = (struct judged_totals){.requests = 100, .failed = 90, .client_errors = 80};
+    struct judge_seen counts = {.canary = {.requests = 500, .failed = 50, .client_errors = 5}};
+    *totals("v2", ROLE_CANARY) =
+        (struct judged_totals){.requests = 100, .failed = 90, .client_errors = 80};
     source_base(&source, &ports, &record);
-    *totals("v2", ROLE_CANARY) = (struct judged_totals){.requests = 30, .failed = 3, .client_errors = 1};
+    *totals("v2", ROLE_CANARY) =
+        (struct judged_totals){.requests = 30, .failed = 3, .client_errors = 1};
     source_read(&source, &ports, &record, &counts);
     assert_int_equal(counts.canary.requests, 530);
     assert_int_equal(counts.canary.failed, 53);
@@ -71,7 +77,8 @@ static void test_another_pair(void **state)
     (void)state;
     struct judge_seen counts = {.stable = {0}};
     source_base(&source, &ports, &record);
-    *totals("v3", ROLE_CANARY) = (struct judged_totals){.requests = 100, .failed = 100, .client_errors = 0};
+    *totals("v3", ROLE_CANARY) =
+        (struct judged_totals){.requests = 100, .failed = 100, .client_errors = 0};
     strcpy(record.pair.canary.name, "v3");
     source_read(&source, &ports, &record, &counts);
     assert_int_equal(counts.canary.requests, 0);

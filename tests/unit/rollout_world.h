@@ -50,7 +50,7 @@ struct world {
     struct world_event events[WORLD_EVENTS];
     size_t n_events;
     bool nobody_follows; /* the ticks; moves are told all the same */
-    unsigned applied; /* calls of apply_split */
+    unsigned applied;    /* calls of apply_split */
     uint64_t weighed[WORLD_VERSIONS][ROLE_COUNT];
     double skew; /* of the split: what is added to the canary's share */
     struct others others;
@@ -125,7 +125,8 @@ static struct judged_totals world_counts(void *host, const char *route, const ch
     return world_version(host, version)->totals[role];
 }
 
-static uint64_t world_weighed(void *host, const char *route, const char *version, enum metric_role role)
+static uint64_t world_weighed(void *host, const char *route, const char *version,
+                              enum metric_role role)
 {
     struct world *w = host;
     (void)route;

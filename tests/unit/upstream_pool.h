@@ -21,7 +21,7 @@
 
 #define PATIENCE_MS 10000
 #define START_MS    INT64_C(1000000)
-#define NOW_US   ((START_MS + 1) * 1000)
+#define NOW_US      ((START_MS + 1) * 1000)
 #define IDLE_MS     5000
 
 /* Who uses a connection, and what it was told. */

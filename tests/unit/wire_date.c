@@ -32,7 +32,8 @@ static void as_the_library_says(void **state)
         time_t second = (time_t)s;
         struct tm tm;
         date_text(s, text);
-        assert_true(strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&second, &tm)) > 0);
+        assert_true(strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT",
+                             gmtime_r(&second, &tm)) > 0);
         assert_string_equal(text, expected);
         assert_int_equal(strlen(text), DATE_CHARS);
     }

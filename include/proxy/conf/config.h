@@ -64,7 +64,8 @@ struct config_limits {
 struct config_version {
     const char *name;
     const char *revision; /* NULL = none; part of the version's identity */
-    struct config_string_list endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written */
+    struct config_string_list
+        endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written */
     bool has_tls;
     const char *workload; /* Kubernetes; NULL = none */
     const char *manifest;
@@ -93,7 +94,7 @@ enum retry_on {
 };
 
 struct config_retry {
-    uint32_t on;      /* set of enum retry_on */
+    uint32_t on; /* set of enum retry_on */
     bool to_stable;
     uint32_t methods; /* set of 1u << enum method (proxy/http/head.h) */
     uint32_t max;
@@ -145,12 +146,13 @@ struct config_route {
     struct config_headers headers;
     bool has_weight; /* a static split instead of a rollout */
     uint32_t weight_bp;
-    bool has_rollout; /* a canary is named and no static weight: plan holds (defaults where the file is silent) */
+    bool
+        has_rollout; /* a canary is named and no static weight: plan holds (defaults where the file is silent) */
     struct plan plan; /* rollout/decide/plan.h */
     struct config_more_check *more_checks;
     size_t n_more_checks;
     struct outside outside; /* rollout/decide/outside.h */
-    int line;         /* where the route stands in the file, for messages */
+    int line;               /* where the route stands in the file, for messages */
 };
 
 struct config {

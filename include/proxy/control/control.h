@@ -18,8 +18,8 @@ struct config_keep {
 
 struct control {
     struct event_base *base;
-    const char *path;           /* of the configuration file */
-    struct config_keep *keep;   /* the present configuration */
+    const char *path;         /* of the configuration file */
+    struct config_keep *keep; /* the present configuration */
     struct metrics *metrics;
     struct known known;
     struct split_order order;
@@ -28,15 +28,15 @@ struct control {
     unsigned n_workers;
     struct unix_file *socket_files; /* of the listeners, removed when they stop */
     unsigned n_socket_files;
-    struct snapshot *snapshot;  /* the newest; one reference */
+    struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
-    struct http *http;          /* for the rollouts that ask others */
-    char *token;                /* of the admin port; NULL = none */
+    struct http *http; /* for the rollouts that ask others */
+    char *token;       /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
-    int64_t drain_until_ms;     /* monotonic; 0 = not draining */
+    int64_t drain_until_ms; /* monotonic; 0 = not draining */
     bool is_serving;
     bool is_reloading; /* splits are published together, at its end */
 };

@@ -12,7 +12,8 @@
 #include "rollout/ports.h"
 #include "rollout/rollout.h"
 
-#define KNOWN_NAME_MAX 65 /* a route's or version's name with its NUL: the configuration allows 64 bytes */
+#define KNOWN_NAME_MAX                                                                             \
+    65 /* a route's or version's name with its NUL: the configuration allows 64 bytes */
 
 /* Who serves a route now: the copy of a rollout's split, or the file's static one. */
 struct known_split {
@@ -27,11 +28,12 @@ struct known_split {
 struct known_route {
     struct list link;
     char name[KNOWN_NAME_MAX];
-    const struct config_route *conf; /* of the present configuration; NULL once a reload dropped the route */
-    struct rollout *rollout;         /* NULL where the file asks for none */
+    const struct config_route
+        *conf; /* of the present configuration; NULL once a reload dropped the route */
+    struct rollout *rollout; /* NULL where the file asks for none */
     struct known_split split;
-    uint64_t split_generation;       /* of the snapshot that first carried it, or SPLIT_UNPUBLISHED */
-    struct route_live live;          /* shared with the workers by relaxed atomics */
+    uint64_t split_generation; /* of the snapshot that first carried it, or SPLIT_UNPUBLISHED */
+    struct route_live live;    /* shared with the workers by relaxed atomics */
     struct route_metrics *metrics;
     struct slowness slowness;
     struct seen seen;
@@ -67,8 +69,8 @@ struct known_route *known_find_route(const struct known *k, const char *name);
 struct known_route *known_route(struct known *k, const char *name);
 
 /* NULL where there is none. O(endpoints). */
-struct known_endpoint *known_find_endpoint(const struct known *k, const char *route, const char *version,
-                                           const char *text);
+struct known_endpoint *known_find_endpoint(const struct known *k, const char *route,
+                                           const char *version, const char *text);
 
 /* Takes over what a configuration names: routes get their conf, endpoints that it does not name any more are
  * forgotten. ERR_MEMORY, ERR_INVALID (an address; the configuration's check lets none through). */
@@ -82,6 +84,7 @@ void endpoint_state_unref(struct endpoint_state *s);
 struct known_count {
     unsigned total, available;
 };
-struct known_count known_count(const struct known *k, const char *route, const char *version, bool is_proven);
+struct known_count known_count(const struct known *k, const char *route, const char *version,
+                               bool is_proven);
 
 #endif

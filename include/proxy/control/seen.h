@@ -26,16 +26,16 @@ struct seen {
 };
 
 struct seen_figures {
-    double seconds;       /* that they stand for */
-    double requests_s;    /* of both versions together */
+    double seconds;            /* that they stand for */
+    double requests_s;         /* of both versions together */
     uint64_t requests, failed; /* stable's */
-    int64_t wall_ms;      /* when they were written */
+    int64_t wall_ms;           /* when they were written */
     struct hist_sum durations; /* stable's, of about the same time; empty where nothing is known */
 };
 
 /* Takes a look where one is due: true then, and where figures can be had. canary may be NULL. now_ms: monotonic. */
-bool seen_look_at(struct seen *s, const struct variant_metrics *stable, const struct variant_metrics *canary,
-                  int64_t now_ms);
+bool seen_look_at(struct seen *s, const struct variant_metrics *stable,
+                  const struct variant_metrics *canary, int64_t now_ms);
 
 /* The figures of the looks so far, but for durations and wall_ms, which it leaves. After seen_look_at was true. Pure. */
 void seen_figures(const struct seen *s, struct seen_figures *out);
@@ -47,6 +47,7 @@ enum err seen_write(const char *state_dir, const char *route, const struct seen_
 
 /* Reads it back. ERR_NOT_FOUND: nothing was seen. ERR_IO, ERR_LIMIT, ERR_MEMORY, ERR_INVALID: with the reason, and *figures
  * is of no use. Any thread. */
-enum err seen_read(const char *state_dir, const char *route, struct seen_figures *figures, struct why *why) MUST_USE;
+enum err seen_read(const char *state_dir, const char *route, struct seen_figures *figures,
+                   struct why *why) MUST_USE;
 
 #endif

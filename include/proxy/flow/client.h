@@ -28,25 +28,27 @@ struct client {
     struct flow *flow;
     struct exchange *exchange; /* while busy */
     struct listener_cells *listener;
-    struct list link;          /* flow->clients */
+    struct list link; /* flow->clients */
     struct wheel_entry timer;
     struct grave grave;
     struct held held;
     uint32_t n_requests;
-    uint32_t unacknowledged;   /* while lingering: bytes of the reply that the peer had not taken when last looked */
+    uint32_t
+        unacknowledged; /* while lingering: bytes of the reply that the peer had not taken when last looked */
     int64_t linger_until_ms;
-    uint8_t state;             /* enum client_state */
-    uint8_t next;  /* enum client_next, once a response is handed over */
-    bool has_partial_head;     /* the header deadline runs, not the idle one */
-    bool has_address;          /* false: it came over a UNIX socket */
-    bool has_ended;            /* sends nothing more; its response still goes down */
+    uint8_t state;         /* enum client_state */
+    uint8_t next;          /* enum client_next, once a response is handed over */
+    bool has_partial_head; /* the header deadline runs, not the idle one */
+    bool has_address;      /* false: it came over a UNIX socket */
+    bool has_ended;        /* sends nothing more; its response still goes down */
     uint8_t peer_len;
     char peer[CLIENT_PEER_MAX]; /* the peer's address without port */
 };
 
 /* Takes an accepted nonblocking socket and begins to read. peer: its address. The listener's cells are counted by
  * the client from here on. False when memory is short: the fd stays with the caller. */
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, struct listener_cells *listener);
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+                   struct listener_cells *listener);
 
 static inline struct slice client_peer(const struct client *c)
 {

@@ -26,14 +26,14 @@ struct flow_shared {
 struct flow {
     struct event_base *base;
     unsigned worker, workers;
-    int64_t now_us;               /* refreshed as each callback begins */
-    int64_t date_until_us;        /* how long date is the present second */
+    int64_t now_us;        /* refreshed as each callback begins */
+    int64_t date_until_us; /* how long date is the present second */
     char date[DATE_CHARS + 1];
     struct wheel wheel;
-    struct event tick;            /* turns the wheel while it has entries */
+    struct event tick; /* turns the wheel while it has entries */
     struct graveyard graves;
     struct upstream upstream;
-    struct world *world;          /* adopted last; requests hold the one that they started with */
+    struct world *world; /* adopted last; requests hold the one that they started with */
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
@@ -41,16 +41,17 @@ struct flow {
     struct list exchanges;        /* all requests under way, the oldest first */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges;
-    bool is_draining;             /* no new connection, every response says close */
-    uint64_t random;              /* state of flow_random */
-    struct exchange *spare;       /* finished exchanges, for reuse */
+    bool is_draining;       /* no new connection, every response says close */
+    uint64_t random;        /* state of flow_random */
+    struct exchange *spare; /* finished exchanges, for reuse */
     uint32_t n_spare;
-    char *in, *out;               /* FLOW_IN_BYTES, FLOW_OUT_BYTES */
-    struct head head;             /* the head being parsed */
+    char *in, *out;   /* FLOW_IN_BYTES, FLOW_OUT_BYTES */
+    struct head head; /* the head being parsed */
 };
 
 /* Makes the context on a base of its own thread. order, shared and cells outlive it. ERR_MEMORY. */
-enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, unsigned workers) MUST_USE;
+enum err flow_init(struct flow *f, struct event_base *base, unsigned worker,
+                   unsigned workers) MUST_USE;
 
 /* Ends every connection and lets go of the world. */
 void flow_fini(struct flow *f);

@@ -8,7 +8,8 @@
 
 #define EXCHANGE_ARENA_CEILING (128u << 10) /* a head and a body kept for one more attempt */
 #define EXCHANGE_FIRST_BYTES   2048u        /* most requests fit: no malloc */
-#define EXCHANGE_REPLAY_MAX    (64u << 10)  /* request body kept for another attempt; larger ones are sent once */
+#define EXCHANGE_REPLAY_MAX                                                                        \
+    (64u << 10) /* request body kept for another attempt; larger ones are sent once */
 
 enum exchange_state {
     EXCHANGE_ROUTE,   /* route, version and endpoint are being chosen */
@@ -21,28 +22,29 @@ enum exchange_state {
 
 /* Why an exchange ended; exactly one per request. */
 enum exchange_end {
-    END_DONE,          /* the response was handed over whole */
-    END_REPLIED,       /* the proxy answered by itself */
-    END_CLIENT_GONE,   /* the client closed */
-    END_CLIENT_CUT,    /* the client was too slow or sent nonsense after the head had gone down: reset */
-    END_UPSTREAM_CUT,  /* the upstream failed after its head had gone down: the client must see that the rest is missing */
+    END_DONE,        /* the response was handed over whole */
+    END_REPLIED,     /* the proxy answered by itself */
+    END_CLIENT_GONE, /* the client closed */
+    END_CLIENT_CUT, /* the client was too slow or sent nonsense after the head had gone down: reset */
+    END_UPSTREAM_CUT, /* the upstream failed after its head had gone down: the client must see that the rest is missing */
 };
 
 /* The attempt on one version that is now under way. */
 struct attempt {
     const struct route_variant *variant;
     struct variant_cells *cells;
-    uint32_t endpoint;      /* number within the variant */
-    uint32_t avoid;         /* the one that failed before it, or PICK_NONE */
-    uint8_t failed_role;    /* enum metric_role of the attempt before it, where there was one */
+    uint32_t endpoint;   /* number within the variant */
+    uint32_t avoid;      /* the one that failed before it, or PICK_NONE */
+    uint8_t failed_role; /* enum metric_role of the attempt before it, where there was one */
     bool is_canary;
-    bool is_trial;          /* the breaker's one trial request */
-    bool is_open;           /* in flight: not settled yet */
-    bool is_counted;        /* its outcome is: a stream's is that of its head */
-    bool was_stale;         /* sent again because an idle connection had closed under it */
-    bool got_bytes;         /* something of a response has come */
-    bool is_judged;         /* counted as a request for the judge; before its end where it is slow already */
-    uint8_t slow;           /* bit i: counted as slower than the threshold of quantile i */
+    bool is_trial;   /* the breaker's one trial request */
+    bool is_open;    /* in flight: not settled yet */
+    bool is_counted; /* its outcome is: a stream's is that of its head */
+    bool was_stale;  /* sent again because an idle connection had closed under it */
+    bool got_bytes;  /* something of a response has come */
+    bool
+        is_judged; /* counted as a request for the judge; before its end where it is slow already */
+    uint8_t slow;  /* bit i: counted as slower than the threshold of quantile i */
 };
 
 struct exchange {
@@ -53,13 +55,13 @@ struct exchange {
     struct route_place *place;
     struct upstream_conn *up;
     struct exchange *next_spare;
-    struct list link;          /* flow->exchanges */
+    struct list link; /* flow->exchanges */
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms, connect_until_ms;
-    uint64_t key_hash; /* of its sticky key, where it was assigned by one */
-    uint8_t state; /* enum exchange_state */
-    uint8_t assigned; /* enum metric_assigned */
+    uint64_t key_hash;     /* of its sticky key, where it was assigned by one */
+    uint8_t state;         /* enum exchange_state */
+    uint8_t assigned;      /* enum metric_assigned */
     uint8_t method, minor; /* of the request */
     uint8_t tries;         /* retries made */
     uint8_t n_interim;     /* 1xx passed on */
@@ -73,13 +75,13 @@ struct exchange {
     bool is_replayable;    /* replay holds the whole body so far */
     uint16_t status;       /* of the attempt's response */
     struct body request_body, response_body;
-    uint64_t body_bytes;   /* decoded request body so far: limits.body_bytes */
-    struct slice head_out; /* the rewritten request head */
+    uint64_t body_bytes;     /* decoded request body so far: limits.body_bytes */
+    struct slice head_out;   /* the rewritten request head */
     struct slice set_cookie; /* of a sticky cookie to issue; len 0 = none */
     struct slice request_id; /* made by us; len 0 = the client's own */
-    char *replay;          /* framed body bytes; freed when the body outgrows EXCHANGE_REPLAY_MAX */
+    char *replay; /* framed body bytes; freed when the body outgrows EXCHANGE_REPLAY_MAX */
     uint32_t replay_len, replay_room;
-    struct held held;      /* partial response head */
+    struct held held; /* partial response head */
     struct arena arena;
     _Alignas(ARENA_ALIGN) char first[EXCHANGE_FIRST_BYTES];
 };

@@ -8,8 +8,9 @@
 #include "proxy/http/head.h"
 
 struct held {
-    char *bytes;       /* NULL = nothing is held */
-    struct head *head; /* progress over bytes; allocated only as far as its fields go; NULL = not looked at yet */
+    char *bytes; /* NULL = nothing is held */
+    struct head *
+        head; /* progress over bytes; allocated only as far as its fields go; NULL = not looked at yet */
     uint32_t len;
 };
 

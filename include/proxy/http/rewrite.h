@@ -39,7 +39,8 @@ struct rewrite_response {
     bool keep_alive;         /* the client's connection stays open after this response */
     struct slice set_cookie; /* a Set-Cookie value to add; empty = none */
     struct slice request_id; /* X-Request-ID for the client; empty = none */
-    struct slice date;       /* Date where the upstream sent none (RFC 9110 section 6.6.1); empty = none */
+    struct slice
+        date; /* Date where the upstream sent none (RFC 9110 section 6.6.1); empty = none */
 };
 
 /* A received X-Request-ID worth keeping: 8 to 128 of [A-Za-z0-9._~+/=:@-]; else an empty slice.

@@ -8,8 +8,9 @@
 #include "proxy/conf/config.h"
 #include <stdatomic.h>
 
-#define BREAKER_SLOTS    16u /* slices of the window: one slot is the resolution with which old requests leave it */
-#define BREAKER_TRICKLE  5u  /* trial requests per retry_after */
+#define BREAKER_SLOTS                                                                              \
+    16u /* slices of the window: one slot is the resolution with which old requests leave it */
+#define BREAKER_TRICKLE 5u /* trial requests per retry_after */
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_TRICKLING };
 
@@ -25,14 +26,15 @@ struct breaker_cells {
 
 /* One per route; outlives snapshots. Every field but cells is written on the failure path or while not closed. */
 struct breaker {
-    _Atomic uint32_t state;          /* enum breaker_state */
-    _Atomic uint32_t failed_trickles; /* since it last was closed */
+    _Atomic uint32_t state;                    /* enum breaker_state */
+    _Atomic uint32_t failed_trickles;          /* since it last was closed */
     _Atomic uint32_t trickle_used, trickle_ok; /* trial requests of the present period */
-    _Atomic uint32_t in_flight;      /* trial requests now on their way: at most one */
-    _Atomic int64_t retry_at_us;     /* open: when the trickle begins; trickling: when its period ends */
-    _Atomic uint64_t opened;         /* times that it opened, for the log and the metrics */
+    _Atomic uint32_t in_flight;                /* trial requests now on their way: at most one */
+    _Atomic int64_t
+        retry_at_us;         /* open: when the trickle begins; trickling: when its period ends */
+    _Atomic uint64_t opened; /* times that it opened, for the log and the metrics */
     unsigned workers;
-    struct breaker_cells *cells;     /* [worker] */
+    struct breaker_cells *cells; /* [worker] */
 };
 
 /* What a request may do on the canary. */
@@ -55,13 +57,13 @@ enum breaker_pass breaker_ask(struct breaker *b, const struct config_breaker *co
 
 /* Notes the outcome of one canary request of a worker, not of a trial. The failure that reaches the threshold opens
  * the breaker before this returns: true then, once. */
-bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned worker, bool failed,
-                  int64_t now_us);
+bool breaker_note(struct breaker *b, const struct config_breaker *conf, unsigned worker,
+                  bool failed, int64_t now_us);
 
 /* The outcome of the trial request: ok, failed, or neither (the client went away). */
 enum breaker_trial { TRIAL_OK, TRIAL_FAILED, TRIAL_VOID };
-void breaker_trial_end(struct breaker *b, const struct config_breaker *conf, enum breaker_trial outcome,
-                       int64_t now_us);
+void breaker_trial_end(struct breaker *b, const struct config_breaker *conf,
+                       enum breaker_trial outcome, int64_t now_us);
 
 /* Forgets everything: another canary. Control thread. */
 void breaker_reset(struct breaker *b);

@@ -9,7 +9,7 @@
 enum endpoint_health {
     ENDPOINT_UNKNOWN, /* not tried yet: requests may go there */
     ENDPOINT_UP,      /* the last connect did not fail */
-    ENDPOINT_DOWN,    /* the last connect failed; the control thread tries again until one succeeds */
+    ENDPOINT_DOWN, /* the last connect failed; the control thread tries again until one succeeds */
 };
 
 /* Made and freed by the control thread; snapshots hold references. */
@@ -26,8 +26,8 @@ static inline void endpoint_note(struct endpoint_state *s, enum endpoint_health 
 
 static inline bool endpoint_may_serve(const struct endpoint_state *s)
 {
-    return atomic_load_explicit(&((struct endpoint_state *)(uintptr_t)s)->health, memory_order_relaxed) !=
-           ENDPOINT_DOWN;
+    return atomic_load_explicit(&((struct endpoint_state *)(uintptr_t)s)->health,
+                                memory_order_relaxed) != ENDPOINT_DOWN;
 }
 
 /* One endpoint as a snapshot names it. */

@@ -25,7 +25,7 @@ struct route_variant {
 struct route_live {
     struct breaker *breaker;
     struct failed_keys *_Atomic failed_keys; /* NULL where no rollout of the route was sticky */
-    _Atomic uint64_t stable_p99_us;  /* of the last ten minutes; 0 = not known */
+    _Atomic uint64_t stable_p99_us;          /* of the last ten minutes; 0 = not known */
     /* A request older than this is slow, by the role of its version and the quantile; 0 = not known. The judge's
      * margin is in it already. */
     _Atomic uint64_t slow_us[ROLE_COUNT][JUDGED_QUANTILES];
@@ -49,7 +49,9 @@ struct snapshot {
     struct match match;
     struct route *routes;
     uint32_t n_routes, n_endpoints;
-    void (*release)(struct snapshot *s); /* lets go of config and endpoint states; called once, by the last unref */
+    void (*release)(
+        struct snapshot
+            *s); /* lets go of config and endpoint states; called once, by the last unref */
 };
 
 /* An empty snapshot with one reference; NULL when memory is short. */

@@ -26,16 +26,16 @@ enum split_override split_override_parse(struct slice value);
 
 /* What is in force for one route. */
 struct split {
-    bool is_active;          /* a rollout runs or a static weight is set: overrides may reach the canary */
+    bool is_active; /* a rollout runs or a static weight is set: overrides may reach the canary */
     uint32_t weight_bp;
-    struct hash_salt salt;   /* the rollout's id: a new rollout draws new users */
+    struct hash_salt salt; /* the rollout's id: a new rollout draws new users */
 };
 
 /* What one request brings along. */
 struct split_request {
     enum split_override header, cookie; /* the header is the stronger of the two */
     bool has_key;
-    struct slice key;                   /* sticky key, where has_key */
+    struct slice key; /* sticky key, where has_key */
 };
 
 struct split_pick {

@@ -11,12 +11,12 @@
 struct pick {
     const struct endpoint *endpoints;
     uint32_t n;
-    uint32_t *const *loads;  /* [n] requests now on each, of this worker */
+    uint32_t *const *loads; /* [n] requests now on each, of this worker */
     enum balance balance;
-    bool take_down;          /* where none is available, take one all the same (the last resort of stable) */
-    uint32_t avoid;          /* one that has just failed this request, or PICK_NONE */
-    uint64_t random;         /* of good quality in all bits */
-    uint32_t *turn;          /* round robin: this worker's place */
+    bool take_down; /* where none is available, take one all the same (the last resort of stable) */
+    uint32_t avoid; /* one that has just failed this request, or PICK_NONE */
+    uint64_t random; /* of good quality in all bits */
+    uint32_t *turn;  /* round robin: this worker's place */
 };
 
 /* The number of the endpoint, or PICK_NONE. least_requests: the less loaded of two random choices (Mitzenmacher,

@@ -8,7 +8,7 @@
 #include "proxy/wire/grave.h"
 #include "proxy/wire/stream.h"
 
-#define POOL_IDLE_MAX 512  /* idle connections kept per endpoint and worker: guards descriptors */
+#define POOL_IDLE_MAX 512 /* idle connections kept per endpoint and worker: guards descriptors */
 #define POOL_BUCKETS  1024u
 
 /* A peer that sends what nobody asked for (a body behind an answer that has none by rule) or ends a connection without a
@@ -19,13 +19,13 @@
 
 /* All connections of this worker to one address. */
 struct pool {
-    struct list link;     /* in its bucket */
+    struct list link; /* in its bucket */
     struct upstream *upstream;
     struct wire_addr addr;
-    uint32_t holders;     /* worlds that name it; freed with the last once nothing is busy */
-    struct list idle;     /* most recently used first */
+    uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
+    struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
-    uint32_t load;        /* requests now on this endpoint from this worker */
+    uint32_t load;            /* requests now on this endpoint from this worker */
     int64_t careful_until_us; /* its peer has surprised us */
 };
 
@@ -39,8 +39,9 @@ struct upstream_conn {
     struct grave grave;
     int64_t idle_since_us;
     bool is_connecting;
-    bool is_reused;           /* has served a request before this one */
-    bool is_doubtful;         /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
+    bool is_reused; /* has served a request before this one */
+    bool
+        is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
 };
 
 /* What the owner of a busy connection is told. */
@@ -61,8 +62,8 @@ struct upstream {
     uint32_t n_idle, n_busy;
 };
 
-void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel, struct graveyard *graves,
-                   const struct upstream_events *events);
+void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wheel,
+                   struct graveyard *graves, const struct upstream_events *events);
 
 /* Closes idle connections; busy ones must have ended. */
 void upstream_fini(struct upstream *u);

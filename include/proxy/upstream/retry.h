@@ -5,15 +5,16 @@
 
 #include "proxy/conf/config.h"
 
-#define RETRY_BUDGET_MIN 3 /* retries at a time that are always allowed: a quiet service has few requests to share in */
+#define RETRY_BUDGET_MIN                                                                           \
+    3 /* retries at a time that are always allowed: a quiet service has few requests to share in */
 
 struct retry_facts {
     enum retry_on cause;
-    uint8_t method;         /* enum method */
-    bool nothing_sent;      /* no byte of the request reached the endpoint: safe for every method */
-    bool is_replayable;     /* the whole request so far is still here */
-    uint32_t tries;         /* retries already made of this request */
-    uint32_t active;        /* requests in flight in the process, roughly */
+    uint8_t method;     /* enum method */
+    bool nothing_sent;  /* no byte of the request reached the endpoint: safe for every method */
+    bool is_replayable; /* the whole request so far is still here */
+    uint32_t tries;     /* retries already made of this request */
+    uint32_t active;    /* requests in flight in the process, roughly */
     uint32_t active_retries;
 };
 

@@ -15,9 +15,9 @@
 struct stream {
     int fd; /* -1 = closed */
     bool is_reading;
-    bool is_writing;   /* the write event is armed: bytes wait, or a connect is under way */
+    bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
     uint32_t out_at, out_len;
-    char *out;         /* bytes that wait for the kernel; NULL while there are none */
+    char *out; /* bytes that wait for the kernel; NULL while there are none */
     struct event read, write;
 };
 

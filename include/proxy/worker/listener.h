@@ -8,27 +8,29 @@
 #include "proxy/wire/unix_file.h"
 #include <sys/resource.h>
 
-#define LISTEN_BACKLOG     4096
-#define ACCEPT_BATCH       64  /* connections taken per turn: others wait their turn too */
-#define ACCEPT_PAUSE_MS    100 /* until accepting is tried again */
+#define LISTEN_BACKLOG  4096
+#define ACCEPT_BATCH    64  /* connections taken per turn: others wait their turn too */
+#define ACCEPT_PAUSE_MS 100 /* until accepting is tried again */
 
 /* Clients alone could take every descriptor, and nothing could be dialled for them: a share is kept back. */
 #define FD_RESERVE_SHARE 4u /* one in so many */
 #define FD_RESERVE_MAX   4096u
 
-#define LISTEN_UNIX_MODE   0666 /* of a UNIX socket, whatever the umask: clients of a proxy are everybody, as with nginx */
+#define LISTEN_UNIX_MODE                                                                           \
+    0666 /* of a UNIX socket, whatever the umask: clients of a proxy are everybody, as with nginx */
 
 /* What was opened. */
 struct listener_place {
     struct wire_addr bound; /* the address in force */
-    struct unix_file file;  /* of a UNIX socket; removed when nobody listens any more (unix_file_remove) */
+    struct unix_file
+        file; /* of a UNIX socket; removed when nobody listens any more (unix_file_remove) */
 };
 
 /* Opens n nonblocking sockets on one address (port 0: the first one's port for all). A UNIX socket is one socket
  * under n descriptors; a stale file is removed only where nobody listens on it. place: what is in force.
  * ERR_IO with the reason in why: nothing is open then. */
-enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n, struct listener_place *place,
-                       struct why *why) MUST_USE;
+enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
+                       struct listener_place *place, struct why *why) MUST_USE;
 
 /* One socket on one worker. */
 struct listener {
@@ -36,7 +38,8 @@ struct listener {
     struct listener_cells *cells;
     int fd;
     bool is_paused;
-    rlim_t fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
+    rlim_t
+        fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
     struct event accept, resume;
 };
 

@@ -13,10 +13,10 @@ struct worker_setup {
     const struct split_order *order; /* these three outlive the worker */
     struct flow_shared *shared;
     struct worker_cells *cells;
-    const int *fds;                  /* [n_listeners] this worker's sockets; ownership moves in on success */
+    const int *fds; /* [n_listeners] this worker's sockets; ownership moves in on success */
     struct listener_cells *const *listeners; /* [n_listeners] */
     unsigned n_listeners;
-    struct snapshot *snapshot;       /* the first world; a reference is taken */
+    struct snapshot *snapshot; /* the first world; a reference is taken */
 };
 
 /* Starts the thread; it serves when this returns. NULL with the reason. Control thread, like all functions here. */

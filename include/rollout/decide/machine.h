@@ -50,9 +50,9 @@ enum machine_cause {
     MACHINE_CAUSE_CRITICAL, /* a second failed trickle */
     MACHINE_CAUSE_DEADLINE, /* progress_deadline */
     MACHINE_CAUSE_MAX_PAUSE,
-    MACHINE_CAUSE_STABLE_LOST, /* no endpoint of stable is available */
-    MACHINE_CAUSE_NEW_VERSION, /* the file names another pair */
-    MACHINE_CAUSE_DROPPED,     /* the file names no canary any more */
+    MACHINE_CAUSE_STABLE_LOST,  /* no endpoint of stable is available */
+    MACHINE_CAUSE_NEW_VERSION,  /* the file names another pair */
+    MACHINE_CAUSE_DROPPED,      /* the file names no canary any more */
     MACHINE_CAUSE_CHECK,        /* a check by others does not pass */
     MACHINE_CAUSE_CHECK_FAILED, /* it failed so often in a row that the plan aborts */
     MACHINE_CAUSE_GATE,         /* a gate is closed, or has not answered yet */
@@ -72,17 +72,18 @@ struct machine {
     uint32_t weight_bp;    /* wanted: what the split says */
     uint32_t confirmed_bp; /* the last that every worker had */
     bool direct;           /* undo: straight to the bake, and no proof is asked there */
-    bool full;             /* promote --full, promote without stable: only REVERT, brake, breaker stop it */
-    bool then_stable;      /* after the abort: STABLE, not ABORTED */
-    bool waived;           /* a person promoted past gate, window or check: they stop nothing up to the next weight */
-    int64_t elapsed_ms;    /* since the rollout began */
-    int64_t stage_ms;      /* at this stage; stands still while paused or the breaker is open */
-    int64_t steady_ms;     /* since the weight was confirmed; stands still while paused */
-    int64_t state_ms;      /* in this state */
-    int64_t held_ms;       /* in HOLDING, since it widened or was calm for a while */
-    int64_t first_bad_ms;  /* elapsed_ms at the first failed canary request; -1 = none */
-    int64_t progress_ms;   /* waiting for endpoints and workers */
-    struct judge_seen counts;    /* cumulative since the rollout began */
+    bool full; /* promote --full, promote without stable: only REVERT, brake, breaker stop it */
+    bool then_stable; /* after the abort: STABLE, not ABORTED */
+    bool
+        waived; /* a person promoted past gate, window or check: they stop nothing up to the next weight */
+    int64_t elapsed_ms;       /* since the rollout began */
+    int64_t stage_ms;         /* at this stage; stands still while paused or the breaker is open */
+    int64_t steady_ms;        /* since the weight was confirmed; stands still while paused */
+    int64_t state_ms;         /* in this state */
+    int64_t held_ms;          /* in HOLDING, since it widened or was calm for a while */
+    int64_t first_bad_ms;     /* elapsed_ms at the first failed canary request; -1 = none */
+    int64_t progress_ms;      /* waiting for endpoints and workers */
+    struct judge_seen counts; /* cumulative since the rollout began */
     struct judge_seen at_stage;  /* counts when the stage began; 0 at the first */
     struct judge_seen at_steady; /* counts when the weight was confirmed */
 };

@@ -18,7 +18,8 @@ enum outside_kind { OUTSIDE_PROMETHEUS, OUTSIDE_WEBHOOK };
 struct outside_check {
     enum outside_kind kind;
     const char *name, *url;
-    const char *query;  /* prometheus: PromQL with one value; $route, $stable and $canary are replaced */
+    const char
+        *query; /* prometheus: PromQL with one value; $route, $stable and $canary are replaced */
     const char *min, *max; /* prometheus: bounds of a good value as written; NULL = none */
     int64_t interval_ms;
     uint32_t failures; /* FAILs in a row that abort */
@@ -43,7 +44,7 @@ struct outside_gate {
 /* One of `windows`: on these days from the first minute up to the last, which is not in it. to <= from: over midnight,
  * into the next day. */
 struct outside_window {
-    uint32_t days; /* bit 0 = Monday ... bit 6 = Sunday */
+    uint32_t days;         /* bit 0 = Monday ... bit 6 = Sunday */
     const char *from, *to; /* "HH:MM"; to may be "24:00" */
     const char *tz;        /* name in the time zone database, such as Europe/Paris */
 };

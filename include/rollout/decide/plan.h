@@ -12,13 +12,18 @@
 #define PLAN_QUANTILES_MAX 3
 
 struct plan_step {
-    uint32_t weight_bp;    /* basis points, 1 to 10000 (0 only first, with a mirror) */
-    int64_t hold_ms;       /* shortest time at this step; < 0: the plan's */
-    int64_t min_requests;  /* fewest canary requests before it widens on evidence; < 0: the plan's */
-    bool pause;            /* wait for a person's promote when it has passed */
+    uint32_t weight_bp;   /* basis points, 1 to 10000 (0 only first, with a mirror) */
+    int64_t hold_ms;      /* shortest time at this step; < 0: the plan's */
+    int64_t min_requests; /* fewest canary requests before it widens on evidence; < 0: the plan's */
+    bool pause;           /* wait for a person's promote when it has passed */
 };
 
-enum plan_low_evidence { LOW_EVIDENCE_ADVANCE, LOW_EVIDENCE_HOLD, LOW_EVIDENCE_PAUSE, LOW_EVIDENCE_ABORT };
+enum plan_low_evidence {
+    LOW_EVIDENCE_ADVANCE,
+    LOW_EVIDENCE_HOLD,
+    LOW_EVIDENCE_PAUSE,
+    LOW_EVIDENCE_ABORT
+};
 enum plan_on_failure { ON_FAILURE_ABORT, ON_FAILURE_PAUSE };
 enum plan_on_new_version { ON_NEW_VERSION_RESTART, ON_NEW_VERSION_REFUSE };
 
@@ -30,7 +35,8 @@ struct plan_check {
 
 struct plan {
     bool start_auto;
-    struct plan_step steps[PLAN_STEPS_MAX]; /* rising; a last 100 % is the destination, not judged */
+    struct plan_step
+        steps[PLAN_STEPS_MAX]; /* rising; a last 100 % is the destination, not judged */
     size_t n_steps;
     int64_t hold_ms, max_hold_ms;
     int64_t min_requests;

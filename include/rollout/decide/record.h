@@ -73,7 +73,8 @@ struct record {
         actor[RECORD_WHO_MAX]; /* who gave the last verb that was obeyed; "" = nobody, or unknown */
     struct machine machine;
     struct plan plan; /* frozen at the start of the run */
-    struct cJSON *outside;   /* what the run asks of others, frozen likewise; owned, never NULL after init */
+    struct cJSON
+        *outside; /* what the run asks of others, frozen likewise; owned, never NULL after init */
     struct record_run run;
     struct record_quarantine quarantine[RECORD_QUARANTINE_MAX]; /* oldest first */
     size_t n_quarantine;
