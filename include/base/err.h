@@ -20,6 +20,7 @@ enum err {
     ERR_UNSUPPORTED = -7, /* known, but not built yet */
     ERR_CLOSED = -8,      /* the peer closed */
     ERR_TIMEOUT = -9,     /* a deadline passed */
+    ERR_DENIED = -10,     /* not permitted, or not known who asks */
 };
 
 /* Names an error for a log line. Never NULL. Pure. */
@@ -46,6 +47,8 @@ static inline const char *err_text(enum err e)
         return "closed by peer";
     case ERR_TIMEOUT:
         return "timed out";
+    case ERR_DENIED:
+        return "denied";
     }
     return "unknown error";
 }

@@ -18,7 +18,7 @@ USES = {
     "metrics": {"base"},
     "rollout/decide": {"base"},
     "rollout/kube": {"base", "metrics", "rollout", "rollout/decide"},
-    "rollout": {"base", "metrics", "rollout/decide", "rollout/kube"},
+    "rollout": {"base", "metrics", "rollout/decide"},
     "rollout/cli": {"base", "metrics", "rollout", "rollout/decide", "rollout/kube"},
     "proxy/http": {"base"},
     "proxy/wire": {"base"},
