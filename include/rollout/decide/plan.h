@@ -27,6 +27,25 @@ enum plan_low_evidence {
 enum plan_on_failure { ON_FAILURE_ABORT, ON_FAILURE_PAUSE };
 enum plan_on_new_version { ON_NEW_VERSION_RESTART, ON_NEW_VERSION_REFUSE };
 
+/* How the replicas of two workloads follow the weight. */
+enum plan_replicas {
+    PLAN_REPLICAS_NONE,         /* whoever scales them, it is not serin */
+    PLAN_REPLICAS_MATCH_WEIGHT, /* canary pods are the weight's share of all */
+    PLAN_REPLICAS_CAPACITY,     /* stable stays whole until the promotion; canary pods carry their
+                                   share with headroom */
+    PLAN_REPLICAS_COUPLED,      /* the weight is the canary's share of the pods */
+    PLAN_REPLICAS_MODES,
+};
+
+#define PLAN_REPLICAS_MAX 10000u /* of a count of pods */
+#define PLAN_HEADROOM_MAX 10.0
+
+/* A count of replicas, or a share of those wanted. */
+struct plan_amount {
+    bool is_share;
+    uint32_t value; /* basis points, at most 10000, where is_share */
+};
+
 /* One comparison of canary and stable: null hypothesis p_canary <= (1 + margin) * p_stable + margin_absolute. */
 struct plan_check {
     double margin;          /* relative, 0.10 = 10 % */
@@ -57,6 +76,10 @@ struct plan {
     double quantiles[PLAN_QUANTILES_MAX];
     size_t n_quantiles;
     int64_t latency_warmup_ms;
+    enum plan_replicas replicas_mode;      /* of no effect where the versions are no workloads */
+    struct plan_amount surge, unavailable; /* most beyond the wanted number, most below it */
+    double
+        headroom; /* capacity: canary pods = ceil(replicas * weight * headroom); 1.2 = a fifth more */
 };
 
 /* Fills every default of the configuration's `rollout:`. Pure. */
