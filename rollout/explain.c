@@ -89,6 +89,11 @@ static void explain_event(const struct rollout *r, const struct record *next,
     case MACHINE_CAUSE_DROPPED:
         (void)why_set(why, OK, "the file names no canary any more");
         break;
+    case MACHINE_CAUSE_CLUSTER:
+    case MACHINE_CAUSE_CANARY_LOST:
+        (void)why_set(why, OK, "%s",
+                      r->cluster.why[0] ? r->cluster.why : "the cluster cannot be moved now");
+        break;
     default:
         (void)why_set(why, OK, "nothing stands in the way any more");
         break;
@@ -283,7 +288,9 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         break;
     case MACHINE_PENDING:
     case MACHINE_SCALING:
-        if (health_now(r, record).canary_available > 0)
+        if (r->cluster.why[0])
+            (void)why_set(&text, OK, "%s", r->cluster.why);
+        else if (health_now(r, record).canary_available > 0)
             (void)why_set(&text, OK, "step %u begins at the next tick", m->step + 1);
         else
             (void)why_set(&text, OK, "waits for an available endpoint of %s", canary);
@@ -291,7 +298,10 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
     case MACHINE_SHIFTING:
     case MACHINE_PROMOTING:
     case MACHINE_FINALIZING:
-        (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+        if (r->cluster.why[0])
+            (void)why_set(&text, OK, "%s", r->cluster.why);
+        else
+            (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
         break;
     case MACHINE_ANALYZING:
     case MACHINE_BAKING:
@@ -305,7 +315,8 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         return;
     case MACHINE_ABORTING:
     case MACHINE_RESTORING:
-        (void)why_set(&text, OK, "everyone goes back to %s: %s", stable, record->run.why);
+        (void)why_set(&text, OK, "everyone goes back to %s: %s%s%s", stable, record->run.why,
+                      r->cluster.why[0] ? "; " : "", r->cluster.why);
         break;
     case MACHINE_ABORTED:
         (void)why_set(&text, OK, "%s serves everyone, %s stays out until `serin retry %s`: %s",
