@@ -95,6 +95,8 @@ static const struct config_choice replica_modes[] = {
     {"capacity", PLAN_REPLICAS_CAPACITY, false},
     {"coupled", PLAN_REPLICAS_COUPLED, false},
     {0}};
+static const struct config_choice cleanups[] = {
+    {"preserve", CLEANUP_PRESERVE, false}, {"delete", CLEANUP_DELETE, false}, {0}};
 static const struct config_choice gate_moments[] = {{"before_start", GATE_BEFORE_START, false},
                                                     {"before_step", GATE_BEFORE_STEP, false},
                                                     {"before_promote", GATE_BEFORE_PROMOTE, false},
@@ -341,6 +343,8 @@ const struct config_field config_fields[] = {
  "most pods below the wanted number", IN_ROUTE(plan.unavailable)},
 {ROLLOUT "replicas.headroom", TYPE_SHARE, "120%", SHARE(100), SHARE(1000), RELOAD_ROLLOUT,
  "mode capacity: canary pods, as a share of what the weight needs", IN_ROUTE(plan.headroom)},
+{ROLLOUT "replicas.cleanup", TYPE_CHOICE, "preserve", 0, 0, RELOAD_ROLLOUT,
+ "a workload that was replaced: kept with 0 replicas, or deleted", IN_ROUTE(plan.cleanup), CHOICES(cleanups)},
 {ROLLOUT "false_abort", TYPE_SHARE, "1%", 1, SHARE(50), RELOAD_ROLLOUT,
  "largest probability that a canary no worse than stable is reverted", IN_ROUTE(plan.false_abort)},
 {ROLLOUT "harm_budget", TYPE_SHARE, "0.1%", 1, SHARE(50), RELOAD_ROLLOUT,

@@ -28,6 +28,11 @@ static const char *replicas_mode_name(int value)
     return names[value];
 }
 
+static const char *cleanup_name(int value)
+{
+    return value == CLEANUP_DELETE ? "delete" : "preserve";
+}
+
 #define TIME(key, member)  FIELD_ROW_NUMBER(key, FIELD_I64, struct plan, member, 0, FIELDS_WHOLE_MAX)
 #define SHARE(key, member) FIELD_ROW_NUMBER(key, FIELD_DOUBLE, struct plan, member, 0, 100)
 
@@ -80,6 +85,12 @@ static const struct field_set step_set = {step_rows, ARRAY_LEN(step_rows), NULL,
 
 static const struct field replicas_rows[] = {
     FIELD_ROW_ENUM("mode", struct plan, replicas_mode, PLAN_REPLICAS_MODES, replicas_mode_name),
+    {.name = "cleanup",
+     .type = FIELD_ENUM,
+     .offset = offsetof(struct plan, cleanup),
+     .max = 2,
+     .name_of = cleanup_name,
+     .is_later = true},
     AMOUNT("max_surge", surge),
     AMOUNT("max_unavailable", unavailable),
     FIELD_ROW_NUMBER("headroom", FIELD_DOUBLE, struct plan, headroom, 1, PLAN_HEADROOM_MAX),

@@ -24,6 +24,8 @@ enum plan_low_evidence {
     LOW_EVIDENCE_PAUSE,
     LOW_EVIDENCE_ABORT
 };
+/* What becomes of a workload that another has replaced. */
+enum plan_cleanup { CLEANUP_PRESERVE /* with 0 replicas: `undo` finds it */, CLEANUP_DELETE };
 enum plan_on_failure { ON_FAILURE_ABORT, ON_FAILURE_PAUSE };
 enum plan_on_new_version { ON_NEW_VERSION_RESTART, ON_NEW_VERSION_REFUSE };
 
@@ -76,7 +78,8 @@ struct plan {
     double quantiles[PLAN_QUANTILES_MAX];
     size_t n_quantiles;
     int64_t latency_warmup_ms;
-    enum plan_replicas replicas_mode;      /* of no effect where the versions are no workloads */
+    enum plan_replicas replicas_mode; /* of no effect where the versions are no workloads */
+    enum plan_cleanup cleanup;
     struct plan_amount surge, unavailable; /* most beyond the wanted number, most below it */
     double
         headroom; /* capacity: canary pods = ceil(replicas * weight * headroom); 1.2 = a fifth more */
