@@ -47,7 +47,7 @@ void cluster_look(struct rollout *r, const struct record *next, bool confirmed)
         return;
     uint32_t weight_bp = m->weight_bp, before_bp = confirmed ? weight_bp : m->confirmed_bp;
     struct cluster_want want = {
-        .goal = next->replicas > 0 || goal_of(m) == CLUSTER_LOOK ? goal_of(m) : CLUSTER_REST,
+        .goal = next->replicas > 0 ? goal_of(m) : CLUSTER_REST,
         .stable = next->pair.stable.name,
         .canary = next->pair.canary.name,
         .run = next->run.id,

@@ -9,6 +9,23 @@
 
 #define FULL_BP 10000u
 
+const char *fleet_action_name(enum fleet_action action)
+{
+    static const char *const names[] = {
+        [FLEET_NOTHING] = "nothing",
+        [FLEET_CREATE_CANARY] = "create_canary",
+        [FLEET_DELETE_CANARY] = "delete_canary",
+        [FLEET_MARK_CANARY] = "mark_canary",
+        [FLEET_MARK_STABLE] = "mark_stable",
+        [FLEET_SCALE_CANARY] = "scale_canary",
+        [FLEET_SCALE_STABLE] = "scale_stable",
+        [FLEET_CLEAN_CANARY] = "clean_canary",
+        [FLEET_CLEAN_STABLE] = "clean_stable",
+        [FLEET_DELETE_STABLE] = "delete_stable",
+    };
+    return names[action];
+}
+
 static const struct fleet_step nothing = {FLEET_NOTHING, 0};
 
 static void say(struct cluster_seen *seen, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -177,8 +194,7 @@ static bool is_refused(const struct fleet_view *view, const struct cluster_want 
     char source[FLEET_SOURCE_MAX];
     fleet_source(&stable->workload, source);
     bool has_source = canary->exists && canary->workload.source_id[0];
-    bool is_other = canary->exists && view->manifest_hash[0] && canary->workload.replicas > 0 &&
-                    !has_source && strcmp(view->manifest_hash, canary->workload.hash) != 0;
+    bool is_other = canary->exists && view->canary_differs && canary->workload.replicas > 0;
     if (!view->autoscalers_known)
         say(seen, "asks whether an autoscaler moves %s or %s", stable->name, canary->name);
     else if (view->autoscaler[0])
@@ -209,6 +225,8 @@ static struct fleet_step mark(const struct fleet_view *view, const struct cluste
     fleet_source(stable, source);
     if (!view->canary.exists)
         return (struct fleet_step){FLEET_CREATE_CANARY, 0};
+    if (want->begins && view->canary_differs && canary->replicas == 0)
+        return (struct fleet_step){FLEET_DELETE_CANARY, 0};
     if (strcmp(canary->source_id, source) != 0 || canary->desired != want->replicas ||
         !view->canary.seen_hash[0])
         return (struct fleet_step){FLEET_MARK_CANARY, 0};
@@ -230,7 +248,7 @@ static struct fleet_step without_canary(const struct fleet_view *view,
     if (!want->begins) {
         seen->canary_lost = true;
         say(seen, "%s is gone", view->canary.name);
-    } else if (view->manifest_hash[0]) {
+    } else if (view->has_manifest) {
         say(seen, "creates %s", view->canary.name);
         return (struct fleet_step){FLEET_CREATE_CANARY, 0};
     } else {

@@ -40,7 +40,7 @@ static void workload(struct fleet_side *side, const char *name, int replicas)
 /* N of stable, no canary yet, which can be made. */
 static struct fleet fleet_of(int n)
 {
-    struct fleet f = {.view = {.autoscalers_known = true, .manifest_hash = "hash-v2"}};
+    struct fleet f = {.view = {.autoscalers_known = true, .has_manifest = true}};
     plan_default(&f.plan);
     workload(&f.view.stable, "v1", n);
     workload(&f.view.canary, "v2", -1);
@@ -81,6 +81,10 @@ static void act(struct fleet *f, struct fleet_step step)
         break;
     case FLEET_CREATE_CANARY:
         workload(canary, "v2", 0);
+        break;
+    case FLEET_DELETE_CANARY:
+        canary->exists = false;
+        f->view.canary_differs = false;
         break;
     case FLEET_MARK_CANARY:
         fleet_source(&stable->workload, canary->workload.source_id);
@@ -231,6 +235,17 @@ static void a_crash_is_no_matter(void **state)
     }
 }
 
+/* Without pods nothing is lost: it is made anew. */
+static void another_template_is_replaced(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    workload(&f.view.canary, "v2", 0);
+    f.view.canary_differs = true;
+    assert_string_equal(widen(&f, 2500), "C1 | S3");
+    assert_false(f.view.canary_differs);
+}
+
 struct refusal {
     const char *name, *why;
     void (*spoil)(struct fleet *f);
@@ -251,6 +266,12 @@ static void spoil_uid(struct fleet *f) /* of the same name, but another one */
 {
     workload(&f->view.canary, "v2", 0);
     strcpy(f->view.canary.workload.source_id, "v1:uid-of-another");
+}
+
+static void spoil_template(struct fleet *f)
+{
+    workload(&f->view.canary, "v2", 1);
+    f->view.canary_differs = true;
 }
 
 static void spoil_selector(struct fleet *f)
@@ -278,6 +299,7 @@ static void nothing_is_written_where_it_is_refused(void **state)
         {"autoscaler", "autoscaler moves rc/v1", spoil_autoscaler},
         {"source", "updated from v0:uid-of-v0", spoil_source},
         {"uid", "v1:uid-of-another", spoil_uid},
+        {"template", "runs another template than its manifest", spoil_template},
         {"selector", "select the same pods", spoil_selector},
         {"surge", "no room for a canary", spoil_surge},
         {"unknown", "does not know yet", spoil_unknown},
@@ -383,6 +405,7 @@ int main(void)
         cmocka_unit_test(lower_within_a_rollout),
         cmocka_unit_test(capacity_leaves_stable_whole),
         cmocka_unit_test(a_crash_is_no_matter),
+        cmocka_unit_test(another_template_is_replaced),
         cmocka_unit_test(nothing_is_written_where_it_is_refused),
         cmocka_unit_test(what_is_gone_is_said),
         cmocka_unit_test(the_bounds_hold_on_any_way),

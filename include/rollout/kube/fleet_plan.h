@@ -20,7 +20,8 @@ struct fleet_side {
 
 struct fleet_view {
     struct fleet_side stable, canary;
-    char manifest_hash[KUBE_HASH_MAX]; /* of what the canary can be made from; "" = no manifest */
+    bool has_manifest;   /* the canary can be made */
+    bool canary_differs; /* it is there, and runs another template than its manifest's */
     bool autoscalers_known;
     char autoscaler[CLUSTER_WHY_MAX]; /* a sentence on one that moves either workload; "" = none */
 };
@@ -28,6 +29,7 @@ struct fleet_view {
 enum fleet_action {
     FLEET_NOTHING,
     FLEET_CREATE_CANARY, /* from its manifest, with 0 replicas and the marks */
+    FLEET_DELETE_CANARY, /* without pods, and of another template than its manifest's: made anew */
     FLEET_MARK_CANARY,   /* source, desired replicas, and what its template is now */
     FLEET_MARK_STABLE,   /* original replicas */
     FLEET_SCALE_CANARY,
@@ -36,6 +38,9 @@ enum fleet_action {
     FLEET_CLEAN_STABLE,
     FLEET_DELETE_STABLE,
 };
+
+/* "scale_canary" ... Never NULL. Pure. */
+const char *fleet_action_name(enum fleet_action action);
 
 struct fleet_step {
     enum fleet_action action;
