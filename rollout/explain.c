@@ -192,11 +192,12 @@ static struct rollout_health health_now(const struct rollout *r, const struct re
 
 void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why)
 {
+    struct rollout_health health = health_now(r, next);
     why->text[0] = '\0';
-    if (health_now(r, next).stable_available == 0)
+    if (health.stable_available == 0)
         (void)why_set(why, OK,
-                      "no endpoint of %s is available: requests are answered 502 until one is",
-                      next->pair.stable.name);
+                      "no endpoint of %s is available: requests are answered %u until one is",
+                      next->pair.stable.name, health.stable_endpoints ? 502u : 503u);
 }
 
 void explain_move(const struct rollout *r, const struct record *next,

@@ -72,11 +72,18 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     look_at_slowness(c);
     keep_seen(c);
+    if (c->is_publish_due && publish(c) != OK)
+        log_error("publish_failed", "why=\"out of memory\"");
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+}
+
+void control_count_kubernetes(void *arg, const char *verb, unsigned code)
+{
+    kube_counts_add(&((struct control *)arg)->kube_counts, verb, code);
 }
 
 static void on_drain_poll(evutil_socket_t fd, short what, void *arg)

@@ -5,6 +5,7 @@
 
 #include "proxy/conf/config.h"
 #include "proxy/control/known.h"
+#include "proxy/control/kube_counts.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
@@ -38,7 +39,9 @@ struct control {
     uint64_t reloads_ok, reloads_failed;
     int64_t drain_until_ms; /* monotonic; 0 = not draining */
     bool is_serving;
-    bool is_reloading; /* splits are published together, at its end */
+    bool is_reloading;   /* splits are published together, at its end */
+    bool is_publish_due; /* memory was short for the last snapshot */
+    struct kube_counts kube_counts;
 };
 
 static inline const struct config *control_config(const struct control *c)
@@ -50,6 +53,9 @@ static inline const struct config *control_config(const struct control *c)
  * again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
  * memory. */
 int control_run(struct config *config, const char *path);
+
+/* Counts an answer of the Kubernetes API server: a kube_count_fn (rollout/kube/client.h), arg is the struct control. */
+void control_count_kubernetes(void *arg, const char *verb, unsigned code);
 
 /* Begins to drain; a second call ends at once. */
 void control_drain(struct control *c);
