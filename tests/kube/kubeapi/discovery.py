@@ -10,7 +10,7 @@ VERSION = {"major": "1", "minor": "26", "gitVersion": "v1.26.0", "gitCommit": "0
            "gitTreeState": "clean", "buildDate": "2022-12-08T19:51:45Z", "goVersion": "go1.19.4", "compiler": "gc",
            "platform": "linux/amd64"}
 NOSNIFF = [("X-Content-Type-Options", "nosniff")]
-PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 def page_not_found():
