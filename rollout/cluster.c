@@ -132,11 +132,10 @@ uint32_t cluster_weight_bp(const struct rollout *r)
     return is_stored || weight_bp <= in_force_bp ? weight_bp : in_force_bp;
 }
 
-enum err cluster_begin(const struct rollout *r, const struct plan *plan, int *replicas,
-                       struct why *why)
+enum err cluster_begin(const struct rollout *r, struct record *next, struct why *why)
 {
     const struct cluster_seen *seen = &r->cluster;
-    *replicas = 0;
+    next->replicas = 0;
     if (!r->has_cluster || !seen->is_there)
         return OK;
     if (seen->standing == CLUSTER_FOLLOWS)
@@ -144,13 +143,24 @@ enum err cluster_begin(const struct rollout *r, const struct plan *plan, int *re
                        seen->leader);
     if (seen->standing == CLUSTER_STRANDED || !seen->stable.is_known)
         return why_set(why, ERR_CONFLICT, "the cluster is not known now: %s", seen->why);
-    if (plan->replicas_mode == PLAN_REPLICAS_NONE)
+    if (next->plan.replicas_mode == PLAN_REPLICAS_NONE)
         return OK;
-    if (seen->stable.wanted <= 0)
+    next->replicas = seen->update_of > 0 ? seen->update_of : seen->stable.wanted;
+    if (next->replicas <= 0)
         return why_set(why, ERR_CONFLICT, "%s has no replicas: there is nothing to compare with",
                        seen->stable.workload);
-    *replicas = seen->stable.wanted;
+    if (next->plan.replicas_mode == PLAN_REPLICAS_COUPLED)
+        plan_couple(&next->plan, next->replicas);
     return OK;
+}
+
+unsigned cluster_step(const struct rollout *r, const struct plan *plan)
+{
+    const struct cluster_seen *seen = &r->cluster;
+    int64_t canary = seen->canary.wanted, all = canary + seen->stable.wanted;
+    if (!r->has_cluster || seen->update_of <= 0 || canary <= 0 || all <= 0)
+        return 0;
+    return (unsigned)plan_step_below(plan, (uint32_t)(canary * 10000 / all));
 }
 
 /* What is known here says that the canary is bad; what comes goes on with it. */

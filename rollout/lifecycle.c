@@ -337,7 +337,7 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     bool again = next->machine.state == MACHINE_ABORTED || machine_has_failed(&next->machine);
     bool direct = kind == LIFECYCLE_UNDO || (again && next->machine.direct);
     next->plan = r->next_plan;
-    enum err e = cluster_begin(r, &next->plan, &next->replicas, why);
+    enum err e = cluster_begin(r, next, why);
     if (e != OK)
         return e;
     if (machine_has_failed(&next->machine) || record_find_quarantine(next, &next->pair.canary) >= 0)
@@ -351,6 +351,8 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     memset(next->slow_us, 0, sizeof next->slow_us);
     next->judged = true;
     machine_begin(&next->machine, &next->plan, direct, next->replicas > 0);
+    if (!direct)
+        next->machine.step = cluster_step(r, &next->plan);
     next->run.verb = direct ? ROLLOUT_UNDO : (enum rollout_verb)kind;
     return OK;
 }
@@ -460,8 +462,8 @@ void lifecycle_begin_auto(struct rollout *r)
     if (record->machine.state != MACHINE_STABLE || record->settled || r->unwritten ||
         !(r->next_plan.start_auto || restart) || may_start(record, &why) != OK)
         return;
-    int replicas;
-    if (cluster_begin(r, &r->next_plan, &replicas, &why) != OK)
+    struct record trial = {.plan = r->next_plan};
+    if (cluster_begin(r, &trial, &why) != OK)
         return; /* not known yet */
     if (lifecycle_begin(r, LIFECYCLE_START, restart ? "new version" : "auto", &why) != OK)
         log_error("rollout_not_started", "route=%s why=\"%s\"", record->route, why.text);

@@ -12,7 +12,7 @@ struct cJSON;
 struct rollout;
 
 #define CLUSTER_NAME_MAX 288 /* "replicaset/" and an object's name; a leader's identity */
-#define CLUSTER_WHY_MAX  256
+#define CLUSTER_WHY_MAX  320
 
 enum cluster_goal {
     CLUSTER_REST,    /* nothing is under way: hands off */
@@ -53,6 +53,7 @@ struct cluster_seen {
     bool canary_short, stable_short, unsettled, away, canary_lost,
         stable_lost; /* struct machine_input */
     struct cluster_version stable, canary;
+    int update_of; /* an update from stable to the canary is under way on the objects: what it began with; 0 = none */
     char why[CLUSTER_WHY_MAX];     /* what it waits for, or what is wrong; "" = nothing */
     char leader[CLUSTER_NAME_MAX]; /* "" = nobody known */
 };
@@ -76,10 +77,12 @@ bool cluster_leads(struct rollout *r);
 /* The weight that may be in force: a raise waits until the cluster's objects say it. */
 uint32_t cluster_weight_bp(const struct rollout *r);
 
-/* Stable's replicas for a rollout that begins; 0 = none move with it. ERR_CONFLICT with the reason
- * where it may not begin. */
-enum err cluster_begin(const struct rollout *r, const struct plan *plan, int *replicas,
-                       struct why *why) MUST_USE;
+/* Stable's replicas for a rollout that begins, into next; 0 = none move with it. Coupled: next's plan has weights that
+ * pods can be. ERR_CONFLICT with the reason where it may not begin. */
+enum err cluster_begin(const struct rollout *r, struct record *next, struct why *why) MUST_USE;
+
+/* The step that an update under way on the objects has reached: the rollout goes on from there. */
+unsigned cluster_step(const struct rollout *r, const struct plan *plan);
 
 /* Adds "cluster" to a status. False: out of memory. */
 bool cluster_status(const struct rollout *r, struct cJSON *json);

@@ -236,6 +236,42 @@ static int64_t twice(int64_t time_ms)
     return time_ms > TIME_MAX_MS / 2 ? TIME_MAX_MS : 2 * time_ms;
 }
 
+/* Pods of n that come nearest to a weight, at least one of each version. */
+static uint32_t coupled_bp(uint32_t weight_bp, uint32_t n)
+{
+    uint32_t pods = (weight_bp * n + FULL_BP / 2) / FULL_BP;
+    pods = pods < 1 ? 1 : pods > n - 1 ? n - 1 : pods;
+    return (pods * FULL_BP + n / 2) / n;
+}
+
+void plan_couple(struct plan *p, int n)
+{
+    uint32_t pods = (uint32_t)n, with_surge = p->surge.value > 0 ? pods + 1 : pods;
+    size_t kept = 0, judged = plan_judged_steps(p);
+    if (judged == 0)
+        return;
+    p->bake_weight_bp = with_surge < 2 ? p->bake_weight_bp : coupled_bp(FULL_BP, with_surge);
+    for (size_t i = 0; i < judged; i++) {
+        struct plan_step step = p->steps[i];
+        step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
+        if (step.weight_bp >= p->bake_weight_bp && kept > 0)
+            break; /* the bake is that step */
+        if (kept > 0 && p->steps[kept - 1].weight_bp == step.weight_bp)
+            kept--;
+        p->steps[kept++] = step;
+    }
+    p->n_steps = kept;
+}
+
+size_t plan_step_below(const struct plan *p, uint32_t weight_bp)
+{
+    size_t step = 0;
+    for (size_t i = 0; i < plan_judged_steps(p); i++)
+        if (p->steps[i].weight_bp <= weight_bp)
+            step = i;
+    return step;
+}
+
 void plan_double_holds(struct plan *p)
 {
     p->hold_ms = twice(p->hold_ms);

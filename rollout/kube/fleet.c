@@ -232,6 +232,7 @@ void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster
     see_version(fleet_find(f, f->canary), &seen->canary);
     fleet_view(f, &view);
     (void)fleet_plan(&view, &f->want, seen);
+    seen->update_of = fleet_update_of(&view);
     const char *trouble = trouble_of(f)[0] ? trouble_of(f) : f->error;
     if (trouble[0]) {
         seen->away = true;

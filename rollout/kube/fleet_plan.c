@@ -129,6 +129,16 @@ static struct fleet_step step_to(const struct fleet_view *view, const struct clu
     return walk(&b, canary, canary_to, FLEET_SCALE_CANARY, stable, stable_to, FLEET_SCALE_STABLE);
 }
 
+int fleet_update_of(const struct fleet_view *view)
+{
+    char source[FLEET_SOURCE_MAX];
+    const struct kube_workload *canary = &view->canary.workload;
+    fleet_source(&view->stable.workload, source);
+    bool is_under_way =
+        view->stable.exists && view->canary.exists && strcmp(canary->source_id, source) == 0;
+    return is_under_way && canary->desired > 0 ? canary->desired : 0;
+}
+
 static bool has_marks(const struct kube_workload *w)
 {
     return w->source_id[0] || w->desired >= 0 || w->original >= 0 || w->next[0];
@@ -261,7 +271,7 @@ static struct fleet_step without_canary(const struct fleet_view *view,
 static struct fleet_step step(const struct fleet_view *view, const struct cluster_want *want,
                               struct cluster_seen *seen)
 {
-    bool is_fresh = want->begins && (!view->canary.exists || view->canary.workload.replicas == 0);
+    bool is_fresh = want->begins && mark(view, want).action != FLEET_NOTHING;
     if (is_fresh && is_refused(view, want, seen)) {
         seen->away = true;
         return nothing;

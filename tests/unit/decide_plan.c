@@ -252,12 +252,63 @@ static void test_words(void **state)
     assert_string_equal(rollout_result_name(ROLLOUT_RESULT_REVERTED), "reverted");
 }
 
+static void couple(struct plan *p, int n, uint32_t surge, const uint32_t *want_bp, size_t n_want,
+                   uint32_t bake_bp)
+{
+    struct why why;
+    p->surge.value = surge;
+    p->unavailable.value = !surge;
+    plan_couple(p, n);
+    assert_int_equal(p->n_steps, n_want);
+    for (size_t i = 0; i < n_want; i++)
+        assert_int_equal(p->steps[i].weight_bp, want_bp[i]);
+    assert_int_equal(p->bake_weight_bp, bake_bp);
+    assert_int_equal(plan_check(p, &why), OK);
+}
+
+static void test_coupled_weights_are_shares_of_pods(void **state)
+{
+    (void)state;
+    struct plan p;
+    plan_default(&p); /* 1% 5% 10% 25% 50% 100% */
+    p.steps[2].pause = true;
+    couple(&p, 4, 1, (const uint32_t[]){2500, 5000}, 2, 8000);
+    assert_false(p.steps[0].pause); /* 25 % is later than 10 % */
+    plan_default(&p);
+    couple(&p, 3, 0, (const uint32_t[]){3333}, 1, 6667); /* two of three is the bake */
+    plan_default(&p);
+    couple(&p, 10, 1, (const uint32_t[]){1000, 3000, 5000}, 3, 9091);
+    plan_default(&p);
+    couple(&p, 1, 1, (const uint32_t[]){5000}, 1, 5000); /* one beside one */
+    plan_default(&p);
+    p.n_steps = 1;
+    p.steps[0].weight_bp = 10000;
+    couple(&p, 4, 1, (const uint32_t[]){10000}, 1, 9900); /* nothing is judged before the bake */
+}
+
+static void test_the_step_that_a_weight_has_reached(void **state)
+{
+    (void)state;
+    struct plan p;
+    plan_default(&p);
+    assert_int_equal(plan_step_below(&p, 0), 0);
+    assert_int_equal(plan_step_below(&p, 499), 0);
+    assert_int_equal(plan_step_below(&p, 500), 1);
+    assert_int_equal(plan_step_below(&p, 2000), 2);
+    assert_int_equal(plan_step_below(&p, 10000), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_doubled_holds), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_json_round),    cmocka_unit_test(test_json_without_replicas),
+        cmocka_unit_test(test_coupled_weights_are_shares_of_pods),
+        cmocka_unit_test(test_the_step_that_a_weight_has_reached),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_doubled_holds),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_json_round),
+        cmocka_unit_test(test_json_without_replicas),
         cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

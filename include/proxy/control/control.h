@@ -9,7 +9,9 @@
 #include "proxy/worker/worker.h"
 
 struct admin;
+struct cluster;
 struct http;
+struct manifests;
 
 /* A configuration and the snapshots that point into it; freed by whoever lets go last. */
 struct config_keep {
@@ -32,8 +34,10 @@ struct control {
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
-    struct http *http; /* for the rollouts that ask others */
-    char *token;       /* of the admin port; NULL = none */
+    struct http *http;           /* for the rollouts that ask others */
+    struct manifests *manifests; /* of the present configuration */
+    struct cluster *cluster;     /* NULL where no version is a workload */
+    char *token;                 /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
@@ -49,10 +53,10 @@ static inline const struct config *control_config(const struct control *c)
     return c->keep->config;
 }
 
-/* Runs the proxy in the foreground until a signal ends it. Takes the configuration. path: where a reload reads it
+/* Runs the proxy in the foreground until a signal ends it. Takes the configuration and its manifests. path: where a reload reads it
  * again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
  * memory. */
-int control_run(struct config *config, const char *path);
+int control_run(struct config *config, struct manifests *manifests, const char *path);
 
 /* Counts an answer of the Kubernetes API server: a kube_count_fn (rollout/kube/client.h), arg is the struct control. */
 void control_count_kubernetes(void *arg, const char *verb, unsigned code);

@@ -104,6 +104,13 @@ int64_t plan_stage_hold_ms(const struct plan *p, size_t stage);
 /* Fewest canary requests before a stage may widen on evidence. Pure. */
 int64_t plan_stage_min_requests(const struct plan *p, size_t stage);
 
+/* Mode coupled: every weight becomes a share of n pods (n >= 1) that pods can be, the nearest to what was asked for;
+ * steps that come out alike are one, with the later one's hold and pause. Pure. */
+void plan_couple(struct plan *p, int n);
+
+/* The last step whose weight is not above weight_bp; 0 where all are. Pure. */
+size_t plan_step_below(const struct plan *p, uint32_t weight_bp);
+
 /* Doubles every hold of the steps, for the retry of a version in quarantine. Pure. */
 void plan_double_holds(struct plan *p);
 

@@ -12,7 +12,7 @@ struct kube;
 struct kube_lease;
 
 /* Guards memory and snapshots against a selector that matches a whole cluster. */
-#define FLEET_ENDPOINTS_MAX 1000u
+#define FLEET_ENDPOINTS_MAX 1024u
 #define FLEET_ENDPOINT_MAX  72 /* "[v6]:port" */
 
 /* One version. Everything is copied. */

@@ -51,6 +51,9 @@ struct fleet_step {
 #define FLEET_SOURCE_MAX (KUBE_NAME_MAX + 64)
 void fleet_source(const struct kube_workload *stable, char source[FLEET_SOURCE_MAX]);
 
+/* The replicas with which an update from stable to the canary began that the marks say is under way; 0 = none. Pure. */
+int fleet_update_of(const struct fleet_view *view);
+
 /* Canary's and stable's replicas for a weight, of n. Pure. */
 struct fleet_sizes {
     int canary, stable;
