@@ -77,7 +77,8 @@ void cluster_fill(const struct rollout *r, struct machine_input *in)
 void cluster_store(const struct rollout *r, const struct record *record, const char *text,
                    bool durable)
 {
-    if (r->has_cluster && r->cluster.is_there && r->cluster.standing == CLUSTER_LEADS)
+    bool has_run = record->run.id[0] != '\0'; /* before the first one, nothing needs to be known */
+    if (r->has_cluster && has_run && r->cluster.is_there && r->cluster.standing == CLUSTER_LEADS)
         r->ports.cluster_store(r->ports.host, record->route, text, record->seq, durable);
 }
 
@@ -161,6 +162,12 @@ unsigned cluster_step(const struct rollout *r, const struct plan *plan)
     if (!r->has_cluster || seen->update_of <= 0 || canary <= 0 || all <= 0)
         return 0;
     return (unsigned)plan_step_below(plan, (uint32_t)(canary * 10000 / all));
+}
+
+void rollout_apply(struct rollout *r)
+{
+    if (r->leads)
+        sink_apply(r);
 }
 
 /* What is known here says that the canary is bad; what comes goes on with it. */

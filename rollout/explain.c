@@ -299,7 +299,10 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
     case MACHINE_SHIFTING:
     case MACHINE_PROMOTING:
     case MACHINE_FINALIZING:
-        if (r->cluster.why[0])
+        if (cluster_weight_bp(r) != m->weight_bp)
+            (void)why_set(&text, OK, "waits until the objects of the cluster say %g%%",
+                          percent(m->weight_bp));
+        else if (r->cluster.why[0])
             (void)why_set(&text, OK, "%s", r->cluster.why);
         else
             (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
@@ -337,6 +340,11 @@ void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
     char state[RECORD_WHY_MAX];
     struct why text, stable = {""};
     explain_state(r, state);
+    if (r->has_cluster && !r->leads) {
+        (void)why_set(&text, OK, "%.80s decides; here: %.200s",
+                      r->cluster.leader[0] ? r->cluster.leader : "another proxy", state);
+        explain_copy(state, sizeof state, text.text);
+    }
     enum machine_state where = r->record.machine.state;
     if (where == MACHINE_STABLE || where == MACHINE_COMPLETED || where == MACHINE_ABORTED)
         explain_no_stable(r, &r->record, &stable);

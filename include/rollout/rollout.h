@@ -65,6 +65,9 @@ void rollout_drop(struct rollout *r);
 enum err rollout_follow(struct rollout *r, const char *record, size_t len,
                         struct why *why) MUST_USE;
 
+/* What the cluster's objects say by now may be in force: applies it without waiting for the tick. */
+void rollout_apply(struct rollout *r);
+
 /* Gather, judge, move, persist, act. Every ROLLOUT_TICK_MS; other intervals are only less fine. */
 void rollout_tick(struct rollout *r);
 

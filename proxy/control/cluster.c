@@ -83,6 +83,14 @@ static void on_record(void *arg, const char *record, size_t len)
         log_error("record_unreadable", "route=%s why=\"%s\"", m->route, why.text);
 }
 
+static void on_stored(void *arg)
+{
+    struct member *m = arg;
+    const struct known_route *r = known_find_route(&m->control->known, m->route);
+    if (r && r->rollout)
+        rollout_apply(r->rollout);
+}
+
 /* What the file says of a route's workloads. NULL when memory is short. */
 static char *say(const struct control *c, const struct config_route *route)
 {
@@ -128,7 +136,7 @@ static enum err member_new(struct control *c, const struct config_route *route, 
                 (struct fleet_version_setup){v->name, v->workload, v->port,
                                              manifests_object(c->manifests, route->name, v->name)};
     }
-    struct fleet_setup setup = {m->route, versions, n, on_endpoints, on_record, m};
+    struct fleet_setup setup = {m->route, versions, n, on_endpoints, on_record, on_stored, m};
     m->fleet = fleet_new(c->cluster->kube, c->cluster->lease, &setup, why);
     if (m->fleet)
         return OK;

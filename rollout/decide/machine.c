@@ -375,7 +375,8 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
 {
     switch (m->state) {
     case MACHINE_PENDING:
-        moves_goto(m, MACHINE_SCALING, m->cause);
+        if (!in->canary_short)
+            moves_goto(m, MACHINE_SCALING, m->cause);
         break;
     case MACHINE_SCALING:
         scale(m, p, in);

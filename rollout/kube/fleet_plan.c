@@ -205,9 +205,7 @@ static bool is_refused(const struct fleet_view *view, const struct cluster_want 
     fleet_source(&stable->workload, source);
     bool has_source = canary->exists && canary->workload.source_id[0];
     bool is_other = canary->exists && view->canary_differs && canary->workload.replicas > 0;
-    if (!view->autoscalers_known)
-        say(seen, "asks whether an autoscaler moves %s or %s", stable->name, canary->name);
-    else if (view->autoscaler[0])
+    if (view->autoscaler[0])
         say(seen, "%s", view->autoscaler);
     else if (has_source && strcmp(canary->workload.source_id, source) != 0)
         say(seen, "%.80s is being updated from %.60s, and not from %.80s", canary->name,
@@ -224,6 +222,16 @@ static bool is_refused(const struct fleet_view *view, const struct cluster_want 
             stable->name);
     else
         return false;
+    return true;
+}
+
+/* Who else moves the workloads is asked before the first write. */
+static bool is_asking(const struct fleet_view *view, struct cluster_seen *seen)
+{
+    if (view->autoscalers_known)
+        return false;
+    seen->canary_short = true;
+    say(seen, "asks whether an autoscaler moves %s or %s", view->stable.name, view->canary.name);
     return true;
 }
 
@@ -272,6 +280,8 @@ static struct fleet_step step(const struct fleet_view *view, const struct cluste
                               struct cluster_seen *seen)
 {
     bool is_fresh = want->begins && mark(view, want).action != FLEET_NOTHING;
+    if (is_fresh && is_asking(view, seen))
+        return nothing;
     if (is_fresh && is_refused(view, want, seen)) {
         seen->away = true;
         return nothing;
@@ -307,6 +317,8 @@ struct fleet_step fleet_plan(const struct fleet_view *view, const struct cluster
         return nothing;
     }
     if (want->goal == CLUSTER_LOOK) {
+        if (is_asking(view, seen))
+            return nothing;
         seen->away = !view->stable.exists || is_refused(view, want, seen);
         if (!view->stable.exists)
             say(seen, "%s does not exist", view->stable.name);

@@ -12,16 +12,25 @@
 /* Evidence alone may be this old on the objects: the next leader judges some seconds again. */
 #define RECORD_EVERY_MS 30000
 
+/* The other proxies have a weight this long after an object bears it. */
+#define FOLLOW_MS 2000
+
 /* After a write that failed; doubles up to the second. A conflict is no failure: the object is read again at once. */
 #define AGAIN_MS      500
 #define AGAIN_MOST_MS 30000
 #define CONFLICT_MS   50
 
-static void wait_for(struct fleet *f, int64_t ms)
+static void turn_after(struct fleet *f, int64_t ms)
 {
     struct timeval wait = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
-    f->next_write_ms = fleet_now_ms() + ms;
     (void)event_add(f->turn, &wait);
+}
+
+/* Nothing is written until then. */
+static void wait_for(struct fleet *f, int64_t ms)
+{
+    f->next_write_ms = fleet_now_ms() + ms;
+    turn_after(f, ms);
 }
 
 static void fail(struct fleet *f, const char *why)
@@ -74,6 +83,17 @@ static bool begin_call(struct fleet *f, enum kube_verb verb, const cJSON *body,
     return f->write.call != NULL;
 }
 
+static void note_stored(struct fleet *f)
+{
+    struct fleet_write *w = &f->write;
+    f->stored_ms = fleet_now_ms();
+    if (w->is_move)
+        f->moved_ms = f->stored_ms;
+    if (w->version->stored_seq < w->seq)
+        w->version->stored_seq = w->seq;
+    f->setup.on_stored(f->setup.arg);
+}
+
 static void on_written(void *arg, const struct kube_answer *a)
 {
     struct fleet *f = arg;
@@ -85,11 +105,8 @@ static void on_written(void *arg, const struct kube_answer *a)
         w->version->exists = false; /* before the watch tells */
     else if (is_done && a->json)
         kube_watch_note(w->version->object, a->json);
-    if (is_done && w->seq) {
-        f->stored_ms = fleet_now_ms();
-        if (w->version->stored_seq < w->seq)
-            w->version->stored_seq = w->seq;
-    }
+    if (is_done && w->seq)
+        note_stored(f);
     if (is_done)
         succeed(f);
     else if (a->is_unknown || a->status == 409)
@@ -142,6 +159,7 @@ static bool put_record(struct fleet *f, cJSON *object)
     if (!f->record || f->write.version->stored_seq >= f->record_seq)
         return true;
     f->write.seq = f->record_seq;
+    f->write.is_move = f->is_durable;
     return put(object, KUBE_ROLLOUT, f->record);
 }
 
@@ -245,6 +263,18 @@ static struct fleet_version *version_of(const struct fleet *f, enum fleet_action
     return fleet_find(f, is_stable ? f->stable : f->canary);
 }
 
+/* Pods go only once every proxy has the weight that needs them no more: the others see it on the objects. */
+static bool must_wait(struct fleet *f, const struct fleet_step *step)
+{
+    const struct fleet_version *v = version_of(f, step->action);
+    bool is_scale = step->action == FLEET_SCALE_CANARY || step->action == FLEET_SCALE_STABLE;
+    int64_t left_ms = f->moved_ms + FOLLOW_MS - fleet_now_ms();
+    bool waits = is_scale && step->replicas < v->state.replicas && f->moved_ms > 0 && left_ms > 0;
+    if (waits)
+        turn_after(f, left_ms);
+    return waits;
+}
+
 /* An object that does not bear the newest record; NULL: all do, or it may wait. */
 static struct fleet_version *behind(struct fleet *f)
 {
@@ -275,9 +305,9 @@ void fleet_drive(struct fleet *f)
     }
     fleet_view(f, &view);
     struct fleet_step step = fleet_plan(&view, &f->want, &seen);
-    if (step.action != FLEET_NOTHING)
+    if (step.action != FLEET_NOTHING && !must_wait(f, &step))
         begin(f, version_of(f, step.action), &step);
-    else
+    else if (step.action == FLEET_NOTHING)
         f->error[0] = '\0'; /* what failed is not wanted any more */
 }
 

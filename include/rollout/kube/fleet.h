@@ -30,6 +30,8 @@ struct fleet_setup {
     void (*on_endpoints)(void *arg, const char *version, const char *const *endpoints, size_t n);
     /* An object bears another record than before. Borrowed. */
     void (*on_record)(void *arg, const char *record, size_t len);
+    /* An object has taken the record that was to be stored. */
+    void (*on_stored)(void *arg);
     void *arg;
 };
 

@@ -37,6 +37,7 @@ struct fleet_write {
     struct fleet_version *version;
     enum fleet_action action;
     uint64_t seq; /* of the record in it; 0 = none */
+    bool is_move; /* that record is more than evidence */
 };
 
 struct fleet_event_call {
@@ -61,6 +62,7 @@ struct fleet {
     uint64_t record_seq;
     bool is_durable;
     int64_t stored_ms; /* monotonic: when a record was stored last */
+    int64_t moved_ms;  /* and one of a change, after which the others follow */
 
     struct fleet_write write;
     int64_t next_write_ms; /* monotonic */
