@@ -95,80 +95,80 @@ static void a_whole_kubeconfig_is_taken(void **state)
     kube_auth_free(a);
 }
 
+/* Kubeconfigs, and how the reason begins or ends. */
+static const struct {
+    const char *text, *why;
+} wrong[] = {
+    {"", ": no current-context, and none was named"},
+    {"[]", ": no kubeconfig: not a mapping"},
+    {"a: 1\n---\nb: 1\n", ": more than one document"},
+    {"a: b: c\n", ":1:5: not valid YAML: mapping values are not allowed in this context"},
+    {"current-context: c\n", ": no contexts has the name c"},
+    {"current-context: c\ncontexts: {}\n", ": contexts is no list"},
+    {"current-context: c\ncontexts:\n- {name: c}\n", ":3: contexts[c] has no context"},
+    {"current-context: c\ncontexts:\n- {name: c, context: {}}\n", ":3: contexts[c]: no cluster"},
+    {CONTEXT, ": no clusters has the name k"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {}}\n", ":5: clusters[k]: no server"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 7}}\n", ":5: clusters[k].server: no text"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'ftp://h'}}\n",
+     ":5: clusters[k].server: expected https://HOST[:PORT][/PATH] and no more"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://u:p@h'}}\n",
+     ":5: clusters[k].server: expected https://HOST[:PORT][/PATH] and no more"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
+             "    certificate-authority-data: '!'}}\n",
+     ":6: clusters[k].certificate-authority-data: not base64 of a text"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
+             "    certificate-authority: /nowhere}}\n",
+     ":6: clusters[k].certificate-authority: /nowhere cannot be read"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
+             "    insecure-skip-tls-verify: true}}\n",
+     ":5: clusters[k].insecure-skip-tls-verify: refused: whoever answers there would get the "
+     "credentials; put the server's CA into certificate-authority-data"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h', proxy-url: 'http://p'}}\n",
+     ":5: clusters[k].proxy-url: serin speaks to no proxy"},
+    {CONTEXT CLUSTER, ": no users has the name u"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {username: a, password: secret}}\n",
+     ":7: users[u].username: Kubernetes takes no basic authentication since 1.19: use a token"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {as: root, token: secret}}\n",
+     ":7: users[u].as: serin acts for nobody else (impersonation)"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {auth-provider: {name: gcp}}}\n",
+     ":7: users[u].auth-provider: kubectl dropped these in 1.26: use exec"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {token: \"secret\\nX-Y: z\"}}\n",
+     ":7: users[u].token: holds what no token holds"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {tokenFile: /nowhere}}\n",
+     "/nowhere: No such file or directory"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {client-certificate-data: Q0VSVA==}}\n",
+     ":7: users[u]: client-certificate and client-key go together"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {command: x}}}\n",
+     ":7: users[u].apiVersion: expected client.authentication.k8s.io/v1 or "
+     "client.authentication.k8s.io/v1beta1"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {command: x,\n"
+                     "    apiVersion: client.authentication.k8s.io/v1}}}\n",
+     ":7: users[u]: interactiveMode is needed: Never, IfAvailable or Always"},
+    {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {\n"
+                     "    apiVersion: client.authentication.k8s.io/v1beta1}}}\n",
+     ":7: users[u]: no command"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://10.0.0.1'}}\n"
+             "users:\n- {name: u, user: {token: secret}}\n",
+     ":5: clusters[k].server: the credentials of u would cross the network unencrypted: use "
+     "https://"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://127.0.0.1.evil.example'}}\n"
+             "users:\n- {name: u, user: {token: secret}}\n",
+     "would cross the network unencrypted"},
+    {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://localhosts'}}\n"
+             "users:\n- {name: u, user: {token: secret}}\n",
+     "would cross the network unencrypted"},
+};
+
 static void what_is_wrong_is_said_with_its_place(void **state)
 {
-    static const struct {
-        const char *text, *why;
-    } rows[] = {
-        {"", ": no current-context, and none was named"},
-        {"[]", ": no kubeconfig: not a mapping"},
-        {"a: 1\n---\nb: 1\n", ": more than one document"},
-        {"a: b: c\n", ":1:5: not valid YAML: mapping values are not allowed in this context"},
-        {"current-context: c\n", ": no contexts has the name c"},
-        {"current-context: c\ncontexts: {}\n", ": contexts is no list"},
-        {"current-context: c\ncontexts:\n- {name: c}\n", ":3: contexts[c] has no context"},
-        {"current-context: c\ncontexts:\n- {name: c, context: {}}\n",
-         ":3: contexts[c]: no cluster"},
-        {CONTEXT, ": no clusters has the name k"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {}}\n", ":5: clusters[k]: no server"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 7}}\n",
-         ":5: clusters[k].server: no text"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'ftp://h'}}\n",
-         ":5: clusters[k].server: expected https://HOST[:PORT][/PATH] and no more"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://u:p@h'}}\n",
-         ":5: clusters[k].server: expected https://HOST[:PORT][/PATH] and no more"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
-                 "    certificate-authority-data: '!'}}\n",
-         ":6: clusters[k].certificate-authority-data: not base64 of a text"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
-                 "    certificate-authority: /nowhere}}\n",
-         ":6: clusters[k].certificate-authority: /nowhere cannot be read"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
-                 "    insecure-skip-tls-verify: true}}\n",
-         ":5: clusters[k].insecure-skip-tls-verify: refused: whoever answers there would get the "
-         "credentials; put the server's CA into certificate-authority-data"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h', proxy-url: 'http://p'}}\n",
-         ":5: clusters[k].proxy-url: serin speaks to no proxy"},
-        {CONTEXT CLUSTER, ": no users has the name u"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {username: a, password: secret}}\n",
-         ":7: users[u].username: Kubernetes takes no basic authentication since 1.19: use a token"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {as: root, token: secret}}\n",
-         ":7: users[u].as: serin acts for nobody else (impersonation)"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {auth-provider: {name: gcp}}}\n",
-         ":7: users[u].auth-provider: kubectl dropped these in 1.26: use exec"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {token: \"secret\\nX-Y: z\"}}\n",
-         ":7: users[u].token: holds what no token holds"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {tokenFile: /nowhere}}\n",
-         "/nowhere: No such file or directory"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {client-certificate-data: Q0VSVA==}}\n",
-         ":7: users[u]: client-certificate and client-key go together"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {command: x}}}\n",
-         ":7: users[u].apiVersion: expected client.authentication.k8s.io/v1 or "
-         "client.authentication.k8s.io/v1beta1"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {command: x,\n"
-                         "    apiVersion: client.authentication.k8s.io/v1}}}\n",
-         ":7: users[u]: interactiveMode is needed: Never, IfAvailable or Always"},
-        {CONTEXT CLUSTER "users:\n- {name: u, user: {exec: {\n"
-                         "    apiVersion: client.authentication.k8s.io/v1beta1}}}\n",
-         ":7: users[u]: no command"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://10.0.0.1'}}\n"
-                 "users:\n- {name: u, user: {token: secret}}\n",
-         ":5: clusters[k].server: the credentials of u would cross the network unencrypted: use "
-         "https://"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://127.0.0.1.evil.example'}}\n"
-                 "users:\n- {name: u, user: {token: secret}}\n",
-         "would cross the network unencrypted"},
-        {CONTEXT "clusters:\n- {name: k, cluster: {server: 'http://localhosts'}}\n"
-                 "users:\n- {name: u, user: {token: secret}}\n",
-         "would cross the network unencrypted"},
-    };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         struct why why;
-        assert_null(read_config(rows[i].text, &why));
-        size_t n = strlen(why.text), end = strlen(rows[i].why);
-        bool is_so = end <= n && strcmp(why.text + n - end, rows[i].why) == 0;
-        if (!is_so && !strstr(why.text, rows[i].why))
+        assert_null(read_config(wrong[i].text, &why));
+        size_t n = strlen(why.text), end = strlen(wrong[i].why);
+        bool is_so = end <= n && strcmp(why.text + n - end, wrong[i].why) == 0;
+        if (!is_so && !strstr(why.text, wrong[i].why))
             fail_msg("row %zu: %s", i, why.text);
         assert_null(strstr(why.text, "secret"));
     }

@@ -274,6 +274,8 @@ static void a_command_that_fails_is_named(void **state)
         {"command: sh, args: [-c, 'exit 7']", "the command sh ended with status 7"},
         {"command: sh, args: [-c, 'kill -9 $$']", "the command sh was ended by signal 9"},
         {"command: /nowhere/at/all", "the command /nowhere/at/all cannot be run: No such file"},
+        {"command: sh, args: [-c, 'ls -l /proc/self/fd | grep -q socket && exit 9; exit 8']",
+         "the command sh ended with status 8"}, /* it has no socket of ours */
         {"command: echo, args: ['secret123']", "the command echo printed no ExecCredential"},
         {"command: 'yes'", "the command yes prints too much"},
     };
