@@ -78,21 +78,30 @@ class Watch:
     def error(self, e):
         return self.line("ERROR", e.status())
 
+    def begin(self):
+        """Takes what is there; whatever changes after this is seen."""
+        store = self.api.store
+        with store.lock:
+            self.api.watches.add(self)
+            self.at, floor = int(self.version or 0), store.floor_of(self.resource.key)
+            self.first, self.old = [], self.at and self.at < floor
+            if self.old:
+                self.first = [self.error(expired(self.at, floor))]
+            elif not self.at:
+                self.at = store.version
+                self.first = [self.line("ADDED", self.shown(o)) for o in store.list(self.resource.key, self.request.where)
+                              if self.match(o)]
+
     def run(self, send, gone):
         """Sends lines until the end; send(bytes) may raise OSError, gone() tells whether the client has left.
         Returns how it ended: "clean" or "abrupt"."""
-        store = self.api.store
-        with store.lock:
-            at = store.version if self.version in ("", "0") else int(self.version)
-            if at < store.floor_of(self.resource.key):
-                self.send(send, self.error(expired(at, store.floor_of(self.resource.key))))
-                return "clean"
-            first = [self.line("ADDED", self.shown(o)) for o in store.list(self.resource.key, self.request.where)
-                     if self.match(o)] if self.version in ("", "0") else []
-        for line in first:
+        at = self.at
+        for line in self.first:
             if self.over():
                 return self.cut
             self.send(send, line)
+        if self.old:
+            return "clean"
         while True:
             lines, at, end = self.next(at)
             for line in lines:
