@@ -41,6 +41,8 @@ BAD = [  # check, tree, a part of the finding
     ("pure", {"proxy/route/a.c": "#include <time.h>\n"}, "may not include <time.h>"),
     ("pure", {"include/rollout/decide/a.h": "#  include <event2/event.h>\n"}, "may not include <event2/event.h>"),
     ("pure", {"include/base/a.h": "#include <sys/socket.h>\n"}, "base is pure"),
+    ("pure", {"rollout/kube/scale_plan.c": "#include <time.h>\n"}, "scale_plan.c is pure"),
+    ("pure", {"include/rollout/kube/objects.h": "#include <curl/curl.h>\n"}, "objects.h is pure"),
     ("sizes", {"proxy/flow/a.c": body(71)}, "f has 71 lines"),
     ("sizes", {"proxy/flow/a.c": "int x[] = {\n1 };\nint g(int (*a)(void), struct b c)\n{\n}\n" + body(80)}, ":6: f has 80 lines"),
     ("sizes", {"proxy/flow/a.c": "\n" * 501}, "501 lines"),

@@ -13,6 +13,7 @@ struct cJSON;
 
 #define KUBE_NAME_MAX     254 /* a DNS subdomain with its NUL */
 #define KUBE_PATH_MAX     1024
+#define KUBE_QUERY_MAX    (KUBE_PATH_MAX + 3 * KUBE_SELECTOR_MAX)
 #define KUBE_SELECTOR_MAX 1024
 #define KUBE_HASH_MAX     17
 #define KUBE_REPLICAS_MAX 100000 /* more are a mistake, not a wish */
@@ -51,11 +52,18 @@ struct kube_ref {
 /* ERR_INVALID: another form, or a name that is no DNS subdomain. */
 enum err kube_ref_parse(const char *text, struct kube_ref *ref, struct why *why) MUST_USE;
 
-/* "/api/v1/namespaces/NS/replicationcontrollers[/NAME[/SUB]]"; name and sub may be NULL. */
+/* Whether it is a DNS subdomain (RFC 1123): what a name of an object and of a namespace must be. Pure. */
+bool kube_is_name(const char *text);
+
+/* "/api/v1/namespaces/NS/replicationcontrollers[/NAME[/SUB]]"; name and sub may be NULL. What is no name is
+ * percent-encoded; names that do not fit cut the path. Pure. */
 void kube_path(char path[KUBE_PATH_MAX], enum kube_kind kind, const char *name_space,
                const char *name, const char *sub);
 
-/* What a workload says of itself. */
+/* A path with "?labelSelector=..." (escaped). selector: shorter than KUBE_SELECTOR_MAX. Pure. */
+void kube_query(char out[KUBE_QUERY_MAX], const char *path, const char *selector);
+
+/* What a workload says of itself, or a manifest of one. */
 struct kube_workload {
     enum kube_kind kind;
     char name[KUBE_NAME_MAX];
@@ -71,8 +79,9 @@ struct kube_workload {
     char source_id[KUBE_NAME_MAX + 64], next[KUBE_NAME_MAX];
 };
 
-/* ERR_INVALID names the member: missing, of the wrong type, out of range (also an annotation that is no count: "abc",
- * "-1", "1000000000"). */
+/* Reads it. An object without a kind (those in a list have none) tells its kind by its selector: a plain one is a
+ * controller's. A controller without a selector has its template's labels. ERR_INVALID names the member: missing, of
+ * the wrong type, out of range (also an annotation that is no count: "abc", "-1", "1000000000"). Pure. */
 enum err kube_workload_read(const struct cJSON *object, struct kube_workload *w,
                             struct why *why) MUST_USE;
 
@@ -86,20 +95,21 @@ struct kube_pod {
     bool is_finished; /* phase Succeeded or Failed */
     int64_t ready_ms; /* wall time since when Ready is True; 0 = unknown */
 };
+/* ERR_INVALID: not a pod's shape. Pure. */
 enum err kube_pod_read(const struct cJSON *object, struct kube_pod *p, struct why *why) MUST_USE;
 
-/* Ready for min_ready_s at the wall time now_ms. Pure. */
+/* Ready, and for longer than min_ready_s where that is above 0, at the wall time now_ms. Pure. */
 bool kube_pod_is_available(const struct kube_pod *p, int min_ready_s, int64_t now_ms);
 
 /* The annotation or label, NULL where there is none. Borrowed from the object. */
 const char *kube_annotation(const struct cJSON *object, const char *key);
 const char *kube_label(const struct cJSON *object, const char *key);
 
-/* Sets (value NULL: removes) an annotation in the object. ERR_MEMORY. */
+/* Sets (value NULL: removes) an annotation in the object. ERR_MEMORY; ERR_INVALID: no metadata. Pure. */
 enum err kube_annotate(struct cJSON *object, const char *key, const char *value) MUST_USE;
 
 /* Hash of a pod template (or any JSON): members sorted, nulls left out, so that spelling does not count. */
-enum err kube_hash(const struct cJSON *json, char hash[KUBE_HASH_MAX]) MUST_USE;
+enum err kube_hash(const struct cJSON *json, char hash[KUBE_HASH_MAX]) MUST_USE; /* ERR_MEMORY */
 
 /* Whether an update-source-id names this controller: the part before the colon, whole. */
 bool kube_source_is(const char *source_id, const char *name);
