@@ -8,8 +8,6 @@ import os
 import re
 import ssl
 
-from kubeapi import jsonish, yamlish
-
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "kubernetes", "api")
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 AGE = re.compile(r"\d+s$")
@@ -238,11 +236,3 @@ def likeness(obj):
              obj.get("spec", {}).get("containers", [])], "going": "deletionTimestamp" in meta,
              "phase": obj.get("status", {}).get("phase")}
     return "1" + json.dumps(shape, sort_keys=True)
-
-
-def manifest(text):
-    return yamlish.load(text)
-
-
-def pretty(data):
-    return jsonish.dumps(data, 1)

@@ -13,7 +13,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kubeapi import access, api, controllers, deployments, faults, kinds, log, pods, scheduler, server, store, yamlish  # noqa: E402
+from kubeapi import access, api, controllers, deletes, deployments, faults, kinds, log, pods, scheduler, server, \
+    store, yamlish  # noqa: E402
 
 
 class Options:
@@ -106,7 +107,6 @@ class StandIn:
         return self.change(plural, name, lambda o: {**o, "spec": {**o["spec"], "replicas": replicas}}, namespace)
 
     def delete(self, plural, name, namespace="default", policy="Background"):
-        from kubeapi import deletes
         with self.store.lock:
             resource = self._resource(plural)
             deletes.delete(self.api, self.store.get(resource.key, namespace, name), resource, policy)

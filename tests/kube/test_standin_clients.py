@@ -81,8 +81,8 @@ def kubectl(standin, tmp_path):
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": config}
 
     def run(*arguments, given=None, fails=False):
-        done = subprocess.run(["kubectl", *arguments], env=environment, input=given, capture_output=True, text=True, timeout=30,
-                              check=False)
+        done = subprocess.run(["kubectl", *arguments], env=environment, input=given, capture_output=True, text=True,
+                              timeout=30, check=False)
         assert bool(done.returncode) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
     return run
@@ -138,15 +138,17 @@ def test_the_python_client_over_tls(tmp_path):
         s.wait(lambda: s.list("pods") == [])
 
 
-TEXTS = [RC, DEPLOYMENT, "a: 1\nb: [x, 'y z', {c: d}]\nc:\n- - 1\n  - 2\n- k: v\n  l: |\n    one\n     two\n\n    three\nd: >-\n  a\n  b\n",
+TEXTS = [RC, DEPLOYMENT, "a: 1\nb: [x, 'y z', {c: d}]\n",
+         "c:\n- - 1\n  - 2\n- k: v\n  l: |\n    one\n     two\n\n    three\nd: >-\n  a\n  b\n",
          "# only\n\nkey: \"q\\n\" # tail\nurl: http://x:80/#a\nnone:\nyes: true\nf: 1.5\nt: '0123'\nempty: {}\n",
-         "- a\n-\n  b: c\n- [1,\n   2]\n", '{"a": {"b": [1, "x", null]}}', "plain text\n", "a:\n  b: c\n  d:\n  - e\n  - f: 1\n    g: 2\n"]
+         "- a\n-\n  b: c\n- [1,\n   2]\n", '{"a": {"b": [1, "x", null]}}', "plain text\n",
+         "a:\n  b: c\n  d:\n  - e\n  - f: 1\n    g: 2\n"]
 
 
 def test_manifests_are_read_as_others_read_them():
     code = "import json, sys, yaml; print(json.dumps([list(yaml.safe_load_all(t)) for t in json.load(sys.stdin)]))"
-    done = subprocess.run([python_with("yaml"), "-c", code], input=json.dumps(TEXTS), capture_output=True, text=True, timeout=30,
-                          check=True)
+    done = subprocess.run([python_with("yaml"), "-c", code], input=json.dumps(TEXTS), capture_output=True, text=True,
+                          timeout=30, check=True)
     for text, wanted in zip(TEXTS, json.loads(done.stdout)):
         if "yes: true" in text:
             wanted = [{("yes" if k == "true" else k): v for k, v in wanted[0].items()}]   # 1.1's yes, 1.2's word

@@ -27,7 +27,8 @@ def test_addresses_are_loopback_and_unique(standin):
 def test_bad_images_are_never_ready(standin, image, reason):
     standin.rc("my-web-v2", 2, image=image)
     standin.wait(lambda: len([p for p in standin.pods_of("my-web-v2") if "containerStatuses" in p["status"]]) == 2)
-    assert {p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] for p in standin.pods_of("my-web-v2")} == {reason}
+    states = [p["status"]["containerStatuses"][0]["state"] for p in standin.pods_of("my-web-v2")]
+    assert {s["waiting"]["reason"] for s in states} == {reason}
     standin.wait(lambda: standin.replicas_of("my-web-v2") == (2, 2, 0))
 
 

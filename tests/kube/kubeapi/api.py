@@ -29,7 +29,7 @@ class Api:
         self.auth, self.faults, self.limits = auth.Auth(options.strict), None, {}
         self.stopping, self.stopped = False, threading.Event()
         self.chance = random.Random(options.seed)
-        self.watches, self.inits = set(), []
+        self.watches = set()
         for name in ("default", "kube-system"):
             self.make(kinds.of(kinds.NAMESPACE), {"metadata": {"name": name}}, None)
 

@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
-from . import yamlish
+from . import body, yamlish
 from .errors import ApiError, forbidden, unauthorized
 from .request import Answer
 
@@ -160,7 +160,6 @@ def refusal(user, verb, group, resource, namespace, name):
 
 def review(api, request):
     """SelfSubjectAccessReview and SelfSubjectRulesReview."""
-    from . import body
     resource, user = request.resource, request.user
     obj = body.parse(request, resource.kind)
     out = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"creationTimestamp": None}}

@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import time
 
-from . import defaults, deletes, errors, kinds, managed, pods, selectors, writes
+from . import defaults, deletes, errors, kinds, managed, pods, selectors
 from .store import changed
 from .times import now
 

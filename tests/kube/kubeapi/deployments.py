@@ -191,9 +191,9 @@ class Deployments:
                "unavailableReplicas": max(0, max(total, wanted) - up)}
         out = {k: v for k, v in out.items() if v or k == "observedGeneration"}
         enough = up >= wanted - unavailable
-        conditions = [self._condition(before, "Available", enough, "MinimumReplicas" + ("Available" if enough else "Unavailable"),
-                                      "Deployment has minimum availability." if enough else
-                                      "Deployment does not have minimum availability."),
+        reason, message = ("MinimumReplicasAvailable", "Deployment has minimum availability.") if enough else \
+            ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        conditions = [self._condition(before, "Available", enough, reason, message),
                       self._progressing(deployment, before, out, new, paused)]
         out["conditions"] = conditions
         done = out.get("updatedReplicas", 0) == wanted == up == total
@@ -208,12 +208,14 @@ class Deployments:
         if paused:
             return self._condition(before, "Progressing", None, "DeploymentPaused", "Deployment is paused")
         if out.get("updatedReplicas", 0) == wanted == out.get("availableReplicas", 0) == out.get("replicas", 0):
-            return self._condition(before, "Progressing", True, "NewReplicaSetAvailable", f"{title} has successfully progressed.")
+            return self._condition(before, "Progressing", True, "NewReplicaSetAvailable",
+                                   f"{title} has successfully progressed.")
         if any(out.get(k, 0) > before.get(k, 0) for k in ("updatedReplicas", "readyReplicas", "availableReplicas")):
             self.progressed[uid] = time.monotonic()
         left = self.progressed.setdefault(uid, time.monotonic()) + deadline - time.monotonic()
         if left <= 0:
-            return self._condition(before, "Progressing", False, "ProgressDeadlineExceeded", f"{title} has timed out progressing.")
+            return self._condition(before, "Progressing", False, "ProgressDeadlineExceeded",
+                                   f"{title} has timed out progressing.")
         # The look at the deadline is queued apart, so that it does not stand in the way of other work.
         self.scheduler.soon(left + 0.01, ("deadline", uid), self.sync, deployment["metadata"]["namespace"],
                             deployment["metadata"]["name"])
