@@ -196,8 +196,8 @@ const struct config_field config_fields[] = {
 
 {"kubernetes", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the cluster of versions that are workloads", NOWHERE},
 {"kubernetes.kubeconfig", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
- "file that says where it is, beside this file if relative; in a pod: its service account", IN_CONFIG(kubernetes.kubeconfig),
- FORM(TEXT_FILE), .absent_help = "service account, else KUBECONFIG, else ~/.kube/config"},
+ "file that says where it is, beside this file if relative", IN_CONFIG(kubernetes.kubeconfig),
+ FORM(TEXT_FILE), .absent_help = "KUBECONFIG, else ~/.kube/config, else the service account"},
 {"kubernetes.context", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART, "context of the kubeconfig", IN_CONFIG(kubernetes.context),
  .absent_help = "current-context"},
 {"kubernetes.namespace", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART, "namespace of the workloads",

@@ -149,7 +149,7 @@ static char **environment(const char *const *env)
     return all;
 }
 
-/* What the child is not to inherit: ignored and blocked signals, and the terminal. */
+/* What the child is not to inherit: ignored and blocked signals, the terminal, descriptors. */
 static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int out,
                    bool is_interactive)
 {
@@ -169,7 +169,7 @@ static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attribu
     error = error ? error : posix_spawn_file_actions_adddup2(files, out, STDOUT_FILENO);
     if (!error && !is_interactive)
         error = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    return error;
+    return error ? error : posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
 }
 
 static int spawn(struct kube_command *c, int out)
