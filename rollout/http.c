@@ -10,34 +10,16 @@
  * done is called from on_call_due alone, which is an event of the one call: no frame of libcurl and
  * no walk over a list stands above it, so that done may start, cancel and free whatever it likes.
  */
-#include "rollout/http.h"
 #include "base/check.h"
-#include "base/list.h"
+#include "rollout/http_call.h"
 
-#include <curl/curl.h>
 #include <event2/event.h>
-#include <limits.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
-/* Guards memory against a head, interim ones and trailers included, without an end: libcurl keeps
- * every field. */
-#define HEAD_MAX_BYTES (64u << 10)
-/* Idle connections kept for the next call: guards descriptors, on both sides. */
-#define IDLE_MAX 16L
-/* The first piece of an answer: most fit, and the room doubles from there. */
-#define ROOM_FIRST_BYTES 4096u
-
-enum call_state {
-    CALL_QUEUED,  /* waits for its turn */
-    CALL_RUNNING, /* libcurl has it */
-    CALL_OVER,    /* status or error are known; done is due in a later turn */
-    CALL_TOLD,    /* done is running: nobody else owns or finds it now */
-    CALL_STATES,
-};
+/* A wait that is said to be longer is none: nobody here waits for a day. */
+#define RETRY_AFTER_MAX_S 3600u
 
 /* Bit n: the state may be followed by state n. */
 static const unsigned moves[CALL_STATES] = {
@@ -46,41 +28,13 @@ static const unsigned moves[CALL_STATES] = {
     [CALL_OVER] = 1u << CALL_TOLD,
 };
 
-struct http {
-    struct event_base *base;
-    CURLM *multi;
-    struct event *timer; /* libcurl's */
-    struct curl_slist *json;
-    struct list queued; /* first come, first served */
-    struct list begun;  /* RUNNING or OVER */
-    unsigned running;
-};
-
-struct http_call {
-    struct list link;
-    struct http *http;
-    enum call_state state;
-    CURL *easy;
-    struct event *due; /* the deadline, and from OVER on the turn in which done is called */
-    void (*done)(void *arg, const struct http_answer *answer);
-    void *arg;
-    uint32_t timeout_ms;
-    unsigned status;
-    size_t head_bytes;
-    char *body;
-    size_t len, room;
-    char error[128];
-};
-
 static void call_goto(struct http_call *c, enum call_state to)
 {
     CHECK(moves[c->state] >> to & 1u);
     c->state = to;
 }
 
-/* The first reason is the one that counts: what libcurl says later follows from it. */
-static void call_fail(struct http_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void call_fail(struct http_call *c, const char *fmt, ...)
+void http_call_fail(struct http_call *c, const char *fmt, ...)
 {
     if (c->error[0])
         return;
@@ -94,8 +48,12 @@ static void call_free(struct http_call *c)
 {
     if (c->due)
         event_free(c->due);
+    if (c->news)
+        event_free(c->news);
     if (c->easy)
         curl_easy_cleanup(c->easy);
+    curl_slist_free_all(c->fields);
+    curl_slist_free_all(c->connect_to);
     free(c->body);
     free(c);
 }
@@ -105,13 +63,16 @@ static void call_free(struct http_call *c)
 static void call_end(struct http_call *c)
 {
     bool was_running = c->state == CALL_RUNNING;
+    long sent_bytes = 0;
     call_goto(c, CALL_OVER);
     list_remove(&c->link);
     list_push_back(&c->http->begun, &c->link);
     if (was_running) {
+        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
         (void)curl_multi_remove_handle(c->http->multi, c->easy);
         c->http->running--;
     }
+    c->is_sent = sent_bytes > 0;
     curl_easy_cleanup(c->easy);
     c->easy = NULL;
 }
@@ -142,7 +103,7 @@ static void start_queued(struct http *h)
         call_goto(c, CALL_RUNNING);
         h->running++;
         if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
-            call_fail(c, "out of memory");
+            http_call_fail(c, "out of memory");
             call_end(c);
             call_tell_later(c);
         }
@@ -176,25 +137,38 @@ static const char *words_for(CURLcode code)
     }
 }
 
+/* What no second try mends. */
+static bool is_lasting(CURLcode code)
+{
+    return code == CURLE_URL_MALFORMAT || code == CURLE_PEER_FAILED_VERIFICATION ||
+           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
+           code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+           code == CURLE_FILESIZE_EXCEEDED;
+}
+
 static void conclude(struct http_call *c, CURLcode code)
 {
     long os_error = 0, status = 0;
+    curl_off_t retry_after_s = 0;
+    (void)curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     (void)curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &os_error);
     (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_FILESIZE_EXCEEDED)
-        call_fail(c, "the answer has more than %u bytes", HTTP_ANSWER_MAX);
+        http_call_fail(c, "the answer has more than %zu bytes", c->most);
     else if (code == CURLE_COULDNT_CONNECT && os_error)
-        call_fail(c, "cannot connect: %s", strerror((int)os_error));
+        http_call_fail(c, "cannot connect: %s", strerror((int)os_error));
     else if (code != CURLE_OK)
-        call_fail(c, "%s", words_for(code));
+        http_call_fail(c, "%s", words_for(code));
     else if (status < 100)
-        call_fail(c, "%s", words_for(CURLE_WEIRD_SERVER_REPLY));
+        http_call_fail(c, "%s", words_for(CURLE_WEIRD_SERVER_REPLY));
     else
         c->status = (unsigned)status;
+    c->is_lasting = is_lasting(code);
+    c->retry_after_s =
+        retry_after_s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)retry_after_s;
 }
 
-/* Takes what libcurl has finished with. */
-static void collect(struct http *h)
+void http_collect(struct http *h)
 {
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &left));) {
@@ -213,169 +187,31 @@ static void on_call_due(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (c->state != CALL_OVER) {
         if (c->state == CALL_QUEUED)
-            call_fail(c, "no turn within %u ms: %u other calls are under way", c->timeout_ms,
-                      HTTP_CALLS_MAX);
-        call_fail(c, "no whole answer within %u ms", c->timeout_ms);
+            http_call_fail(c, "no turn within %u ms: %u other calls are under way", c->timeout_ms,
+                           HTTP_CALLS_MAX);
+        if (c->is_flowing)
+            http_call_fail(c, "nothing came for %u ms", c->idle_ms);
+        http_call_fail(c, "no whole answer within %u ms", c->timeout_ms);
         call_end(c);
         start_queued(c->http);
+    }
+    if (c->is_flowing && c->len > 0) {
+        call_tell_later(c);
+        http_bytes_tell(c);
+        return;
     }
     bool is_whole = c->status != 0;
     struct http_answer answer = {.status = c->status,
                                  .error = is_whole ? "" : c->error,
                                  .body = is_whole && c->body ? c->body : "",
-                                 .len = is_whole ? c->len : 0};
+                                 .len = is_whole ? c->len : 0,
+                                 .retry_after_s = c->retry_after_s,
+                                 .is_sent = c->is_sent,
+                                 .is_lasting = c->is_lasting};
     list_remove(&c->link);
     call_goto(c, CALL_TOLD);
     c->done(c->arg, &answer);
     call_free(c); /* the client may be gone by now */
-}
-
-/* What libcurl calls. */
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct http *h = arg;
-    int running;
-    (void)fd, (void)what;
-    (void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(h);
-}
-
-static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
-{
-    struct http *h = arg;
-    struct timeval timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-    (void)multi;
-    return timeout_ms < 0 ? event_del(h->timer) : event_add(h->timer, &timeout);
-}
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-    struct http *h = arg;
-    int running;
-    int ready = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    (void)curl_multi_socket_action(h->multi, fd, ready, &running);
-    collect(h);
-}
-
-/* The event of a socket is what libcurl keeps with it. After -1 libcurl runs nothing until the
- * calls under way have ended, which their deadlines see to. */
-static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_data)
-{
-    struct http *h = arg;
-    struct event *event = socket_data;
-    (void)easy;
-    if (event)
-        event_free(event);
-    if (what == CURL_POLL_REMOVE)
-        return 0;
-    short flags = (short)((what & CURL_POLL_IN ? EV_READ : 0) |
-                          (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
-    event = event_new(h->base, fd, flags, on_socket, h);
-    if (event && event_add(event, NULL) < 0) {
-        event_free(event);
-        event = NULL;
-    }
-    (void)curl_multi_assign(h->multi, fd, event);
-    return event ? 0 : -1;
-}
-
-/* libcurl leaves its sockets open across exec. */
-static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    (void)arg, (void)purpose;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
-static size_t on_head(char *bytes, size_t one, size_t n, void *arg)
-{
-    struct http_call *c = arg;
-    (void)bytes, (void)one;
-    c->head_bytes += n;
-    if (c->head_bytes <= HEAD_MAX_BYTES)
-        return n;
-    call_fail(c, "the head of the answer has more than %u bytes", HEAD_MAX_BYTES);
-    return 0;
-}
-
-static bool make_room(struct http_call *c, size_t need)
-{
-    size_t room = c->room ? c->room : ROOM_FIRST_BYTES;
-    while (room < need)
-        room *= 2;
-    if (room == c->room)
-        return true;
-    char *body = realloc(c->body, room);
-    if (!body)
-        return false;
-    c->body = body;
-    c->room = room;
-    return true;
-}
-
-static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
-{
-    struct http_call *c = arg;
-    (void)one;
-    if (n > HTTP_ANSWER_MAX - c->len) {
-        call_fail(c, "the answer has more than %u bytes", HTTP_ANSWER_MAX);
-        return CURL_WRITEFUNC_ERROR;
-    }
-    if (!make_room(c, c->len + n + 1)) {
-        call_fail(c, "out of memory");
-        return CURL_WRITEFUNC_ERROR;
-    }
-    memcpy(c->body + c->len, bytes, n);
-    c->len += n;
-    c->body[c->len] = '\0';
-    return n;
-}
-
-/* How a call is made. */
-
-/* HTTP/1.1: one call, one connection, so that no call shares the fate of another. */
-static const struct {
-    CURLoption option;
-    long value;
-} manner[] = {
-    {CURLOPT_NOSIGNAL, 1},
-    {CURLOPT_CONNECTTIMEOUT_MS, INT_MAX}, /* the call's own deadline is the only one */
-    {CURLOPT_QUICK_EXIT, 1},
-    {CURLOPT_FOLLOWLOCATION, 0}, /* a body goes where the operator said, nowhere else */
-    {CURLOPT_SSL_VERIFYPEER, 1},
-    {CURLOPT_SSL_VERIFYHOST, 2},
-    {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
-    {CURLOPT_MAXFILESIZE, (long)HTTP_ANSWER_MAX}, /* a length above it ends the call at once */
-};
-
-static bool set_manner(struct http_call *c)
-{
-    CURL *e = c->easy;
-    for (size_t i = 0; i < ARRAY_LEN(manner); i++)
-        if (curl_easy_setopt(e, manner[i].option, manner[i].value) != CURLE_OK)
-            return false;
-    return curl_easy_setopt(e, CURLOPT_PRIVATE, c) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HEADERDATA, c) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_WRITEDATA, c) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_PROXY, "") == CURLE_OK && /* none from the environment */
-           curl_easy_setopt(e, CURLOPT_USERAGENT, "serin/" SERIN_VERSION) == CURLE_OK;
-}
-
-static bool set_question(struct http_call *c, const struct http_ask *ask)
-{
-    CURL *e = c->easy;
-    if (curl_easy_setopt(e, CURLOPT_URL, ask->url) != CURLE_OK)
-        return false;
-    if (!ask->body)
-        return true;
-    curl_off_t len = (curl_off_t)strlen(ask->body);
-    return curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, len) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, ask->body) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->http->json) == CURLE_OK;
 }
 
 /* libcurl would guess a scheme, and speaks others. */
@@ -397,7 +233,7 @@ static struct http_call *call_new(struct http *h, const struct http_ask *ask)
     c->timeout_ms = ask->timeout_ms;
     c->easy = curl_easy_init();
     c->due = evtimer_new(h->base, on_call_due, c);
-    if (c->easy && c->due && set_manner(c) && set_question(c, ask) &&
+    if (c->easy && c->due && http_bytes_init(c, ask) == OK && http_question_set(c, ask) == OK &&
         event_add(c->due, &timeout) == 0)
         return c;
     call_free(c);
@@ -406,12 +242,13 @@ static struct http_call *call_new(struct http *h, const struct http_ask *ask)
 
 struct http_call *http_start(struct http *h, const struct http_ask *ask)
 {
-    CHECK(ask->timeout_ms > 0);
+    CHECK(ask->timeout_ms > 0 && (!ask->on_bytes || ask->idle_ms > 0));
     struct http_call *c = call_new(h, ask);
     if (!c)
         return NULL;
     if (!is_http(ask->url)) {
-        call_fail(c, "the URL does not begin with http:// or https://");
+        http_call_fail(c, "the URL does not begin with http:// or https://");
+        c->is_lasting = true;
         call_end(c);
         call_tell_later(c);
         return c;
@@ -430,26 +267,6 @@ void http_cancel(struct http_call *c)
     start_queued(h);
 }
 
-/* No Expect: libcurl would wait a second for a "100 Continue" before a large body. */
-static struct curl_slist *json_fields(void)
-{
-    struct curl_slist *first = curl_slist_append(NULL, "Content-Type: application/json");
-    if (first && !curl_slist_append(first, "Expect:")) {
-        curl_slist_free_all(first);
-        return NULL;
-    }
-    return first;
-}
-
-static bool set_loop(struct http *h)
-{
-    return curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket_change) == CURLM_OK &&
-           curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h) == CURLM_OK &&
-           curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer_change) == CURLM_OK &&
-           curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h) == CURLM_OK &&
-           curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, IDLE_MAX) == CURLM_OK;
-}
-
 struct http *http_new(struct event_base *base)
 {
     struct http *h = calloc(1, sizeof *h);
@@ -460,10 +277,7 @@ struct http *http_new(struct event_base *base)
     list_init(&h->queued);
     list_init(&h->begun);
     h->base = base;
-    h->timer = evtimer_new(base, on_timer, h);
-    h->json = json_fields();
-    h->multi = curl_multi_init();
-    if (!h->timer || !h->json || !h->multi || !set_loop(h)) {
+    if (http_loop_init(h) != OK) {
         http_free(h);
         return NULL;
     }
@@ -478,12 +292,7 @@ void http_free(struct http *h)
         call_drop(CONTAINER_OF(h->queued.next, struct http_call, link));
     while (!list_empty(&h->begun))
         call_drop(CONTAINER_OF(h->begun.next, struct http_call, link));
-    if (h->multi)
-        (void)curl_multi_cleanup(
-            h->multi); /* closes the kept connections; may still use the timer */
-    if (h->timer)
-        event_free(h->timer);
-    curl_slist_free_all(h->json);
+    http_loop_fini(h);
     curl_global_cleanup();
     free(h);
 }

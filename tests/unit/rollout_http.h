@@ -397,7 +397,8 @@ static inline void on_done(void *arg, const struct http_answer *a)
 static inline void start_within(struct fixture *f, struct call *c, const char *url,
                                 const char *body, uint32_t timeout_ms)
 {
-    struct http_ask ask = {url, body, timeout_ms, on_done, c};
+    struct http_ask ask = {
+        .url = url, .body = body, .timeout_ms = timeout_ms, .done = on_done, .arg = c};
     unsigned told = c->told;
     c->f = f;
     c->handle = http_start(f->http, &ask);

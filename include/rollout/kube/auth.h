@@ -12,11 +12,15 @@ struct kube_auth;
 
 /* Everything may be NULL. */
 struct kube_auth_setup {
-    const char *kubeconfig; /* a file; NULL: the pod's service account where KUBERNETES_SERVICE_HOST
-                               is set, else the files of KUBECONFIG, else ~/.kube/config */
-    const char *context;    /* NULL: current-context */
-    const char *name_space; /* NULL: the context's, the service account's, "default" */
+    /* A file; NULL: the files of KUBECONFIG, else ~/.kube/config where it is, else the pod's service
+     * account: the order of kubectl, so that both speak to the same cluster. */
+    const char *kubeconfig;
+    const char *context;         /* NULL: current-context */
+    const char *name_space;      /* NULL: the context's, the service account's, "default" */
+    const char *service_account; /* its directory; NULL: KUBE_SERVICE_ACCOUNT */
 };
+
+#define KUBE_SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
 /* Reads it. NULL with the reason: file, line and key where a file is at fault. Blocks on files only. */
 struct kube_auth *kube_auth_new(const struct kube_auth_setup *setup, struct why *why) MUST_USE;
@@ -36,6 +40,8 @@ const char *kube_auth_token(struct kube_auth *a);
  * is still good). What it prints goes to kube_auth_take_credential. */
 bool kube_auth_needs_command(const struct kube_auth *a, const char *const **argv,
                              const char *const **env);
+/* Whether that command may ask the person at the terminal. */
+bool kube_auth_is_interactive(const struct kube_auth *a);
 
 /* Takes an ExecCredential as the command printed it. ERR_INVALID: not one, with the reason, which
  * holds no part of a secret. */

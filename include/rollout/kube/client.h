@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cJSON;
@@ -35,9 +36,20 @@ struct kube_ask {
     /* In a later turn of the loop, exactly once. May start calls and cancel any. */
     void (*done)(void *arg, const struct kube_answer *answer);
     void *arg;
+
+    /* What follows may be left out. */
+    bool is_single; /* not tried again, but after 401 and an early 403: the asker waits by itself */
+    /* A stream (watch): the body of a 2xx as it comes, cut anywhere; may cancel the call. timeout_ms
+     * is for its head, idle_ms for every silence behind it. It is not tried again; json is NULL. */
+    void (*on_bytes)(void *arg, const char *bytes, size_t len);
+    uint32_t idle_ms;
 };
 
 #define KUBE_TIMEOUT_MS 30000u
+/* Guards memory against an answer without an end; a list of thousands of pods has some MiB. */
+#define KUBE_ANSWER_MAX (16u << 20)
+/* A command that gets credentials may ask a person. */
+#define KUBE_COMMAND_MS 60000u
 
 /* Counts each answer: verb "GET", code 0 = none. NULL = nobody counts. */
 typedef void kube_count_fn(void *arg, const char *verb, unsigned code);
@@ -53,8 +65,10 @@ struct event_base *kube_base(const struct kube *k);
 
 /* Begins a call. Reads are tried again on 429, 5xx and lost answers, writes on 429 (and on any
  * failure before a byte was sent); Retry-After is kept, otherwise the wait doubles. On 401 the
- * credentials are read again, once. 403 right after a server's start is tried again for a second.
- * NULL when memory is short. */
+ * credentials are read again, once. A 403 of the authorizer is tried again for a second, as one that
+ * has just started denies everybody. A write goes over a connection of its own, so that libcurl
+ * never sends it twice. Where a wait would pass the deadline the last answer stands at once. NULL
+ * when memory is short. */
 struct kube_call *kube_start(struct kube *k, const struct kube_ask *ask) MUST_USE;
 void kube_cancel(struct kube_call *call);
 

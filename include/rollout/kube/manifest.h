@@ -12,11 +12,15 @@ struct cJSON;
 
 /* Parses every document of a text (YAML 1.1 as Kubernetes reads it: plain true, 4, ~ are typed, quoted ones are
  * strings; anchors, merge keys, tags and duplicate keys are refused; JSON is YAML). The caller owns the array, which
- * may be empty. NULL with line, column and reason. name: for the reason. */
+ * may be empty: a document without a value is none. NULL with line, column and reason. name: for the reason. Pure. */
 struct cJSON *manifest_parse(const char *name, const char *text, size_t len,
                              struct why *why) MUST_USE;
 
-/* The same of a file; "-" is standard input. */
+/* The same of a file; "-" is standard input. Blocks. */
 struct cJSON *manifest_read(const char *path, struct why *why) MUST_USE;
+
+/* The line on which a text, mapping or list begins; 0 where that is not known (numbers and the like, JSON). Only of
+ * what manifest_parse gave: it keeps the line in valueint, which cJSON uses for numbers alone. */
+unsigned manifest_line(const struct cJSON *value);
 
 #endif
