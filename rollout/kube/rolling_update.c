@@ -151,8 +151,9 @@ static enum err revert(struct rolling *r, struct why *why)
 static enum err forward(struct rolling *r, struct why *why)
 {
     enum err e = rolling_begin(r, why);
-    if (!e)
-        e = rolling_go(r, why);
+    if (e)
+        return e;
+    e = rolling_go(r, why);
     if (e != ERR_TIMEOUT || r->is_away)
         return e ? e : rolling_finish(r, why);
     fprintf(stderr, "serin: %s: going back from %s to %s\n", why->text, r->new.name, r->old.name);
