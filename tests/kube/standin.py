@@ -142,13 +142,15 @@ class StandIn:
             while not ready():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"{what} did not come within {timeout_s} s; failures: {self.scheduler.failures}")
+                    raise AssertionError(f"{what} did not come within {timeout_s} s\n" + "\n".join(self.scheduler.failures))
                 self.store.moved.wait(min(left, 0.1))
 
     def settle(self, name, plural="replicationcontrollers", namespace="default", timeout_s=10):
         """Waits until a controller has as many ready pods as it wants, and has said so."""
         def ready():
             obj = self.get(plural, name, namespace)
+            if obj is None:
+                return False
             wanted, there, up = self.replicas_of(name, plural, namespace)
             return wanted == there == up and obj["status"].get("observedGeneration") == obj["metadata"]["generation"]
         self.wait(ready, timeout_s, f"{name} with all its pods ready")
