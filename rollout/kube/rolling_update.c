@@ -202,12 +202,13 @@ static enum err do_what_is_left(struct rolling *r, const struct found *f, struct
     return forward(r, why);
 }
 
-/* The update has been completed, and the new controller has the old name by now. */
-static bool has_been_renamed(const struct rolling *r, const struct found *f)
+/* The update has been completed, and the new controller of this very file has the old name by now. */
+static bool has_been_renamed(struct rolling *r, const struct found *f)
 {
-    return r->o->manifest && !f->has_new && r->cleanup == ROLLING_RENAME &&
-           f->old.record.phase == ROLLING_FINISHED &&
-           kube_source_is(f->old.record.source, r->new.name) && strcmp(f->old.w.hash, r->hash) == 0;
+    return r->o->manifest && r->cleanup == ROLLING_RENAME &&
+           f->old.record.phase == ROLLING_FINISHED && rolling_hash_of_file(r) == OK &&
+           kube_source_is(f->old.record.source, rolling_name_of(r->o->manifest)) &&
+           strcmp(f->old.w.hash, r->hash) == 0;
 }
 
 static enum err with_old(struct rolling *r, struct found *f, struct why *why)
@@ -220,11 +221,11 @@ static enum err with_old(struct rolling *r, struct found *f, struct why *why)
             rolling_say_done(r);
         return e;
     }
-    enum err e = check_all(r, f, why);
-    if (!e && has_been_renamed(r, f)) {
+    if (has_been_renamed(r, f)) {
         rolling_say_done(r);
         return OK;
     }
+    enum err e = check_all(r, f, why);
     return e ? e : do_what_is_left(r, f, why);
 }
 
