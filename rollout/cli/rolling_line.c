@@ -73,7 +73,7 @@ static enum err take_duration(const char *option, const char *text, int64_t leas
         if (strspn(piece, "0") < digits)
             is_good = options_parse_duration(piece, &part, NULL) == OK;
         else
-            is_good = len > digits || at[len] == '\0'; /* 0, 0s */
+            is_good = len > digits || strcmp(text, "0") == 0; /* 0s, 0 */
         sum += part;
         at += len;
     }

@@ -74,7 +74,7 @@ enum err rolling_get(struct rolling *r, const char *path, struct cJSON **json, s
         if (e == ERR_CLOSED)
             return e;
         *json = NULL;
-        e = kube_do(r->kube, KUBE_GET, path, NULL, json, NULL, why);
+        e = rolling_ask(r, KUBE_GET, path, NULL, json, NULL, why);
         if (!e && !*json)
             e = why_set(why, ERR_IO, "GET %s: the answer is no JSON", path);
         if (!e)
@@ -155,7 +155,7 @@ enum err rolling_change(struct rolling *r, struct rolling_side *side, rolling_ch
         e = before ? change(r, &object, arg, why) : why_set(why, ERR_MEMORY, "out of memory");
         bool is_there = !e && cJSON_Compare(before, object.json, true);
         if (!e && !is_there)
-            e = kube_do(r->kube, KUBE_PUT, path, object.json, NULL, &is_unknown, why);
+            e = rolling_ask(r, KUBE_PUT, path, object.json, NULL, &is_unknown, why);
         else if (e)
             is_there = true; /* the change itself has refused */
         cJSON_Delete(before);
@@ -184,7 +184,7 @@ enum err rolling_scale(struct rolling *r, const struct kube_workload *seen, int 
     bool is_good =
         cJSON_AddStringToObject(metadata, "resourceVersion", seen->version) &&
         cJSON_AddNumberToObject(cJSON_AddObjectToObject(body, "spec"), "replicas", replicas);
-    enum err e = is_good ? kube_do(r->kube, KUBE_PUT, path, body, NULL, &is_unknown, why)
+    enum err e = is_good ? rolling_ask(r, KUBE_PUT, path, body, NULL, &is_unknown, why)
                          : why_set(why, ERR_MEMORY, "out of memory");
     cJSON_Delete(body);
     if (!e && !is_unknown)
@@ -220,7 +220,7 @@ enum err rolling_create(struct rolling *r, const struct cJSON *manifest, struct 
     side->uid[0] = '\0';
     for (;;) {
         bool is_unknown = false, is_there = false;
-        enum err e = kube_do(r->kube, KUBE_POST, path, manifest, NULL, &is_unknown, why);
+        enum err e = rolling_ask(r, KUBE_POST, path, manifest, NULL, &is_unknown, why);
         if (e && e != ERR_CONFLICT && e != ERR_IO && !is_unknown)
             return e;
         struct why reason = *why;
@@ -278,7 +278,7 @@ static enum err delete_once(struct rolling *r, struct rolling_side *side, bool i
     if (e)
         return e;
     path_of(r, path, side->name, NULL);
-    e = body ? kube_do(r->kube, KUBE_DELETE, path, body, NULL, &is_unknown, why)
+    e = body ? rolling_ask(r, KUBE_DELETE, path, body, NULL, &is_unknown, why)
              : why_set(why, ERR_MEMORY, "out of memory");
     cJSON_Delete(body);
     return e || is_unknown ? after_write(r, e, is_unknown, why) : OK;

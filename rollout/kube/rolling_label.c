@@ -102,7 +102,7 @@ static enum err change_pod(struct rolling *r, enum kube_verb verb, const char *n
 {
     char path[KUBE_PATH_MAX];
     kube_path(path, KUBE_POD, kube_namespace(r->kube), name, NULL);
-    enum err e = body ? kube_do(r->kube, verb, path, body, NULL, NULL, why)
+    enum err e = body ? rolling_ask(r, verb, path, body, NULL, NULL, why)
                       : why_set(why, ERR_MEMORY, "out of memory");
     if (!e)
         rolling_progress(r);

@@ -3,6 +3,7 @@
 #ifndef SERIN_ROLLOUT_KUBE_ROLLING_H
 #define SERIN_ROLLOUT_KUBE_ROLLING_H
 
+#include "rollout/kube/client.h"
 #include "rollout/kube/objects.h"
 #include "rollout/kube/rolling_update.h"
 
@@ -68,6 +69,13 @@ struct rolling_object {
     struct rolling_record record;
 };
 void rolling_object_fini(struct rolling_object *object);
+
+/* --- rolling_ask.c */
+
+/* As kube_do; at most as long as the update's timeout. ERR_CLOSED: a read, and it is to stop. */
+enum err rolling_ask(struct rolling *r, enum kube_verb verb, const char *path,
+                     const struct cJSON *body, struct cJSON **json, bool *is_unknown,
+                     struct why *why) MUST_USE;
 
 /* --- rolling_io.c */
 
