@@ -18,6 +18,8 @@
 /* Guards memory against a stream that is faster than its owner: libcurl reads no further then. */
 #define STREAM_HELD_MAX_BYTES (1u << 20)
 
+static const struct timeval next_turn = {0, 0};
+
 static bool is_good(struct http_call *c)
 {
     long status = 0;
@@ -44,6 +46,7 @@ static size_t on_head(char *bytes, size_t one, size_t n, void *arg)
     if (c->on_bytes && is_end && is_good(c)) {
         c->is_flowing = true;
         put_off_deadline(c);
+        (void)event_add(c->news, &next_turn); /* it has begun, which is news */
     }
     return n;
 }
@@ -77,7 +80,6 @@ static bool keep(struct http_call *c, const char *bytes, size_t n)
 
 static size_t on_stream(struct http_call *c, const char *bytes, size_t n)
 {
-    static const struct timeval next_turn = {0, 0};
     if (c->len + n > STREAM_HELD_MAX_BYTES && c->len > 0) {
         c->is_paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -111,16 +113,14 @@ void http_bytes_tell(struct http_call *c)
         c->is_paused = false;
         (void)curl_easy_pause(c->easy, CURLPAUSE_CONT); /* may bring bytes at once */
     }
-    c->on_bytes(c->arg, bytes, len);
+    c->on_bytes(c->arg, bytes ? bytes : "", len);
     free(bytes);
 }
 
 static void on_news(evutil_socket_t fd, short what, void *arg)
 {
-    struct http_call *c = arg;
     (void)fd, (void)what;
-    if (c->len > 0)
-        http_bytes_tell(c);
+    http_bytes_tell(arg);
 }
 
 enum err http_bytes_init(struct http_call *c, const struct http_ask *ask)

@@ -58,7 +58,8 @@ struct http_ask {
      * kept connection turns out dead, and only there, so that this one arrives once or not at all. */
     bool is_once;
     /* A stream: the body of a 2xx as it comes, cut anywhere, in later turns of the loop; may cancel
-     * the call. timeout_ms is for the head only, idle_ms for every silence behind it. */
+     * the call. The first one, often of no bytes, says that it has begun. timeout_ms is for the head
+     * only, idle_ms for every silence behind it. */
     void (*on_bytes)(void *arg, const char *bytes, size_t len);
     uint32_t idle_ms; /* above 0 where on_bytes is set */
 };

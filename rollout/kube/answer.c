@@ -89,6 +89,8 @@ static void copy_line(char *to, size_t room, const char *from)
         to[n++] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
     }
     to[n] = '\0';
+    if (*from && *from != '\n' && room > 4)
+        memcpy(to + room - 4, "...", 4);
 }
 
 static const char *text_of(const struct cJSON *object, const char *key)

@@ -59,6 +59,7 @@ struct kube_call {
     struct http_call *http_call;
     int64_t deadline_ms, denied_ms; /* monotonic; denied_ms 0: no 403 yet */
     struct kube_try tried;
+    bool has_begun; /* a stream: its owner has seen a part of it */
     char error[WHY_MAX]; /* of what failed before it was asked */
 };
 
@@ -125,6 +126,7 @@ static void on_answer(void *arg, const struct http_answer *a);
 static void on_bytes(void *arg, const char *bytes, size_t len)
 {
     struct kube_call *c = arg;
+    c->has_begun = true;
     c->ask.on_bytes(c->ask.arg, bytes, len);
 }
 
@@ -262,7 +264,7 @@ static int64_t wait_before_next(struct kube_call *c)
 {
     int64_t wait_ms = kube_retry_wait_ms(&c->tried, any_number());
     bool is_about_me = c->tried.status == 401 || c->tried.status == 403;
-    if (c->ask.is_single && !is_about_me)
+    if (c->has_begun || (c->ask.is_single && !is_about_me))
         return -1;
     return wait_ms >= 0 && now_ms() + wait_ms < c->deadline_ms ? wait_ms : -1;
 }

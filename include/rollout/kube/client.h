@@ -39,8 +39,9 @@ struct kube_ask {
 
     /* What follows may be left out. */
     bool is_single; /* not tried again, but after 401 and an early 403: the asker waits by itself */
-    /* A stream (watch): the body of a 2xx as it comes, cut anywhere; may cancel the call. timeout_ms
-     * is for its head, idle_ms for every silence behind it. It is not tried again; json is NULL. */
+    /* A stream (watch): the body of a 2xx as it comes, cut anywhere; may cancel the call. The first
+     * one, often of no bytes, says that it has begun. timeout_ms is for its head, idle_ms for every
+     * silence behind it; a stream that has begun is not asked for again. json is NULL. */
     void (*on_bytes)(void *arg, const char *bytes, size_t len);
     uint32_t idle_ms;
 };
