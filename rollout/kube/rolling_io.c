@@ -187,8 +187,11 @@ enum err rolling_scale(struct rolling *r, const struct kube_workload *seen, int 
     enum err e = is_good ? rolling_ask(r, KUBE_PUT, path, body, NULL, &is_unknown, why)
                          : why_set(why, ERR_MEMORY, "out of memory");
     cJSON_Delete(body);
-    if (!e && !is_unknown)
+    if (!e && !is_unknown) { /* what is told of an interruption is so */
+        *(strcmp(seen->name, r->from->name) == 0 ? &r->last_from : &r->last_to) = replicas;
+        rolling_progress(r);
         return OK;
+    }
     e = after_write(r, e, is_unknown, why);
     return e ? e : ERR_CONFLICT;
 }

@@ -134,7 +134,7 @@ def test_interrupted(tmp_path, number):
     with Rig(tmp_path) as rig:
         out, err, code = rig.interrupted_at(4, "my-web-v1", "-f", rig.v2, number=number)
         assert code == 128 + number
-        assert "interrupted: my-web-v1 has 4 replicas, my-web-v2 has 1 of 4" in err
+        assert "interrupted: my-web-v1 has 3 replicas, my-web-v2 has 1 of 4" in err
         assert "the same command again; to go back: serin rolling-update my-web-v1 my-web-v2 --rollback" in err
         assert (rig.size("my-web-v1"), rig.size("my-web-v2")) == (3, 1)
         rig.run("my-web-v1", "-f", rig.v2)
