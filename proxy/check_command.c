@@ -7,6 +7,7 @@
 #include "proxy/conf/describe.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/units.h"
+#include "proxy/control/manifests.h"
 #include "proxy/notice.h"
 #include "rollout/cli/usage.h"
 
@@ -40,6 +41,64 @@ struct check_options {
     const char *path;
     bool defaults, json, help;
 };
+
+/* --- workloads --- */
+
+static const char *mode_name(enum plan_replicas mode)
+{
+    const struct config_field *f = config_field_find("routes[].rollout.replicas.", SLICE("mode"));
+    const struct config_choice *choice = f->choices;
+    while (choice->value != mode)
+        choice++;
+    return choice->name;
+}
+
+/* The pair where there is one: what else the file names serves nobody. */
+static bool is_in_use(const struct config_route *r, const struct config_version *v)
+{
+    return strcmp(v->name, r->stable) == 0 || (r->canary && strcmp(v->name, r->canary) == 0);
+}
+
+static bool has_workload(const struct config_route *r)
+{
+    for (size_t i = 0; i < r->n_versions; i++)
+        if (r->versions[i].workload && is_in_use(r, &r->versions[i]))
+            return true;
+    return false;
+}
+
+static void print_replicas(const struct plan *plan)
+{
+    char surge[DESCRIBE_MAX], unavailable[DESCRIBE_MAX];
+    if (plan->replicas_mode == PLAN_REPLICAS_NONE) {
+        printf("  replicas: none are moved\n");
+        return;
+    }
+    printf("  replicas: %s, at most %s more and %s fewer than wanted",
+           mode_name(plan->replicas_mode), describe_amount(plan->surge, surge),
+           describe_amount(plan->unavailable, unavailable));
+    if (plan->replicas_mode == PLAN_REPLICAS_CAPACITY)
+        printf(", headroom %g%%", plan->headroom * 100);
+    printf("\n");
+}
+
+/* Versions that are workloads; a route that has none says nothing here. */
+static void print_workloads(const struct config_route *r)
+{
+    if (!has_workload(r))
+        return;
+    for (size_t i = 0; i < r->n_versions; i++) {
+        const struct config_version *v = &r->versions[i];
+        if (!v->workload || !is_in_use(r, v))
+            continue;
+        printf("  %s: pods of %s, port %u", v->name, v->workload, v->port);
+        if (v->manifest)
+            printf(", created from %s where it is not there", v->manifest);
+        printf("\n");
+    }
+    if (r->has_rollout)
+        print_replicas(&r->plan);
+}
 
 /* --- the plan of a rollout --- */
 
@@ -89,6 +148,7 @@ static void print_plan(const struct config *config, const struct config_route *r
         printf("\n");
     }
     printf("    100%%  after %s at the earliest\n", format_time(earliest_ms(plan), time));
+    print_workloads(r);
     notice_read(&notice, config, r);
     notice_print(&notice);
 }
@@ -99,11 +159,16 @@ static void print_routes(const struct config *config)
     printf("%s: ok\n", config->file);
     for (size_t i = 0; i < config->n_routes; i++) {
         const struct config_route *r = &config->routes[i];
-        if (r->has_rollout)
+        if (r->has_rollout) {
             print_plan(config, r);
-        else if (r->has_weight)
+            continue;
+        }
+        if (r->has_weight)
             printf("route %s: %s of requests to %s, without a controller\n", r->name,
                    units_format_share(r->weight_bp, weight), r->canary);
+        else if (has_workload(r))
+            printf("route %s: %s serves everyone\n", r->name, r->stable);
+        print_workloads(r);
     }
 }
 
@@ -120,6 +185,35 @@ static int write_json(cJSON *document)
     puts(text);
     cJSON_free(text);
     return 0;
+}
+
+static void add_amount(cJSON *json, const char *name, struct plan_amount amount)
+{
+    char text[DESCRIBE_MAX];
+    cJSON_AddStringToObject(json, name, describe_amount(amount, text));
+}
+
+static void add_workloads(cJSON *route, const struct config_route *r)
+{
+    const struct plan *plan = &r->plan;
+    if (!has_workload(r))
+        return;
+    cJSON *workloads = cJSON_AddObjectToObject(route, "workloads");
+    for (size_t i = 0; i < r->n_versions; i++) {
+        const struct config_version *v = &r->versions[i];
+        if (!v->workload || !is_in_use(r, v))
+            continue;
+        cJSON *one = cJSON_AddObjectToObject(workloads, v->name);
+        cJSON_AddStringToObject(one, "workload", v->workload);
+        cJSON_AddNumberToObject(one, "port", v->port);
+        if (v->manifest)
+            cJSON_AddStringToObject(one, "manifest", v->manifest);
+    }
+    cJSON *replicas = cJSON_AddObjectToObject(route, "replicas");
+    cJSON_AddStringToObject(replicas, "mode", mode_name(plan->replicas_mode));
+    add_amount(replicas, "max_surge", plan->surge);
+    add_amount(replicas, "max_unavailable", plan->unavailable);
+    cJSON_AddNumberToObject(replicas, "headroom", plan->headroom);
 }
 
 static cJSON *json_of_plan(const struct config *config, const struct config_route *r)
@@ -143,6 +237,7 @@ static cJSON *json_of_plan(const struct config *config, const struct config_rout
         cJSON_AddItemToArray(stages, stage);
     }
     cJSON_AddNumberToObject(route, "earliest_finish_ms", (double)earliest_ms(plan));
+    add_workloads(route, r);
     notice_read(&notice, config, r);
     cJSON_AddItemToObject(route, "notice", notice_json(&notice));
     return route;
@@ -275,6 +370,11 @@ static int check_file(const struct check_options *o)
     struct config_errors errors;
     int code = 0;
     struct config *config = config_load(o->path ? o->path : config_default_path(), &errors);
+    struct manifests *manifests = config ? manifests_read(config, &errors) : NULL;
+    if (!manifests) {
+        config_free(config);
+        config = NULL;
+    }
     if (config && o->json)
         code = write_config_json(config);
     else if (config)
@@ -285,6 +385,7 @@ static int check_file(const struct check_options *o)
         config_errors_print(&errors, stderr);
     if (!config && code == 0)
         code = errors.code == ERR_MEMORY ? EX_SOFTWARE : EX_CONFIG;
+    manifests_free(manifests);
     config_free(config);
     return code;
 }

@@ -4,6 +4,7 @@
 
 #include "proxy/conf/load.h"
 #include "proxy/control/control.h"
+#include "proxy/control/manifests.h"
 #include "rollout/cli/usage.h"
 #include <stdio.h>
 
@@ -28,8 +29,8 @@ static void print_help(void)
         "Example: serin run -c serin.yaml\n");
 }
 
-/* The configuration, or NULL with the errors printed. */
-static struct config *load(const char *path, int *exit_code)
+/* The configuration and what its workloads are made from, or NULL with the errors printed. */
+static struct config *load(const char *path, struct manifests **manifests, int *exit_code)
 {
     struct config_errors *errors = calloc(1, sizeof *errors);
     if (!errors) {
@@ -37,8 +38,12 @@ static struct config *load(const char *path, int *exit_code)
         return NULL;
     }
     struct config *config = config_load(path, errors);
-    if (!config)
+    *manifests = config ? manifests_read(config, errors) : NULL;
+    if (!*manifests) {
         config_errors_print(errors, stderr);
+        config_free(config);
+        config = NULL;
+    }
     *exit_code = errors->code == ERR_MEMORY ? EXIT_INTERNAL : EXIT_CONFIG;
     free(errors);
     return config;
@@ -70,6 +75,7 @@ int run_command(int argc, char **argv)
                            argv[optind]);
     if (!path)
         path = config_default_path();
-    struct config *config = load(path, &exit_code);
-    return config ? control_run(config, path) : exit_code;
+    struct manifests *manifests;
+    struct config *config = load(path, &manifests, &exit_code);
+    return config ? control_run(config, manifests, path) : exit_code;
 }

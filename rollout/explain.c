@@ -89,6 +89,11 @@ static void explain_event(const struct rollout *r, const struct record *next,
     case MACHINE_CAUSE_DROPPED:
         (void)why_set(why, OK, "the file names no canary any more");
         break;
+    case MACHINE_CAUSE_CLUSTER:
+    case MACHINE_CAUSE_CANARY_LOST:
+        (void)why_set(why, OK, "%s",
+                      r->cluster.why[0] ? r->cluster.why : "the cluster cannot be moved now");
+        break;
     default:
         (void)why_set(why, OK, "nothing stands in the way any more");
         break;
@@ -187,11 +192,12 @@ static struct rollout_health health_now(const struct rollout *r, const struct re
 
 void explain_no_stable(const struct rollout *r, const struct record *next, struct why *why)
 {
+    struct rollout_health health = health_now(r, next);
     why->text[0] = '\0';
-    if (health_now(r, next).stable_available == 0)
+    if (health.stable_available == 0)
         (void)why_set(why, OK,
-                      "no endpoint of %s is available: requests are answered 502 until one is",
-                      next->pair.stable.name);
+                      "no endpoint of %s is available: requests are answered %u until one is",
+                      next->pair.stable.name, health.stable_endpoints ? 502u : 503u);
 }
 
 void explain_move(const struct rollout *r, const struct record *next,
@@ -283,7 +289,9 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         break;
     case MACHINE_PENDING:
     case MACHINE_SCALING:
-        if (health_now(r, record).canary_available > 0)
+        if (r->cluster.why[0])
+            (void)why_set(&text, OK, "%s", r->cluster.why);
+        else if (health_now(r, record).canary_available > 0)
             (void)why_set(&text, OK, "step %u begins at the next tick", m->step + 1);
         else
             (void)why_set(&text, OK, "waits for an available endpoint of %s", canary);
@@ -291,7 +299,13 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
     case MACHINE_SHIFTING:
     case MACHINE_PROMOTING:
     case MACHINE_FINALIZING:
-        (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+        if (cluster_weight_bp(r) != m->weight_bp)
+            (void)why_set(&text, OK, "waits until the objects of the cluster say %g%%",
+                          percent(m->weight_bp));
+        else if (r->cluster.why[0])
+            (void)why_set(&text, OK, "%s", r->cluster.why);
+        else
+            (void)why_set(&text, OK, "waits until every worker has %g%%", percent(m->weight_bp));
         break;
     case MACHINE_ANALYZING:
     case MACHINE_BAKING:
@@ -305,7 +319,8 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         return;
     case MACHINE_ABORTING:
     case MACHINE_RESTORING:
-        (void)why_set(&text, OK, "everyone goes back to %s: %s", stable, record->run.why);
+        (void)why_set(&text, OK, "everyone goes back to %s: %s%s%s", stable, record->run.why,
+                      r->cluster.why[0] ? "; " : "", r->cluster.why);
         break;
     case MACHINE_ABORTED:
         (void)why_set(&text, OK, "%s serves everyone, %s stays out until `serin retry %s`: %s",
@@ -325,6 +340,11 @@ void explain_status(const struct rollout *r, char why[RECORD_WHY_MAX])
     char state[RECORD_WHY_MAX];
     struct why text, stable = {""};
     explain_state(r, state);
+    if (r->has_cluster && !r->leads) {
+        (void)why_set(&text, OK, "%.80s decides; here: %.200s",
+                      r->cluster.leader[0] ? r->cluster.leader : "another proxy", state);
+        explain_copy(state, sizeof state, text.text);
+    }
     enum machine_state where = r->record.machine.state;
     if (where == MACHINE_STABLE || where == MACHINE_COMPLETED || where == MACHINE_ABORTED)
         explain_no_stable(r, &r->record, &stable);

@@ -337,17 +337,22 @@ static enum err prepare(const struct rollout *r, struct record *next, enum lifec
     bool again = next->machine.state == MACHINE_ABORTED || machine_has_failed(&next->machine);
     bool direct = kind == LIFECYCLE_UNDO || (again && next->machine.direct);
     next->plan = r->next_plan;
+    enum err e = cluster_begin(r, next, why);
+    if (e != OK)
+        return e;
     if (machine_has_failed(&next->machine) || record_find_quarantine(next, &next->pair.canary) >= 0)
         plan_double_holds(&next->plan);
     record_release(next, &next->pair.canary);
     struct judge_settings settings;
-    enum err e = judge_settings_from_plan(&settings, &next->plan, why);
+    e = judge_settings_from_plan(&settings, &next->plan, why);
     if (e != OK)
         return e;
     judge_start(&next->judge, &settings, r->is_sticky, &baseline);
     memset(next->slow_us, 0, sizeof next->slow_us);
     next->judged = true;
-    machine_begin(&next->machine, &next->plan, direct);
+    machine_begin(&next->machine, &next->plan, direct, next->replicas > 0);
+    if (!direct)
+        next->machine.step = cluster_step(r, &next->plan);
     next->run.verb = direct ? ROLLOUT_UNDO : (enum rollout_verb)kind;
     return OK;
 }
@@ -457,6 +462,9 @@ void lifecycle_begin_auto(struct rollout *r)
     if (record->machine.state != MACHINE_STABLE || record->settled || r->unwritten ||
         !(r->next_plan.start_auto || restart) || may_start(record, &why) != OK)
         return;
+    struct record trial = {.plan = r->next_plan};
+    if (cluster_begin(r, &trial, &why) != OK)
+        return; /* not known yet */
     if (lifecycle_begin(r, LIFECYCLE_START, restart ? "new version" : "auto", &why) != OK)
         log_error("rollout_not_started", "route=%s why=\"%s\"", record->route, why.text);
 }

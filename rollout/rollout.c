@@ -122,8 +122,10 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
 static enum err store_opened(struct rollout *r, struct why *why)
 {
     struct record *record = &r->record;
-    record->epoch++;
-    record->seq++;
+    if (!r->has_cluster) { /* there, who leads is another's word */
+        record->epoch++;
+        record->seq++;
+    }
     char *text = record_encode(record);
     if (!text)
         return why_set(why, ERR_MEMORY, "out of memory");
@@ -247,6 +249,8 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
+    r->has_cluster = setup->has_cluster && ports->cluster;
+    r->leads = !r->has_cluster;
     r->next_outside = outside_to_json(setup->outside);
     enum err e =
         r->next_outside ? open_all(r, setup, why) : why_set(why, ERR_MEMORY, "out of memory");
@@ -457,7 +461,11 @@ enum err rollout_command(struct rollout *r, enum rollout_verb verb, const char *
     CHECK((unsigned)verb < ROLLOUT_VERB_COUNT);
     explain_copy(name, sizeof name, who ? who : "");
     enum err e = ERR_CONFLICT;
-    if (!r->journal)
+    if (!r->leads && r->has_cluster)
+        (void)why_set(&reason, e, "%s: another proxy decides for this route%s%s",
+                      rollout_verb_name(verb), r->cluster.leader[0] ? ": ask " : "",
+                      r->cluster.leader);
+    else if (!r->journal)
         (void)why_set(&reason, e, "%s: the file names no canary for this route",
                       rollout_verb_name(verb));
     else
@@ -473,8 +481,8 @@ void rollout_split(const struct rollout *r, struct rollout_split *split)
     *split = (struct rollout_split){
         .stable = record->pair.stable.name,
         .canary = record->pair.canary.name[0] ? record->pair.canary.name : NULL,
-        .weight_bp = record->machine.weight_bp,
-        .active = record->machine.weight_bp > 0,
+        .weight_bp = cluster_weight_bp(r),
     };
+    split->active = split->weight_bp > 0;
     (void)snprintf(split->salt, sizeof split->salt, "%s", record->run.id);
 }

@@ -64,6 +64,8 @@ bool sink_confirmed(struct rollout *r)
 {
     if (!r->sink.applied)
         return false;
+    if (cluster_weight_bp(r) != r->record.machine.weight_bp)
+        return false; /* waits for the cluster's objects, not for a worker */
     if (r->ports.split_confirmed(r->ports.host, r->record.route))
         return true;
     if (r->ports.monotonic_ms(r->ports.host) - r->sink.applied_ms < CONFIRM_AGAIN_MS)

@@ -114,6 +114,7 @@ struct shown_version {
     struct judge_side tally;
     const struct hist_sum *durations;
     unsigned available, endpoints;
+    const struct cluster_version *cluster;
 };
 
 static bool add_version(cJSON *list, const struct shown_version *v)
@@ -130,7 +131,7 @@ static bool add_version(cJSON *list, const struct shown_version *v)
            add_quantile(json, "p50_ms", v->durations, 0.50) &&
            add_quantile(json, "p99_ms", v->durations, 0.99) &&
            add_number(json, "available", v->available) &&
-           add_number(json, "endpoints", v->endpoints);
+           add_number(json, "endpoints", v->endpoints) && cluster_status_version(v->cluster, json);
 }
 
 static bool add_versions(const struct rollout *r, cJSON *json)
@@ -147,7 +148,8 @@ static bool add_versions(const struct rollout *r, cJSON *json)
                                   .tally = since(&m->counts.stable, &m->at_stage.stable),
                                   .durations = &stable,
                                   .available = health.stable_available,
-                                  .endpoints = health.stable_endpoints};
+                                  .endpoints = health.stable_endpoints,
+                                  .cluster = &r->cluster.stable};
     cJSON *list = cJSON_AddArrayToObject(json, "versions");
     if (!list || !add_version(list, &shown))
         return false;
@@ -158,7 +160,8 @@ static bool add_versions(const struct rollout *r, cJSON *json)
                                    .tally = since(&m->counts.canary, &m->at_stage.canary),
                                    .durations = &canary,
                                    .available = health.canary_available,
-                                   .endpoints = health.canary_endpoints};
+                                   .endpoints = health.canary_endpoints,
+                                   .cluster = &r->cluster.canary};
     return add_version(list, &shown);
 }
 
@@ -308,9 +311,9 @@ cJSON *rollout_status(const struct rollout *r)
     cJSON *json = cJSON_CreateObject();
     if (json && add_head(r, json) && add_weight(r, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
-        add_bands(&record->machine, json) && add_evidence(r, json) && asks_status(r, json) &&
-        add_times(record, json) && add_result(record, json) && add_quarantine(record, json) &&
-        add_number(json, "exit", exit_code(r)))
+        cluster_status(r, json) && add_bands(&record->machine, json) && add_evidence(r, json) &&
+        asks_status(r, json) && add_times(record, json) && add_result(record, json) &&
+        add_quarantine(record, json) && add_number(json, "exit", exit_code(r)))
         return json;
     cJSON_Delete(json);
     return NULL;

@@ -32,6 +32,7 @@ static enum err write_record(struct rollout *r, const struct record *record, boo
     if (!text)
         return why_set(why, ERR_MEMORY, "out of memory");
     enum err e = journal_write(r->journal, text, durable, why);
+    cluster_store(r, record, text, durable);
     free(text);
     return e;
 }
@@ -61,6 +62,13 @@ static enum err write_stop(struct rollout *r, const struct record *record)
     return e;
 }
 
+/* A raise waits for the cluster's objects; what is lower does not. */
+static void note_raise(struct rollout *r, const struct record *stored)
+{
+    if (stored->machine.weight_bp > r->record.machine.weight_bp)
+        r->raised_seq = stored->seq;
+}
+
 static void note_write_error(struct rollout *r, const struct why *why)
 {
     if (!r->unwritten || strcmp(r->write_error, why->text) != 0)
@@ -82,6 +90,7 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
     if (e != OK && keep)
         e = write_stop(r, &stamped);
     if (e == OK) {
+        note_raise(r, &stamped);
         *record = stamped;
         r->unwritten = false;
         r->write_error[0] = '\0';
@@ -203,6 +212,8 @@ static void gather(struct rollout *r, struct record *next, struct machine_input 
         .verdict = JUDGE_CONTINUE,
         .verdict_stage = -1,
     };
+    cluster_look(r, next, in->confirmed);
+    cluster_fill(r, in);
 }
 
 /* Judges where there is something to compare: the canary has a share, and it is not all. */
@@ -275,6 +286,8 @@ static bool move_on(struct rollout *r, struct record *next, struct machine_input
         moved = true;
         *next = r->record;
         in->confirmed = sink_confirmed(r);
+        cluster_look(r, next, in->confirmed);
+        cluster_fill(r, in);
     }
     return moved;
 }
@@ -328,6 +341,11 @@ void rollout_tick(struct rollout *r)
         return;
     sink_apply(r);
     tell_recovered(r);
+    cluster_look(r, &r->record, sink_confirmed(r));
+    if (!cluster_leads(r)) {
+        tell_tick(r);
+        return;
+    }
     struct record next = r->record;
     if (r->unwritten && rollout_commit(r, &next, true, false) == OK)
         next = r->record;

@@ -97,6 +97,13 @@ enum metric_source {
     X(ROLLOUT_REVERTED_SECONDS, "serin_rollout_reverted_seconds", GAUGE, "seconds", HOST, \
       METRIC_LABELS("route"), \
       "Of the last revert: time from the first failed canary request to weight 0.") \
+    X(REPLICAS, "serin_replicas", GAUGE, "", HOST, \
+      METRIC_LABELS("route", "version", "kind"), \
+      "Replicas of a version's workload: wanted, current, ready and available.") \
+    X(KUBERNETES_REQUESTS_TOTAL, "serin_kubernetes_requests_total", COUNTER, "", HOST, \
+      METRIC_LABELS("verb", "code"), \
+      "Requests to the Kubernetes API server, by the status code of the answer; none = there was " \
+      "none.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "rollout/asks.h"
+#include "rollout/cluster.h"
 #include "rollout/decide/record.h"
 #include "rollout/rollout.h"
 #include "rollout/sink.h"
@@ -32,6 +33,11 @@ struct rollout {
     bool ticked;
     int64_t last_tick_ms; /* monotonic */
     struct rollout_health health;
+    bool has_cluster;
+    bool leads;     /* this process decides; always where there is no cluster */
+    bool is_leader; /* and no other does: the record bears its epoch */
+    struct cluster_seen cluster;
+    uint64_t raised_seq;            /* of the record that last raised the weight; 0 = none yet */
     struct judge_decision decision; /* of the last judged tick */
     bool decided;
     bool hold_alerted; /* max_hold passed in HOLDING since held_ms was 0, and was told */

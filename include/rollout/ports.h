@@ -6,6 +6,7 @@
 #include "metrics/hist.h"
 #include "metrics/shard.h"
 #include "metrics/totals.h"
+#include "rollout/cluster.h"
 #include "rollout/http.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -85,6 +86,18 @@ struct rollout_ports {
      * stay closed. */
     struct http_call *(*ask)(void *host, const struct http_ask *ask);
     void (*ask_cancel)(void *host, struct http_call *call);
+
+    /* What a rollout wants of the cluster behind its versions, and what is seen there; may be called
+     * several times a tick. NULL = no route has one. */
+    void (*cluster)(void *host, const char *route, const struct cluster_want *want,
+                    struct cluster_seen *seen);
+
+    /* The record, for the cluster's objects; without durable it may wait. NULL where cluster is. */
+    void (*cluster_store)(void *host, const char *route, const char *record, uint64_t seq,
+                          bool durable);
+
+    /* The sequence number of the newest record that the cluster's objects are known to hold. */
+    uint64_t (*cluster_stored)(void *host, const char *route);
 
     /* A state change or a tick for server-sent events. name: RolloutStarted, WeightChanged ... or
      * "tick". json is borrowed. NULL = nobody listens. */

@@ -27,7 +27,8 @@ struct rollout_setup {
     const char *route;
     const char *state_dir; /* NULL is allowed only without a canary */
     struct rollout_version stable, canary;
-    bool is_sticky; /* users, not requests, are assigned: keys are counted by first failure */
+    bool is_sticky;   /* users, not requests, are assigned: keys are counted by first failure */
+    bool has_cluster; /* its versions are workloads: the ports say who leads */
     const struct plan *plan;       /* NULL = every default */
     const struct outside *outside; /* NULL = nothing is asked of others */
 };
@@ -57,6 +58,15 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
 /* The file has no such route any more: a running rollout is aborted and ends at the next open; what
  * was promoted stays so. The host closes it after that. */
 void rollout_drop(struct rollout *r);
+
+/* Takes over what another proxy, which leads, has stored, where it is newer than what is known here.
+ * ERR_INVALID: it is no record of this route, with the reason; ERR_CONFLICT: it is not newer, or the
+ * run that it goes on with was proven bad here. */
+enum err rollout_follow(struct rollout *r, const char *record, size_t len,
+                        struct why *why) MUST_USE;
+
+/* What the cluster's objects say by now may be in force: applies it without waiting for the tick. */
+void rollout_apply(struct rollout *r);
 
 /* Gather, judge, move, persist, act. Every ROLLOUT_TICK_MS; other intervals are only less fine. */
 void rollout_tick(struct rollout *r);

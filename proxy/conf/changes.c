@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "proxy/conf/describe.h"
 #include "proxy/conf/fields.h"
+#include "proxy/conf/units.h"
 #include <math.h>
 #include <stdbool.h>
 
@@ -137,6 +138,8 @@ static void show_steps(struct shown *s, const struct plan *plan)
 static void show_value(struct shown *s, const struct config_field *f, const char *target)
 {
     const char *place = target + f->offset, *text;
+    char amount_text[DESCRIBE_MAX];
+    struct plan_amount amount;
     switch (f->type) {
     case TYPE_TEXT:
         memcpy(&text, place, sizeof text);
@@ -147,6 +150,10 @@ static void show_value(struct shown *s, const struct config_field *f, const char
         break;
     case TYPE_SHARES:
         show_shares(s, f, target);
+        break;
+    case TYPE_AMOUNT:
+        memcpy(&amount, place, sizeof amount);
+        show(s, describe_amount(amount, amount_text));
         break;
     case TYPE_LIST: /* of the lists only the steps are values: others are compared item by item */
         show_steps(s, &((const struct config_route *)(const void *)target)->plan);
@@ -311,8 +318,11 @@ static size_t tell_if_changed(const struct config *config, const struct fixed *f
 size_t changes_tell_fixed(const struct config *old, const struct config *new, changes_line_fn *tell,
                           void *arg)
 {
-    char key[48], before[24], after[24];
+    char key[48], before[24], after[24], old_lease[UNITS_TEXT_MAX], new_lease[UNITS_TEXT_MAX];
+    const struct config_kubernetes *was = &old->kubernetes, *is = &new->kubernetes;
     size_t n = 0;
+    (void)units_format_duration(was->lease_duration_ms, old_lease);
+    (void)units_format_duration(is->lease_duration_ms, new_lease);
     (void)snprintf(before, sizeof before, "%u", old->workers);
     (void)snprintf(after, sizeof after, "%u", new->workers);
     const struct fixed keys[] = {
@@ -320,6 +330,11 @@ size_t changes_tell_fixed(const struct config *old, const struct config *new, ch
         {"state_dir", old->state_dir, new->state_dir, new->places.state_dir},
         {"admin.bind", old->admin.bind, new->admin.bind, new->places.admin_bind},
         {"admin.token_file", old->admin.token_file, new->admin.token_file, new->places.token_file},
+        {"kubernetes.kubeconfig", was->kubeconfig, is->kubeconfig, new->places.kubeconfig},
+        {"kubernetes.context", was->context, is->context, new->places.context},
+        {"kubernetes.namespace", was->name_space, is->name_space, new->places.name_space},
+        {"kubernetes.lease", was->lease, is->lease, new->places.lease},
+        {"kubernetes.lease_duration", old_lease, new_lease, new->places.lease_duration},
     };
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         n += tell_if_changed(new, &keys[i], tell, arg);

@@ -5,6 +5,7 @@
 #include "proxy/conf/address.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
+#include "proxy/conf/workloads.h"
 
 /* Pairs of host and path in one file: guards the memory of this check and the size of the lookup.
  */
@@ -397,8 +398,10 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_endpoints(&c, p);
         check_plan(&c, p);
         more_checks_check(p.route, p.node, errors);
+        workloads_check(p.route, p.node, errors);
     }
     check_matches(&c);
+    workloads_check_all(config, tree->root, errors);
     node = routes ? routes->first : NULL;
     for (size_t i = 0; i < config->n_routes; i++, node = node->next)
         check_plan_itself(&c, (struct route_place){&config->routes[i], node});

@@ -21,6 +21,14 @@ const char *describe_number(const struct config_field *f, int64_t number, char o
     }
 }
 
+const char *describe_amount(struct plan_amount amount, char out[DESCRIBE_MAX])
+{
+    if (amount.is_share)
+        return units_format_share(amount.value, out);
+    (void)snprintf(out, DESCRIBE_MAX, "%" PRIu32, amount.value);
+    return out;
+}
+
 /* "a, b, c", those of this release only. */
 static void join_choices(const struct config_choice *choices, char out[DESCRIBE_MAX])
 {
@@ -100,6 +108,11 @@ const char *describe_expectation(const struct config_field *f, char out[DESCRIBE
     case TYPE_SHARES:
         expect_items(f, "shares from 0% to 100%", out);
         break;
+    case TYPE_AMOUNT:
+        (void)snprintf(out, DESCRIBE_MAX,
+                       "a count from %" PRId64 " to %" PRId64 ", or a share from 0%% to 100%%",
+                       f->min, f->max);
+        break;
     }
     return out;
 }
@@ -107,12 +120,13 @@ const char *describe_expectation(const struct config_field *f, char out[DESCRIBE
 const char *describe_type(const struct config_field *f)
 {
     static const char *const names[] = {
-        [TYPE_MAPPING] = "mapping",     [TYPE_LIST] = "list",
-        [TYPE_NAMED] = "by name",       [TYPE_INTEGER] = "integer",
-        [TYPE_DURATION] = "duration",   [TYPE_SIZE] = "size",
-        [TYPE_SHARE] = "share",         [TYPE_BOOL] = "switch",
-        [TYPE_CHOICE] = "choice",       [TYPE_SET] = "list of choices",
-        [TYPE_TEXTS] = "list of texts", [TYPE_SHARES] = "list of shares"};
+        [TYPE_MAPPING] = "mapping",      [TYPE_LIST] = "list",
+        [TYPE_NAMED] = "by name",        [TYPE_INTEGER] = "integer",
+        [TYPE_DURATION] = "duration",    [TYPE_SIZE] = "size",
+        [TYPE_SHARE] = "share",          [TYPE_BOOL] = "switch",
+        [TYPE_CHOICE] = "choice",        [TYPE_SET] = "list of choices",
+        [TYPE_TEXTS] = "list of texts",  [TYPE_SHARES] = "list of shares",
+        [TYPE_AMOUNT] = "count or share"};
     return f->type == TYPE_TEXT ? text_form_name(f->form) : names[f->type];
 }
 
@@ -142,6 +156,9 @@ const char *describe_range(const struct config_field *f, char out[DESCRIBE_MAX])
     case TYPE_SHARES:
         (void)snprintf(out, DESCRIBE_MAX, "%" PRId64 "..%" PRId64 " items", f->min, f->max);
         break;
+    case TYPE_AMOUNT:
+        (void)snprintf(out, DESCRIBE_MAX, "%" PRId64 "..%" PRId64 ", 0%%..100%%", f->min, f->max);
+        break;
     case TYPE_MAPPING:
     case TYPE_TEXT:
         return "";
@@ -169,6 +186,7 @@ const char *describe_unit(const struct config_field *f)
         return "B KiB MiB GiB";
     case TYPE_SHARE:
     case TYPE_SHARES:
+    case TYPE_AMOUNT:
         return "%";
     default:
         return "";

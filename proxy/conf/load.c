@@ -70,6 +70,12 @@ static void note_places(struct config *config, const struct tree *tree)
     config->places.listeners = place_of(listeners);
     config->places.admin_bind = place_of(node_child(admin, "bind"));
     config->places.token_file = place_of(node_child(admin, "token_file"));
+    const struct node *kubernetes = node_child(tree->root, "kubernetes");
+    config->places.kubeconfig = place_of(node_child(kubernetes, "kubeconfig"));
+    config->places.context = place_of(node_child(kubernetes, "context"));
+    config->places.name_space = place_of(node_child(kubernetes, "namespace"));
+    config->places.lease = place_of(node_child(kubernetes, "lease"));
+    config->places.lease_duration = place_of(node_child(kubernetes, "lease_duration"));
     for (size_t i = 0; i < config->n_listeners; i++)
         config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
 }
@@ -110,12 +116,36 @@ static void check_zones(const struct config_route *route, struct node *node,
     }
 }
 
+/* Whether a file can be read; what it holds is looked at by who uses it. path: in the end. */
+static void check_readable(const char *path, struct node *node, struct config_errors *errors)
+{
+    struct why why;
+    if (!path || !node || node->bad)
+        return;
+    FILE *file = file_open(path, &why);
+    if (file)
+        (void)fclose(file);
+    else
+        node_complain(node, errors, "\"%.200s\" %.160s", path, why.text);
+}
+
+static void check_manifests(const struct config_route *route, struct node *node,
+                            struct config_errors *errors)
+{
+    struct node *versions = node_child(node, "versions");
+    for (size_t i = 0; i < route->n_versions; i++)
+        check_readable(route->versions[i].manifest, node_child(node_item(versions, i), "manifest"),
+                       errors);
+}
+
 /* Files that the configuration names must be there before anything starts. */
 static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
 {
     struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
+    struct node *kubernetes = node_child(tree->root, "kubernetes");
     struct why why;
+    check_readable(config->kubernetes.kubeconfig, node_child(kubernetes, "kubeconfig"), errors);
     if (!node || node->bad || !config->admin.token_file)
         return;
     char *token = token_read(config->admin.token_file, &why);
@@ -154,10 +184,19 @@ static bool resolve(struct config *config, const char **path)
     return true;
 }
 
+static bool resolve_all(struct config *config)
+{
+    bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
+              resolve(config, &config->kubernetes.kubeconfig);
+    for (size_t i = 0; i < config->n_routes; i++)
+        for (size_t k = 0; k < config->routes[i].n_versions; k++)
+            ok = ok && resolve(config, &config->routes[i].versions[k].manifest);
+    return ok;
+}
+
 static void build(struct config *config, struct tree *tree, struct config_errors *errors)
 {
-    if (schema_apply(tree, config, errors) || settle(config, tree) ||
-        !resolve(config, &config->state_dir) || !resolve(config, &config->admin.token_file)) {
+    if (schema_apply(tree, config, errors) || settle(config, tree) || !resolve_all(config)) {
         refuse(errors, ERR_MEMORY, "", "out of memory");
         return;
     }
@@ -166,8 +205,10 @@ static void build(struct config *config, struct tree *tree, struct config_errors
     check_files(config, tree, errors);
     const struct node *routes = node_child(tree->root, "routes");
     struct node *node = routes ? routes->first : NULL;
-    for (size_t i = 0; node && i < config->n_routes; i++, node = node->next)
+    for (size_t i = 0; node && i < config->n_routes; i++, node = node->next) {
         check_zones(&config->routes[i], node, errors);
+        check_manifests(&config->routes[i], node, errors);
+    }
 }
 
 struct config *config_load_text(const char *name, const char *bytes, size_t len,

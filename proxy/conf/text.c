@@ -23,7 +23,8 @@ static const struct form forms[] = {
     [TEXT_URL] = {"url", "a URL such as http://host/path"},
     [TEXT_TIME] = {"time", "a time of day such as 09:00"},
     [TEXT_NUMBER] = {"number", "a number such as 0.8"},
-    [TEXT_WORKLOAD] = {"workload", "a workload such as rc/my-web-v1"},
+    [TEXT_OBJECT] = {"name", "a name in Kubernetes such as my-web"},
+    [TEXT_WORKLOAD] = {"workload", "rc/NAME, deployment/NAME or replicaset/NAME"},
 };
 
 static bool is_alpha(char c)
@@ -174,12 +175,34 @@ static enum err check_number(struct slice text, struct why *why)
     return OK;
 }
 
+/* Labels of a-z, 0-9 and inner hyphens, with dots between them. */
+static enum err check_object(struct slice text, struct why *why)
+{
+    struct slice label, rest = text;
+    bool more = true;
+    if (text.len > HOST_MAX)
+        return why_set(why, ERR_INVALID, "is longer than %u bytes", HOST_MAX);
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_digit(text.at[i]) && !(text.at[i] >= 'a' && text.at[i] <= 'z') &&
+            !is_one_of(text.at[i], "-."))
+            return why_set(why, ERR_INVALID, "holds a character that no name in Kubernetes has");
+    while (more) {
+        more = slice_cut(rest, '.', &label, &rest);
+        if (!is_label(label))
+            return why_set(why, ERR_INVALID, "is no name in Kubernetes");
+    }
+    return OK;
+}
+
 static enum err check_workload(struct slice text, struct why *why)
 {
     struct slice kind, name;
-    if (!slice_cut(text, '/', &kind, &name) || kind.len == 0 || name.len == 0)
+    if (!slice_cut(text, '/', &kind, &name) || name.len == 0)
         return why_set(why, ERR_INVALID, "is not a workload");
-    return check_name(name, why);
+    if (!slice_equal(kind, SLICE("rc")) && !slice_equal(kind, SLICE("deployment")) &&
+        !slice_equal(kind, SLICE("replicaset")))
+        return why_set(why, ERR_INVALID, "is of no known kind");
+    return check_object(name, why);
 }
 
 enum err text_check(enum text_form form, struct slice text, struct why *why)
@@ -215,6 +238,8 @@ enum err text_check(enum text_form form, struct slice text, struct why *why)
         return check_time(text, why);
     case TEXT_NUMBER:
         return check_number(text, why);
+    case TEXT_OBJECT:
+        return check_object(text, why);
     case TEXT_WORKLOAD:
         return check_workload(text, why);
     }

@@ -83,6 +83,22 @@ static bool read_number(struct value_reader *r, struct node *node, int64_t *out)
     return check_range(r, node, *out, f->min, f->max);
 }
 
+/* "2" is a count, "25%" a share; a bare 0 is none, whatever it is a share of. */
+static bool read_amount(struct value_reader *r, struct node *node, struct value *v)
+{
+    const struct config_field *f = r->field;
+    struct slice text = node->text;
+    struct why why;
+    v->is_share = text.len && text.at[text.len - 1] == '%';
+    if (!v->is_share && units_parse_integer(text, &v->number, &why))
+        return refuse(r, node, why.text);
+    if (!v->is_share)
+        return check_range(r, node, v->number, f->min, f->max);
+    if (units_parse_share(text, &v->number, &why))
+        return refuse(r, node, why.text);
+    return v->number <= SHARE_FULL_BP || refuse(r, node, "is above 100%");
+}
+
 static bool read_bool(struct value_reader *r, struct node *node, int64_t *out)
 {
     *out = slice_equal(node->text, SLICE("true"));
@@ -124,6 +140,8 @@ static bool read_scalar(struct value_reader *r, struct node *node, struct value 
         return read_choice(r, node, &v->number);
     case TYPE_TEXT:
         return read_text(r, node, &v->text);
+    case TYPE_AMOUNT:
+        return read_amount(r, node, v);
     default:
         return read_number(r, node, &v->number);
     }
@@ -201,7 +219,7 @@ bool value_equal(const struct config_field *f, const struct value *a, const stru
     if (f->type == TYPE_TEXT)
         return slice_equal(a->text, b->text);
     if (f->type != TYPE_TEXTS && f->type != TYPE_SHARES)
-        return a->number == b->number;
+        return a->number == b->number && a->is_share == b->is_share;
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++)
@@ -277,6 +295,11 @@ bool value_store(const struct value *v, const struct config_field *f, void *targ
         return store_texts(v, f, (struct config_string_list *)(void *)place, keep);
     if (f->type == TYPE_SHARES) {
         store_shares(v, f, target);
+        return true;
+    }
+    if (f->type == TYPE_AMOUNT) {
+        struct plan_amount amount = {v->is_share, (uint32_t)v->number};
+        memcpy(place, &amount, sizeof amount);
         return true;
     }
     if (f->type != TYPE_TEXT) {

@@ -49,12 +49,13 @@ static cJSON *version_json(const struct control *c, const struct known_route *r,
     return json;
 }
 
-static void say_static(const struct known_split *s, bool is_down, char why[STATIC_WHY_MAX])
+static void say_static(const struct known_split *s, struct known_count stable,
+                       char why[STATIC_WHY_MAX])
 {
-    if (is_down)
+    if (stable.available == 0)
         (void)snprintf(why, STATIC_WHY_MAX,
-                       "no endpoint of %s is available: requests are answered 502 until one is",
-                       s->stable);
+                       "no endpoint of %s is available: requests are answered %u until one is",
+                       s->stable, stable.total ? 502 : 503);
     else
         (void)snprintf(why, STATIC_WHY_MAX, "%s",
                        s->canary[0] ? "a fixed weight; no rollout moves it" : "one version");
@@ -64,9 +65,10 @@ static void say_static(const struct known_split *s, bool is_down, char why[STATI
 static cJSON *static_json(const struct control *c, const struct known_route *r)
 {
     const struct known_split *s = &r->split;
-    bool is_down = known_count(&c->known, r->name, s->stable, false).available == 0;
+    struct known_count stable = known_count(&c->known, r->name, s->stable, false);
+    bool is_down = stable.available == 0;
     char why[STATIC_WHY_MAX];
-    say_static(s, is_down, why);
+    say_static(s, stable, why);
     cJSON *json = cJSON_CreateObject(), *versions;
     bool is_broken = s->canary[0] && atomic_load_explicit(&r->live.breaker->state,
                                                           memory_order_relaxed) != BREAKER_CLOSED;

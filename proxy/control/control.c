@@ -8,7 +8,9 @@
 #include "proxy/conf/token.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
+#include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
+#include "proxy/control/manifests.h"
 #include "proxy/control/probe.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
@@ -70,13 +72,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    cluster_tick(c);
     look_at_slowness(c);
     keep_seen(c);
+    if (c->is_publish_due && publish(c) != OK)
+        log_error("publish_failed", "why=\"out of memory\"");
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+}
+
+void control_count_kubernetes(void *arg, const char *verb, unsigned code)
+{
+    kube_counts_add(&((struct control *)arg)->kube_counts, verb, code);
 }
 
 static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
@@ -110,6 +120,7 @@ void control_drain(struct control *c)
     c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
     log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
     remove_socket_files(c); /* who has connected already is still accepted */
+    cluster_release(c);
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_drain(c->workers[i]);
     (void)event_add(c->drain_poll, &poll);
@@ -259,7 +270,7 @@ static enum err control_start(struct control *c, struct why *why)
     enum err e = known_configure(&c->known, config, why);
     if (e != OK)
         return e;
-    if (!host_open_rollouts(c, config, why))
+    if (!host_open_rollouts(c, config, c->manifests, why))
         return ERR_IO;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         host_take_split(CONTAINER_OF(l, struct known_route, link));
@@ -268,6 +279,8 @@ static enum err control_start(struct control *c, struct why *why)
         e = start_workers(c, why);
     if (e == OK)
         e = start_admin(c, why);
+    if (e == OK)
+        e = cluster_start(c, why);
     if (e == OK)
         probe_all(&c->known, c->base, config->timeouts.connect_ms);
     c->is_serving = e == OK;
@@ -285,6 +298,8 @@ static void control_stop(struct control *c)
     c->admin = NULL;
     if (c->metrics && c->base)
         known_fini(&c->known);
+    cluster_stop(c);
+    manifests_free(c->manifests);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
@@ -303,7 +318,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int control_run(struct config *config, const char *path)
+int control_run(struct config *config, struct manifests *manifests, const char *path)
 {
     struct why why = {""};
     struct log_quoted quoted;
@@ -313,12 +328,14 @@ int control_run(struct config *config, const char *path)
         free(c);
         free(keep);
         config_free(config);
+        manifests_free(manifests);
         fprintf(stderr, "serin: out of memory\n");
         return EXIT_INTERNAL;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     c->keep = keep;
+    c->manifests = manifests;
     c->path = path;
     enum err e = reload_log(config, &why);
     if (e == OK)

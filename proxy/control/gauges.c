@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/gauges.h"
 
+#include "base/check.h"
 #include "metrics/process.h"
 #include "proxy/control/control.h"
 #include <math.h>
@@ -18,7 +19,38 @@ static void expose_endpoints(const struct control *c, struct expo *e, enum metri
     for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
         const struct known_endpoint *p = CONTAINER_OF(l, struct known_endpoint, link);
         const char *labels[] = {p->route, p->version, p->text};
-        sample(e, id, labels, endpoint_may_serve(p->state) ? 1 : 0);
+        if (!p->is_barred)
+            sample(e, id, labels, endpoint_may_serve(p->state) ? 1 : 0);
+    }
+}
+
+static void expose_replicas(const struct control *c, struct expo *e)
+{
+    for (struct list *l = c->known.versions.next; l != &c->known.versions; l = l->next) {
+        const struct known_version *v = CONTAINER_OF(l, struct known_version, link);
+        const struct known_replicas *r = &v->replicas;
+        const struct {
+            const char *kind;
+            uint32_t value;
+        } rows[] = {{"wanted", r->wanted},
+                    {"current", r->current},
+                    {"ready", r->ready},
+                    {"available", r->available}};
+        for (unsigned i = 0; r->is_known && i < ARRAY_LEN(rows); i++) {
+            const char *labels[] = {v->route, v->version, rows[i].kind};
+            sample(e, METRIC_REPLICAS, labels, rows[i].value);
+        }
+    }
+}
+
+static void expose_kubernetes(const struct control *c, struct expo *e)
+{
+    char code[16];
+    for (unsigned i = 0; i < c->kube_counts.n; i++) {
+        const struct kube_count *row = &c->kube_counts.rows[i];
+        const char *labels[] = {row->verb, code};
+        (void)snprintf(code, sizeof code, row->code ? "%u" : "none", row->code);
+        sample(e, METRIC_KUBERNETES_REQUESTS_TOTAL, labels, (double)row->total);
     }
 }
 
@@ -123,6 +155,12 @@ void gauges_expose(void *host, struct expo *e, enum metric_id id)
     switch (id) {
     case METRIC_ENDPOINT_UP:
         expose_endpoints(c, e, id);
+        break;
+    case METRIC_REPLICAS:
+        expose_replicas(c, e);
+        break;
+    case METRIC_KUBERNETES_REQUESTS_TOTAL:
+        expose_kubernetes(c, e);
         break;
     case METRIC_CONFIG_RELOADS_TOTAL:
         sample(e, id, ok, (double)c->reloads_ok);

@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 #include "proxy/control/admin.h"
+#include "proxy/control/cluster.h"
+#include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
 #include "proxy/wire/time.h"
+#include "rollout/kube/fleet.h"
 #include <cjson/cJSON.h>
 
 static struct judged_totals port_counts(void *host, const char *route, const char *version,
@@ -148,10 +151,42 @@ static int64_t port_wall_ms(void *host)
     return time_wall_ms();
 }
 
+static void port_cluster(void *host, const char *route, const struct cluster_want *want,
+                         struct cluster_seen *seen)
+{
+    struct fleet *fleet = cluster_fleet(host, route);
+    *seen = (struct cluster_seen){.is_there = false};
+    if (fleet)
+        fleet_look(fleet, want, seen);
+}
+
+static void port_cluster_store(void *host, const char *route, const char *record, uint64_t seq,
+                               bool durable)
+{
+    struct fleet *fleet = cluster_fleet(host, route);
+    if (fleet)
+        fleet_store(fleet, record, seq, durable);
+}
+
+static uint64_t port_cluster_stored(void *host, const char *route)
+{
+    const struct fleet *fleet = cluster_fleet(host, route);
+    return fleet ? fleet_stored(fleet) : 0;
+}
+
+/* Events of a rollout, and not its ticks, are the cluster's as well. */
+static void tell_cluster(struct control *c, const char *route, const char *name, const cJSON *json)
+{
+    struct fleet *fleet = cluster_fleet(c, route);
+    const cJSON *why = cJSON_GetObjectItemCaseSensitive(json, "why");
+    if (fleet && strcmp(name, "tick") != 0)
+        fleet_event(fleet, name, cJSON_IsString(why) ? why->valuestring : "");
+}
+
 static void port_event(void *host, const char *route, const char *name, const cJSON *json)
 {
     struct control *c = host;
-    (void)route;
+    tell_cluster(c, route, name, json);
     char *text = c->admin ? cJSON_PrintUnformatted(json) : NULL;
     if (text)
         admin_publish(c->admin, name, text);
@@ -179,29 +214,44 @@ struct rollout_ports host_ports(struct control *c)
                                   .health = port_health,
                                   .monotonic_ms = port_monotonic_ms,
                                   .wall_ms = port_wall_ms,
+                                  .cluster = port_cluster,
+                                  .cluster_store = port_cluster_store,
+                                  .cluster_stored = port_cluster_stored,
                                   .event = port_event,
                                   .is_followed = port_is_followed};
 }
 
-static const char *revision_of(const struct config_route *route, const char *version)
+/* A version's identity beside its name: what the file says, or else the template that it is made from. */
+static const char *revision_of(const struct manifests *manifests, const struct config_route *route,
+                               const char *version)
 {
     const struct config_version *v = version ? config_find_version(route, version) : NULL;
-    return v ? v->revision : NULL;
+    return !v ? NULL : v->revision ? v->revision : manifests_hash(manifests, route->name, version);
 }
 
-struct rollout_setup host_setup(const struct config *config, const struct config_route *route)
+static bool is_workload(const struct config_route *route, const char *version)
+{
+    const struct config_version *v = version ? config_find_version(route, version) : NULL;
+    return v && v->workload;
+}
+
+struct rollout_setup host_setup(const struct config *config, const struct manifests *manifests,
+                                const struct config_route *route)
 {
     const char *canary = route->has_rollout ? route->canary : NULL;
-    return (struct rollout_setup){.route = route->name,
-                                  .state_dir = config->state_dir,
-                                  .stable = {route->stable, revision_of(route, route->stable)},
-                                  .canary = {canary, revision_of(route, canary)},
-                                  .is_sticky = route->sticky.by != STICKY_NONE,
-                                  .plan = route->has_rollout ? &route->plan : NULL,
-                                  .outside = route->has_rollout ? &route->outside : NULL};
+    return (struct rollout_setup){
+        .route = route->name,
+        .state_dir = config->state_dir,
+        .stable = {route->stable, revision_of(manifests, route, route->stable)},
+        .canary = {canary, revision_of(manifests, route, canary)},
+        .has_cluster = is_workload(route, route->stable) && is_workload(route, canary),
+        .is_sticky = route->sticky.by != STICKY_NONE,
+        .plan = route->has_rollout ? &route->plan : NULL,
+        .outside = route->has_rollout ? &route->outside : NULL};
 }
 
-bool host_open_rollouts(struct control *c, const struct config *config, struct why *why)
+bool host_open_rollouts(struct control *c, const struct config *config,
+                        const struct manifests *manifests, struct why *why)
 {
     struct rollout_ports ports = host_ports(c);
     for (size_t i = 0; i < config->n_routes; i++) {
@@ -210,7 +260,7 @@ bool host_open_rollouts(struct control *c, const struct config *config, struct w
             (void)why_set(why, ERR_MEMORY, "out of memory");
             return false;
         }
-        struct rollout_setup setup = host_setup(config, &config->routes[i]);
+        struct rollout_setup setup = host_setup(config, manifests, &config->routes[i]);
         if (r->rollout)
             continue;
         r->rollout = rollout_open(&setup, &ports, why);

@@ -90,7 +90,7 @@ void probe_all(struct known *k, struct event_base *base, uint32_t timeout_ms)
     for (struct list *l = k->endpoints.next; l != &k->endpoints && running < PROBES_MAX;
          l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->probe ||
+        if (e->probe || e->is_barred ||
             atomic_load_explicit(&e->state->health, memory_order_relaxed) == ENDPOINT_UP)
             continue;
         start(e, base, timeout_ms);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/conf/load.h"
+#include "proxy/control/probe.h"
 
 struct config_keep *config_keep_new(struct config *config)
 {
@@ -39,6 +40,49 @@ static void on_release(struct snapshot *s)
     config_keep_unref(s->keep);
 }
 
+static void add_endpoint(struct snapshot *s, struct route_variant *v, const char *text,
+                         const struct known_endpoint *e)
+{
+    atomic_fetch_add_explicit(&e->state->refs, 1, memory_order_relaxed);
+    v->endpoints[v->n_endpoints++] = (struct endpoint){text, e->addr, e->state};
+    s->n_endpoints++;
+}
+
+static enum err add_configured(const struct control *c, struct snapshot *s, struct route_variant *v,
+                               const char *route, const struct config_version *conf)
+{
+    v->endpoints = arena_alloc(&s->arena, (conf->endpoints.n + 1) * sizeof *v->endpoints);
+    if (!v->endpoints)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < conf->endpoints.n; i++) {
+        const char *text = conf->endpoints.items[i];
+        const struct known_endpoint *e = known_find_endpoint(&c->known, route, conf->name, text);
+        CHECK(e);
+        add_endpoint(s, v, text, e);
+    }
+    return OK;
+}
+
+/* Endpoints of a workload come and go while the snapshot stays: it has texts of its own. */
+static enum err add_given(const struct control *c, struct snapshot *s, struct route_variant *v,
+                          const char *route, const struct config_version *conf)
+{
+    size_t n = known_count(&c->known, route, conf->name, false).total;
+    v->endpoints = arena_alloc(&s->arena, (n + 1) * sizeof *v->endpoints);
+    if (!v->endpoints)
+        return ERR_MEMORY;
+    for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
+        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
+        if (e->is_barred || strcmp(e->version, conf->name) != 0 || strcmp(e->route, route) != 0)
+            continue;
+        struct slice text = arena_copy(&s->arena, slice_of(e->text, strlen(e->text) + 1));
+        if (!text.at)
+            return ERR_MEMORY;
+        add_endpoint(s, v, text.at, e);
+    }
+    return OK;
+}
+
 static enum err build_variant(const struct control *c, struct snapshot *s, struct route_variant *v,
                               const struct known_route *r, const char *name)
 {
@@ -54,20 +98,11 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
     v->name = conf->name;
     v->metrics = metrics_variant(c->metrics, r->name, conf->name);
     v->first_endpoint = s->n_endpoints;
-    v->endpoints = arena_alloc(&s->arena, (conf->endpoints.n + 1) * sizeof *v->endpoints);
-    if (!v->metrics || !v->endpoints)
+    if (!v->metrics)
         return ERR_MEMORY;
     metrics_variant_use(v->metrics, v->role);
-    for (size_t i = 0; i < conf->endpoints.n; i++) {
-        struct known_endpoint *e =
-            known_find_endpoint(&c->known, r->name, conf->name, conf->endpoints.items[i]);
-        CHECK(e);
-        atomic_fetch_add_explicit(&e->state->refs, 1, memory_order_relaxed);
-        v->endpoints[v->n_endpoints++] =
-            (struct endpoint){conf->endpoints.items[i], e->addr, e->state};
-        s->n_endpoints++;
-    }
-    return OK;
+    return conf->workload ? add_given(c, s, v, r->name, conf)
+                          : add_configured(c, s, v, r->name, conf);
 }
 
 static enum err build_route(const struct control *c, struct snapshot *s, struct known_route *known)
@@ -110,6 +145,7 @@ static struct snapshot *build(struct control *c)
 enum err publish(struct control *c)
 {
     struct snapshot *s = build(c);
+    c->is_publish_due = !s;
     if (!s)
         return ERR_MEMORY;
     snapshot_unref(c->snapshot);
@@ -123,6 +159,17 @@ enum err publish(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_publish(c->workers[i], s);
     return OK;
+}
+
+bool publish_endpoints(struct control *c, const char *route, const char *version,
+                       const char *const *texts, size_t n)
+{
+    if (!known_take_endpoints(&c->known, route, version, texts, n))
+        return false;
+    if (publish(c) != OK)
+        log_error("publish_failed", "route=%s why=\"out of memory\"", route);
+    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    return true;
 }
 
 bool publish_is_adopted(const struct control *c, uint64_t generation)

@@ -5,7 +5,9 @@
 #include "metrics/log.h"
 #include "proxy/conf/changes.h"
 #include "proxy/conf/load.h"
+#include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
+#include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
 #include <cjson/cJSON.h>
 
@@ -41,36 +43,49 @@ static void report_line(void *arg, const char *line)
         log_info("config_change", "change=%s", log_quote(&quoted, slice_str(line)));
 }
 
-static struct config *load(const char *path, struct report *report, struct why *why)
+static void report_errors(const struct config_errors *errors, struct report *report)
+{
+    char line[LINE_MAX_BYTES];
+    for (size_t i = 0; i < errors->n; i++) {
+        config_error_format(errors, i, line, sizeof line);
+        report_line(report, line);
+    }
+    if (!errors->dropped)
+        return;
+    (void)snprintf(line, sizeof line, "%.400s: and %zu more", errors->file, errors->dropped);
+    report_line(report, line);
+}
+
+/* The configuration and what its workloads are made from. NULL: neither. */
+static struct config *load(const char *path, struct manifests **manifests, struct report *report,
+                           struct why *why)
 {
     struct config_errors *errors = calloc(1, sizeof *errors);
-    char line[LINE_MAX_BYTES];
     if (!errors) {
         (void)why_set(why, ERR_MEMORY, "%s: out of memory", path);
         return NULL;
     }
     config_errors_init(errors, path);
     struct config *config = config_load(path, errors);
-    for (size_t i = 0; !config && i < errors->n; i++) {
-        config_error_format(errors, i, line, sizeof line);
-        report_line(report, line);
-    }
-    if (!config && errors->dropped) {
-        (void)snprintf(line, sizeof line, "%.400s: and %zu more", path, errors->dropped);
-        report_line(report, line);
+    *manifests = config ? manifests_read(config, errors) : NULL;
+    if (!*manifests) {
+        report_errors(errors, report);
+        config_free(config);
+        config = NULL;
     }
     free(errors);
     return config;
 }
 
 /* Asks every rollout that stays whether it can live with the new file. All that cannot are reported. */
-static void ask_rollouts(struct control *c, const struct config *config, struct report *report)
+static void ask_rollouts(struct control *c, const struct config *config,
+                         const struct manifests *manifests, struct report *report)
 {
     struct why why;
     char line[LINE_MAX_BYTES];
     for (size_t i = 0; i < config->n_routes; i++) {
         const struct known_route *r = known_find_route(&c->known, config->routes[i].name);
-        struct rollout_setup setup = host_setup(config, &config->routes[i]);
+        struct rollout_setup setup = host_setup(config, manifests, &config->routes[i]);
         if (!r || !r->rollout)
             continue;
         if (rollout_may_configure(r->rollout, &setup, &why) == OK)
@@ -112,7 +127,7 @@ static void configure_rollout(struct control *c, struct known_route *r, struct r
     struct log_quoted quoted;
     struct why why = {""};
     struct rollout_metrics before;
-    struct rollout_setup setup = host_setup(control_config(c), r->conf);
+    struct rollout_setup setup = host_setup(control_config(c), c->manifests, r->conf);
     rollout_metrics(r->rollout, &before);
     enum err e = rollout_configure(r->rollout, &setup, &why);
     if (e != OK)
@@ -139,16 +154,20 @@ static void configure_rollouts(struct control *c, struct report *report)
     }
 }
 
-static enum err take(struct control *c, struct config *config, struct report *report,
-                     struct why *why)
+/* Takes config and manifests. */
+static enum err take(struct control *c, struct config *config, struct manifests *manifests,
+                     struct report *report, struct why *why)
 {
     struct config_keep *keep = config_keep_new(config);
+    struct manifests *old_manifests = c->manifests;
     if (!keep) {
         config_free(config);
+        manifests_free(manifests);
         return why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
     }
     struct config_keep *old = c->keep;
     c->keep = keep;
+    c->manifests = manifests;
     enum err e = known_configure(&c->known, config, why);
     if (e == OK) {
         c->is_reloading = true;
@@ -158,18 +177,22 @@ static enum err take(struct control *c, struct config *config, struct report *re
     }
     if (e != OK) { /* only for want of memory: the workers go on with the snapshot that they have */
         c->keep = old;
+        c->manifests = old_manifests;
+        manifests_free(manifests);
         config_keep_unref(keep);
         (void)!known_configure(&c->known, old->config, why);
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);
+    manifests_free(old_manifests);
     config_keep_unref(old);
-    return reload_log(config, why);
+    e = cluster_take(c, why);
+    return e == OK ? reload_log(config, why) : e;
 }
 
 /* Everything that stands against the new file. OK: nothing does, and rollouts that it adds are open. */
-static enum err examine(struct control *c, const struct config *config, struct report *report,
-                        struct why *why)
+static enum err examine(struct control *c, const struct config *config,
+                        const struct manifests *manifests, struct report *report, struct why *why)
 {
     size_t n = count_routes(c), i = 0;
     bool *had_rollout = calloc(n + config->n_routes + 1, sizeof *had_rollout);
@@ -178,8 +201,8 @@ static enum err examine(struct control *c, const struct config *config, struct r
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         had_rollout[i++] = CONTAINER_OF(l, struct known_route, link)->rollout != NULL;
     (void)changes_tell_fixed(control_config(c), config, report_line, report);
-    ask_rollouts(c, config, report);
-    bool is_open = report->n == 0 && host_open_rollouts(c, config, why);
+    ask_rollouts(c, config, manifests, report);
+    bool is_open = report->n == 0 && host_open_rollouts(c, config, manifests, why);
     if (report->n == 0 && !is_open)
         report_line(report, why->text);
     if (!is_open)
@@ -191,16 +214,18 @@ static enum err examine(struct control *c, const struct config *config, struct r
 static enum err try_reload(struct control *c, struct report *report, struct why *why)
 {
     report->is_wrong = true;
-    struct config *config = load(c->path, report, why);
+    struct manifests *manifests;
+    struct config *config = load(c->path, &manifests, report, why);
     if (!config)
         return report->n ? ERR_INVALID : ERR_MEMORY;
-    enum err e = examine(c, config, report, why);
+    enum err e = examine(c, config, manifests, report, why);
     if (e != OK) {
+        manifests_free(manifests);
         config_free(config);
         return e;
     }
     report->is_wrong = false;
-    return take(c, config, report, why);
+    return take(c, config, manifests, report, why);
 }
 
 static enum err say_failed(const struct control *c, enum err e, const struct report *report,

@@ -59,6 +59,15 @@ static enum err hold_place(struct world *w, const struct world *before, uint32_t
     return OK;
 }
 
+/* Who still holds the world before may do so for hours, by one long request: what the new one does not name must not stay
+ * connected as long. */
+static void retire_pools(const struct world *before, uint32_t epoch)
+{
+    for (uint32_t i = 0; before && i < before->snapshot->n_endpoints; i++)
+        if (before->pools[i]->epoch != epoch)
+            pool_retire(before->pools[i]);
+}
+
 struct world *world_new(struct upstream *u, struct snapshot *snapshot, const struct world *before,
                         uint32_t first_cursor)
 {
@@ -67,6 +76,7 @@ struct world *world_new(struct upstream *u, struct snapshot *snapshot, const str
         return NULL;
     w->refs = 1;
     w->snapshot = snapshot;
+    u->epoch++;
     w->pools = calloc(snapshot->n_endpoints + 1u, sizeof *w->pools);
     w->loads = calloc(snapshot->n_endpoints + 1u, sizeof *w->loads);
     w->places = calloc(snapshot->n_routes + 1u, sizeof *w->places);
@@ -82,6 +92,7 @@ struct world *world_new(struct upstream *u, struct snapshot *snapshot, const str
         free_world(w);
         return NULL;
     }
+    retire_pools(before, u->epoch);
     return w;
 }
 

@@ -25,24 +25,32 @@ static struct list *bucket_of(struct upstream *u, const struct wire_addr *addr)
     return &u->buckets[hash_bytes((struct hash_salt){0, 0}, bytes) % POOL_BUCKETS];
 }
 
+static struct pool *find_pool(const struct list *bucket, const struct wire_addr *addr)
+{
+    for (struct list *l = bucket->next; l != bucket; l = l->next) {
+        struct pool *p = CONTAINER_OF(l, struct pool, link);
+        if (p->addr.len == addr->len && memcmp(p->addr.bytes, addr->bytes, addr->len) == 0)
+            return p;
+    }
+    return NULL;
+}
+
 struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr)
 {
     struct list *bucket = bucket_of(u, addr);
-    for (struct list *l = bucket->next; l != bucket; l = l->next) {
-        struct pool *p = CONTAINER_OF(l, struct pool, link);
-        if (p->addr.len == addr->len && memcmp(p->addr.bytes, addr->bytes, addr->len) == 0) {
-            p->holders++;
-            return p;
-        }
+    struct pool *p = find_pool(bucket, addr);
+    if (!p) {
+        p = calloc(1, sizeof *p);
+        if (!p)
+            return NULL;
+        p->upstream = u;
+        p->addr = *addr;
+        list_init(&p->idle);
+        list_push_front(bucket, &p->link);
     }
-    struct pool *p = calloc(1, sizeof *p);
-    if (!p)
-        return NULL;
-    p->upstream = u;
-    p->addr = *addr;
-    p->holders = 1;
-    list_init(&p->idle);
-    list_push_front(bucket, &p->link);
+    p->holders++;
+    p->idle_max = POOL_IDLE_MAX;
+    p->epoch = u->epoch;
     return p;
 }
 
@@ -71,6 +79,12 @@ static void close_all_idle(struct pool *p)
 {
     while (!list_empty(&p->idle))
         close_idle(CONTAINER_OF(p->idle.next, struct upstream_conn, link));
+}
+
+void pool_retire(struct pool *p)
+{
+    p->idle_max = 0;
+    close_all_idle(p);
 }
 
 /* A pool lives while a world names it: every busy connection belongs to a request that holds such a world. */
@@ -217,7 +231,7 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
 {
     struct pool *p = c->pool;
     become_free(c);
-    if (p->n_idle >= POOL_IDLE_MAX) {
+    if (p->n_idle >= p->idle_max) {
         end_conn(c);
         return;
     }

@@ -4,12 +4,16 @@
 
 #include "base/check.h"
 
-void machine_begin(struct machine *m, const struct plan *p, bool direct)
+void machine_begin(struct machine *m, const struct plan *p, bool direct, bool scaled)
 {
     bool again = machine_has_failed(m);
     CHECK(again || m->state == MACHINE_STABLE || m->state == MACHINE_ABORTED);
-    struct machine fresh = {
-        .state = m->state, .left = m->left, .stage = -1, .direct = direct, .first_bad_ms = -1};
+    struct machine fresh = {.state = m->state,
+                            .left = m->left,
+                            .stage = -1,
+                            .direct = direct,
+                            .scaled = scaled,
+                            .first_bad_ms = -1};
     *m = fresh;
     moves_goto(m, again ? MACHINE_SCALING : MACHINE_PENDING, MACHINE_CAUSE_NONE);
     if (direct)

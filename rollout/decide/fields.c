@@ -161,14 +161,18 @@ static enum err check_names(const cJSON *object, const struct field_set *set, co
                             struct why *why)
 {
     const cJSON *child;
-    size_t n = 0;
+    size_t n = 0, expected = set->n_nested;
+    for (size_t i = 0; i < set->n; i++)
+        if (!set->fields[i].is_later ||
+            cJSON_GetObjectItemCaseSensitive(object, set->fields[i].name))
+            expected++;
     cJSON_ArrayForEach(child, object)
     {
         if (!is_known(set, child->string))
             return why_set(why, ERR_INVALID, "%s%.64s: unknown member", path, child->string);
         n++;
     }
-    if (n != set->n + set->n_nested)
+    if (n != expected)
         return why_set(why, ERR_INVALID, "%s: a member stands twice", path);
     return OK;
 }
@@ -181,6 +185,8 @@ enum err fields_read(const cJSON *object, const struct field_set *set, void *bas
     for (size_t i = 0; i < set->n; i++) {
         const struct field *f = &set->fields[i];
         const cJSON *from = cJSON_GetObjectItemCaseSensitive(object, f->name);
+        if (!from && f->is_later)
+            continue;
         if (!from)
             return refuse(f, path, "missing", why);
         if (read_one(f, from, (char *)base + f->offset, path, why) != OK)

@@ -146,6 +146,8 @@ static enum machine_cause hold_cause(const struct machine *m, const struct plan 
         return cause;
     if (in->unwritable)
         return MACHINE_CAUSE_UNWRITABLE;
+    if (in->cluster_away)
+        return MACHINE_CAUSE_CLUSTER;
     bool serves = where == MACHINE_SHIFTING || where == MACHINE_ANALYZING ||
                   where == MACHINE_PROMOTING || where == MACHINE_BAKING;
     if (serves && in->canary_available == 0)
@@ -164,6 +166,27 @@ static bool is_past_deadline(const struct machine *m, const struct plan *p)
     return waits && m->progress_ms >= p->progress_deadline_ms;
 }
 
+/* Whether a lost stable keeps the promotion waiting: not where a person took it over, nor where an
+ * undo leads away from the very version that was lost. */
+static bool needs_stable(const struct machine *m)
+{
+    return !m->direct && !m->full;
+}
+
+/* Nothing is left to go back to. True: done for this step. */
+static bool stay_on_canary(struct machine *m, const struct machine_input *in)
+{
+    if (m->state == MACHINE_PENDING || machine_underlying(m) == MACHINE_PENDING ||
+        in->canary_available == 0 || !needs_stable(m))
+        return false;
+    if (m->state == MACHINE_FAILED_PROMOTION && m->weight_bp == FULL_BP)
+        return true;
+    if (m->state != MACHINE_FAILED_PROMOTION)
+        moves_goto(m, MACHINE_FAILED_PROMOTION, MACHINE_CAUSE_STABLE_LOST);
+    m->weight_bp = FULL_BP;
+    return true;
+}
+
 /* What ends or stops a rollout from outside its own state. True: done for this step. */
 static bool stop(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
@@ -175,6 +198,12 @@ static bool stop(struct machine *m, const struct plan *p, const struct machine_i
     if (!machine_is_running(m) || m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
         m->state == MACHINE_FINALIZING)
         return false;
+    if (in->canary_lost) {
+        moves_goto(m, MACHINE_ABORTING, MACHINE_CAUSE_CANARY_LOST);
+        return true;
+    }
+    if (in->stable_lost && stay_on_canary(m, in))
+        return true;
     if (in->verdict == JUDGE_REVERT && m->weight_bp > 0) {
         fail(m, p, MACHINE_CAUSE_FAILED);
         return true;
@@ -297,33 +326,45 @@ static void bake(struct machine *m, const struct plan *p, const struct machine_i
 
 static void scale(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
-    if (in->canary_available == 0)
+    if (in->canary_available == 0 || in->canary_short)
         return;
     moves_goto(m, MACHINE_SHIFTING, m->cause);
     m->weight_bp = plan_stage_weight_bp(p, m->step);
 }
 
-/* Whether a lost stable keeps the promotion waiting: not where a person took it over, nor where an
- * undo leads away from the very version that was lost. */
-static bool needs_stable(const struct machine *m)
-{
-    return !m->direct && !m->full;
-}
-
 static void promote(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
-    if (in->stable_available == 0 && needs_stable(m)) {
+    if ((in->stable_available == 0 || in->stable_lost) && needs_stable(m)) {
         moves_goto(m, MACHINE_FAILED_PROMOTION, MACHINE_CAUSE_STABLE_LOST);
     } else if (m->weight_bp < p->bake_weight_bp) {
-        m->weight_bp = p->bake_weight_bp;
+        if (!in->canary_short)
+            m->weight_bp = p->bake_weight_bp;
     } else if (in->confirmed) {
         moves_goto(m, MACHINE_BAKING, m->cause);
         confirm(m);
     }
 }
 
+/* Everyone goes back: at once, or, where replicas follow the weight and the abort has the time, once stable has the
+ * replicas for them. Proof against the canary, or the deadline, ends the wait. */
+static void leave(struct machine *m, const struct plan *p, const struct machine_input *in)
+{
+    bool is_bad = in->verdict == JUDGE_REVERT || in->breaker_open || in->check_failed ||
+                  in->canary_lost || in->canary_available == 0;
+    bool is_late = m->state_ms >= p->progress_deadline_ms;
+    if (m->weight_bp > 0) {
+        if (is_bad || is_late || !in->stable_short)
+            m->weight_bp = 0;
+    } else if (in->confirmed) {
+        m->confirmed_bp = 0;
+        moves_goto(m, MACHINE_RESTORING, m->cause);
+    }
+}
+
 static void restore(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
+    if (in->unsettled)
+        return; /* the cluster follows when it can; nobody waits for it */
     bool leaves_the_pair = m->then_stable && in->confirmed; /* nobody waits for its stable */
     if (leaves_the_pair || in->stable_available > 0 || m->state_ms >= p->progress_deadline_ms)
         moves_goto(m, MACHINE_ABORTED, m->cause);
@@ -334,7 +375,8 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
 {
     switch (m->state) {
     case MACHINE_PENDING:
-        moves_goto(m, MACHINE_SCALING, m->cause);
+        if (!in->canary_short)
+            moves_goto(m, MACHINE_SCALING, m->cause);
         break;
     case MACHINE_SCALING:
         scale(m, p, in);
@@ -355,7 +397,7 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
         bake(m, p, in);
         break;
     case MACHINE_FINALIZING:
-        if (in->confirmed)
+        if (in->confirmed && !in->unsettled)
             moves_goto(m, MACHINE_COMPLETED, m->cause);
         break;
     case MACHINE_COMPLETED:
@@ -363,10 +405,7 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
         m->weight_bp = 0;
         break;
     case MACHINE_ABORTING:
-        if (in->confirmed) {
-            m->confirmed_bp = 0;
-            moves_goto(m, MACHINE_RESTORING, m->cause);
-        }
+        leave(m, p, in);
         break;
     case MACHINE_RESTORING:
         restore(m, p, in);
@@ -376,7 +415,7 @@ static void live(struct machine *m, const struct plan *p, const struct machine_i
             machine_settle(m, m->cause);
         break;
     case MACHINE_FAILED_PROMOTION:
-        if (in->stable_available > 0 || !needs_stable(m))
+        if ((in->stable_available > 0 && !in->stable_lost) || !needs_stable(m))
             moves_promote(m, p, MACHINE_CAUSE_NONE);
         break;
     case MACHINE_STABLE:

@@ -8,18 +8,24 @@
 #define FULL_BP   10000u
 #define TO(state) (1u << MACHINE_##state)
 
-/* Rows: from; bits: to. HOLDING and PAUSED may also go back to the state that they stand in for. */
+/* Rows: from; bits: to. HOLDING and PAUSED may also go back to the state that they stand in for. FAILED_PROMOTION
+ * before a promotion is for a stable whose workload is gone. */
 static const uint32_t allowed[MACHINE_STATE_COUNT] = {
     [MACHINE_STABLE] = TO(PENDING),
     [MACHINE_PENDING] = TO(SCALING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING) | TO(STABLE),
-    [MACHINE_SCALING] = TO(SHIFTING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING),
-    [MACHINE_SHIFTING] = TO(ANALYZING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING),
-    [MACHINE_ANALYZING] = TO(SCALING) | TO(HOLDING) | TO(PAUSED) | TO(PROMOTING) | TO(ABORTING),
-    [MACHINE_HOLDING] = TO(SCALING) | TO(PROMOTING) | TO(PAUSED) | TO(ABORTING),
-    [MACHINE_PAUSED] = TO(SCALING) | TO(PROMOTING) | TO(ABORTING),
+    [MACHINE_SCALING] =
+        TO(SHIFTING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING) | TO(FAILED_PROMOTION),
+    [MACHINE_SHIFTING] =
+        TO(ANALYZING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING) | TO(FAILED_PROMOTION),
+    [MACHINE_ANALYZING] = TO(SCALING) | TO(HOLDING) | TO(PAUSED) | TO(PROMOTING) | TO(ABORTING) |
+                          TO(FAILED_PROMOTION),
+    [MACHINE_HOLDING] =
+        TO(SCALING) | TO(PROMOTING) | TO(PAUSED) | TO(ABORTING) | TO(FAILED_PROMOTION),
+    [MACHINE_PAUSED] = TO(SCALING) | TO(PROMOTING) | TO(ABORTING) | TO(FAILED_PROMOTION),
     [MACHINE_PROMOTING] =
         TO(BAKING) | TO(HOLDING) | TO(PAUSED) | TO(FAILED_PROMOTION) | TO(ABORTING),
-    [MACHINE_BAKING] = TO(FINALIZING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING),
+    [MACHINE_BAKING] =
+        TO(FINALIZING) | TO(HOLDING) | TO(PAUSED) | TO(ABORTING) | TO(FAILED_PROMOTION),
     [MACHINE_FINALIZING] = TO(COMPLETED),
     [MACHINE_COMPLETED] = TO(STABLE),
     [MACHINE_ABORTING] = TO(RESTORING),
@@ -46,10 +52,11 @@ const char *machine_state_name(enum machine_state state)
 const char *machine_cause_name(enum machine_cause cause)
 {
     static const char *const names[MACHINE_CAUSE_COUNT] = {
-        "none",    "verdict",  "low_evidence", "no_data",    "suspicious",  "incident",
-        "brake",   "breaker",  "no_endpoint",  "unwritable", "step_pause",  "operator",
-        "failed",  "critical", "deadline",     "max_pause",  "stable_lost", "new_version",
-        "dropped", "check",    "check_failed", "gate",       "window",      "sample_ratio"};
+        "none",    "verdict",    "low_evidence", "no_data",    "suspicious",  "incident",
+        "brake",   "breaker",    "no_endpoint",  "unwritable", "step_pause",  "operator",
+        "failed",  "critical",   "deadline",     "max_pause",  "stable_lost", "new_version",
+        "dropped", "check",      "check_failed", "gate",       "window",      "sample_ratio",
+        "cluster", "canary_lost"};
     CHECK((unsigned)cause < MACHINE_CAUSE_COUNT);
     return names[cause];
 }
@@ -136,6 +143,16 @@ void machine_init(struct machine *m)
         .state = MACHINE_STABLE, .left = MACHINE_STABLE, .stage = -1, .first_bad_ms = -1};
 }
 
+/* Where replicas follow the weight, stable may be too small for everyone: an abort that has the time brings its
+ * replicas first. A canary that is bad, or gone, keeps nobody. */
+static bool keeps_weight(const struct machine *m)
+{
+    return m->scaled &&
+           (m->cause == MACHINE_CAUSE_OPERATOR || m->cause == MACHINE_CAUSE_MAX_PAUSE ||
+            m->cause == MACHINE_CAUSE_NEW_VERSION || m->cause == MACHINE_CAUSE_DROPPED ||
+            m->cause == MACHINE_CAUSE_LOW_EVIDENCE);
+}
+
 void moves_goto(struct machine *m, enum machine_state to, enum machine_cause cause)
 {
     CHECK(machine_may_move(m->state, m->left, to));
@@ -143,7 +160,7 @@ void moves_goto(struct machine *m, enum machine_state to, enum machine_cause cau
     m->state = to;
     m->cause = cause;
     m->state_ms = 0;
-    if (to == MACHINE_ABORTING || to == MACHINE_RESTORING)
+    if (to == MACHINE_RESTORING || (to == MACHINE_ABORTING && !keeps_weight(m)))
         m->weight_bp = 0;
 }
 
@@ -178,6 +195,10 @@ void moves_return(struct machine *m, const struct plan *p, enum machine_cause ca
 /* The most that the split may say in a state. */
 static uint32_t weight_bound_bp(const struct machine *m, const struct plan *p)
 {
+    bool is_alone = m->state == MACHINE_FAILED_PROMOTION || m->full;
+    if (m->scaled && is_alone && machine_underlying(m) >= MACHINE_PROMOTING &&
+        machine_is_running(m))
+        return FULL_BP; /* stable's workload may be gone */
     switch (machine_underlying(m)) {
     case MACHINE_SCALING:
     case MACHINE_SHIFTING:
@@ -186,6 +207,8 @@ static uint32_t weight_bound_bp(const struct machine *m, const struct plan *p)
     case MACHINE_BAKING:
     case MACHINE_FAILED_PROMOTION:
         return machine_has_failed(m) ? 0 : plan_stage_weight_bp(p, m->step);
+    case MACHINE_ABORTING:
+        return m->scaled ? plan_stage_weight_bp(p, m->step) : 0;
     case MACHINE_FINALIZING:
     case MACHINE_COMPLETED:
         return FULL_BP;

@@ -36,6 +36,9 @@ void plan_default(struct plan *p)
         .latency_margin = 0.05,
         .n_quantiles = ARRAY_LEN(quantiles),
         .latency_warmup_ms = 2 * MINUTE_MS,
+        .replicas_mode = PLAN_REPLICAS_MATCH_WEIGHT,
+        .surge = {.value = 1},
+        .headroom = 1.2,
         .n_steps = ARRAY_LEN(weights_bp),
     };
     for (size_t i = 0; i < ARRAY_LEN(weights_bp); i++)
@@ -163,9 +166,37 @@ static enum err check_checks(const struct plan *p, struct why *why)
     return check_quantiles(p, why);
 }
 
+static enum err check_amount(const char *field, struct plan_amount a, struct why *why)
+{
+    if (a.is_share && a.value > FULL_BP)
+        return why_set(why, ERR_INVALID, "%s: %g%% is above 100%%", field, a.value / 100.0);
+    if (!a.is_share && a.value > PLAN_REPLICAS_MAX)
+        return why_set(why, ERR_INVALID, "%s: %u is above %u", field, a.value, PLAN_REPLICAS_MAX);
+    return OK;
+}
+
+static enum err check_replicas(const struct plan *p, struct why *why)
+{
+    if ((unsigned)p->replicas_mode >= PLAN_REPLICAS_MODES)
+        return why_set(why, ERR_INVALID, "replicas.mode: %d is none", (int)p->replicas_mode);
+    if (check_amount("replicas.max_surge", p->surge, why) != OK ||
+        check_amount("replicas.max_unavailable", p->unavailable, why) != OK)
+        return ERR_INVALID;
+    if (p->replicas_mode != PLAN_REPLICAS_NONE && p->surge.value == 0 && p->unavailable.value == 0)
+        return why_set(why, ERR_INVALID,
+                       "replicas.max_surge: 0 beside max_unavailable 0 (one of them above 0, or no "
+                       "pod may be moved)");
+    if (!(p->headroom >= 1 && p->headroom <= PLAN_HEADROOM_MAX))
+        return why_set(why, ERR_INVALID,
+                       "replicas.headroom: %g%% is out of range (from 100%% up to %g%%)",
+                       p->headroom * 100, PLAN_HEADROOM_MAX * 100);
+    return OK;
+}
+
 enum err plan_check(const struct plan *p, struct why *why)
 {
-    if (check_steps(p, why) != OK || check_times(p, why) != OK || check_checks(p, why) != OK)
+    if (check_steps(p, why) != OK || check_times(p, why) != OK || check_checks(p, why) != OK ||
+        check_replicas(p, why) != OK)
         return ERR_INVALID;
     return OK;
 }
@@ -203,6 +234,42 @@ int64_t plan_stage_min_requests(const struct plan *p, size_t stage)
 static int64_t twice(int64_t time_ms)
 {
     return time_ms > TIME_MAX_MS / 2 ? TIME_MAX_MS : 2 * time_ms;
+}
+
+/* Pods of n that come nearest to a weight, at least one of each version. */
+static uint32_t coupled_bp(uint32_t weight_bp, uint32_t n)
+{
+    uint32_t pods = (weight_bp * n + FULL_BP / 2) / FULL_BP;
+    pods = pods < 1 ? 1 : pods > n - 1 ? n - 1 : pods;
+    return (pods * FULL_BP + n / 2) / n;
+}
+
+void plan_couple(struct plan *p, int n)
+{
+    uint32_t pods = (uint32_t)n, with_surge = p->surge.value > 0 ? pods + 1 : pods;
+    size_t kept = 0, judged = plan_judged_steps(p);
+    if (judged == 0)
+        return;
+    p->bake_weight_bp = with_surge < 2 ? p->bake_weight_bp : coupled_bp(FULL_BP, with_surge);
+    for (size_t i = 0; i < judged; i++) {
+        struct plan_step step = p->steps[i];
+        step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
+        if (step.weight_bp >= p->bake_weight_bp && kept > 0)
+            break; /* the bake is that step */
+        if (kept > 0 && p->steps[kept - 1].weight_bp == step.weight_bp)
+            kept--;
+        p->steps[kept++] = step;
+    }
+    p->n_steps = kept;
+}
+
+size_t plan_step_below(const struct plan *p, uint32_t weight_bp)
+{
+    size_t step = 0;
+    for (size_t i = 0; i < plan_judged_steps(p); i++)
+        if (p->steps[i].weight_bp <= weight_bp)
+            step = i;
+    return step;
 }
 
 void plan_double_holds(struct plan *p)

@@ -22,6 +22,17 @@ static const char *on_new_version_name(int value)
     return value == ON_NEW_VERSION_REFUSE ? "refuse" : "restart";
 }
 
+static const char *replicas_mode_name(int value)
+{
+    static const char *const names[] = {"none", "match_weight", "capacity", "coupled"};
+    return names[value];
+}
+
+static const char *cleanup_name(int value)
+{
+    return value == CLEANUP_DELETE ? "delete" : "preserve";
+}
+
 #define TIME(key, member)  FIELD_ROW_NUMBER(key, FIELD_I64, struct plan, member, 0, FIELDS_WHOLE_MAX)
 #define SHARE(key, member) FIELD_ROW_NUMBER(key, FIELD_DOUBLE, struct plan, member, 0, 100)
 
@@ -50,9 +61,13 @@ static const struct field plan_rows[] = {
     TIME("latency_warmup_ms", latency_warmup_ms),
 };
 
-static const char *const plan_nested[] = {"steps", "quantiles"};
+static const char *const plan_nested[] = {"steps", "quantiles", "replicas"};
 static const struct field_set plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
                                           ARRAY_LEN(plan_nested)};
+
+/* Records of before there were replicas. */
+static const struct field_set old_plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
+                                              ARRAY_LEN(plan_nested) - 1};
 
 static const struct field step_rows[] = {
     FIELD_ROW_NUMBER("weight_bp", FIELD_INT, struct plan_step, weight_bp, 0, 10000),
@@ -64,11 +79,31 @@ static const struct field step_rows[] = {
 
 static const struct field_set step_set = {step_rows, ARRAY_LEN(step_rows), NULL, 0};
 
+#define AMOUNT(key, member)                                                                        \
+    FIELD_ROW_BOOL(key "_is_share", struct plan, member.is_share),                                 \
+        FIELD_ROW_NUMBER(key, FIELD_INT, struct plan, member.value, 0, PLAN_REPLICAS_MAX)
+
+static const struct field replicas_rows[] = {
+    FIELD_ROW_ENUM("mode", struct plan, replicas_mode, PLAN_REPLICAS_MODES, replicas_mode_name),
+    {.name = "cleanup",
+     .type = FIELD_ENUM,
+     .offset = offsetof(struct plan, cleanup),
+     .max = 2,
+     .name_of = cleanup_name,
+     .is_later = true},
+    AMOUNT("max_surge", surge),
+    AMOUNT("max_unavailable", unavailable),
+    FIELD_ROW_NUMBER("headroom", FIELD_DOUBLE, struct plan, headroom, 1, PLAN_HEADROOM_MAX),
+};
+
+static const struct field_set replicas_set = {replicas_rows, ARRAY_LEN(replicas_rows), NULL, 0};
+
 enum err plan_to_json(const struct plan *p, cJSON *into)
 {
     cJSON *steps = cJSON_AddArrayToObject(into, "steps");
     cJSON *quantiles = cJSON_AddArrayToObject(into, "quantiles");
-    if (!steps || !quantiles)
+    cJSON *replicas = cJSON_AddObjectToObject(into, "replicas");
+    if (!steps || !quantiles || !replicas || fields_write(replicas, &replicas_set, p) != OK)
         return ERR_MEMORY;
     for (size_t i = 0; i < p->n_steps; i++) {
         cJSON *step = cJSON_CreateObject();
@@ -114,12 +149,27 @@ static enum err read_quantiles(struct plan *p, const cJSON *quantiles, struct wh
     return OK;
 }
 
+static enum err read_replicas(struct plan *p, const cJSON *replicas, struct why *why)
+{
+    if (replicas)
+        return fields_read(replicas, &replicas_set, p, "plan.replicas.", why);
+    struct plan standard;
+    plan_default(&standard);
+    p->replicas_mode = standard.replicas_mode;
+    p->surge = standard.surge;
+    p->unavailable = standard.unavailable;
+    p->headroom = standard.headroom;
+    return OK;
+}
+
 enum err plan_from_json(struct plan *p, const cJSON *from, struct why *why)
 {
+    const cJSON *replicas = cJSON_GetObjectItemCaseSensitive(from, "replicas");
     *p = (struct plan){0};
-    if (fields_read(from, &plan_set, p, "plan.", why) != OK ||
+    if (fields_read(from, replicas ? &plan_set : &old_plan_set, p, "plan.", why) != OK ||
         read_steps(p, cJSON_GetObjectItemCaseSensitive(from, "steps"), why) != OK ||
-        read_quantiles(p, cJSON_GetObjectItemCaseSensitive(from, "quantiles"), why) != OK)
+        read_quantiles(p, cJSON_GetObjectItemCaseSensitive(from, "quantiles"), why) != OK ||
+        read_replicas(p, replicas, why) != OK)
         return ERR_INVALID;
     struct why reason;
     if (plan_check(p, &reason) != OK)

@@ -433,6 +433,11 @@ bool kube_lease_is_held(const struct kube_lease *l)
     return l->state != LEASE_RELEASED && now_ms() < l->held_until_ms;
 }
 
+bool kube_lease_was_held(const struct kube_lease *l)
+{
+    return strcmp(l->holder, l->identity) == 0;
+}
+
 const char *kube_lease_holder(const struct kube_lease *l)
 {
     return l->holder;

@@ -96,6 +96,36 @@ def test_the_plan_as_json(file):
         ]}]
 
 
+PODS = """listeners: [{ bind: "127.0.0.1:0" }]
+routes:
+  - name: shop
+    versions:
+      v1: { workload: rc/shop-v1, port: 80 }
+      v2: { workload: rc/shop-v2, port: 80, manifest: v2.yaml }
+    stable: v1
+"""
+
+
+def test_versions_that_are_workloads(file, tmp_path):
+    (tmp_path / "v2.yaml").write_text("kind: ReplicationController\n")
+    path = file(PODS)
+    assert check("-c", path).stdout.splitlines() == [
+        f"{path}: ok", "route shop: v1 serves everyone", "  v1: pods of rc/shop-v1, port 80"]
+    path = file(PODS + "    canary: v2\n    rollout: { replicas: { mode: capacity, max_surge: 25%, headroom: 150% } }\n")
+    lines = check("-c", path).stdout.splitlines()
+    at = lines.index("  v1: pods of rc/shop-v1, port 80")
+    assert lines[at + 1:at + 3] == [
+        f"  v2: pods of rc/shop-v2, port 80, created from {tmp_path}/v2.yaml where it is not there",
+        "  replicas: capacity, at most 25% more and 0 fewer than wanted, headroom 150%"]
+    rollout = json.loads(check("-c", path, "--json").stdout)["rollouts"][0]
+    assert rollout["workloads"] == {
+        "v1": {"workload": "rc/shop-v1", "port": 80},
+        "v2": {"workload": "rc/shop-v2", "port": 80, "manifest": f"{tmp_path}/v2.yaml"}}
+    assert rollout["replicas"] == {"mode": "capacity", "max_surge": "25%", "max_unavailable": "0", "headroom": 1.5}
+    path = file(PODS + "    canary: v2\n    rollout: { replicas: { mode: none } }\n")
+    assert "  replicas: none are moved" in check("-c", path).stdout.splitlines()
+
+
 SEEN = {"at_ms": 1764190000000, "seconds": 600, "requests_s": 93.2, "stable_requests": 55000, "stable_failed": 550,
         "durations_us": [[999, 54000], [9999, 500], [19999, 500]]}
 

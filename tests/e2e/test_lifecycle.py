@@ -145,6 +145,50 @@ def test_reload_under_load_fails_no_request(serin, shop, users):
     assert counts["failed"] == 0 and counts["requests"] > 300
 
 
+def test_endpoints_come_and_go_under_load(serin, shop, backend, users):
+    """A rolling restart of stable's servers as a proxy sees it: three of four at a time, one with a request under way."""
+    shops, slow = [shop("v1") for _ in range(3)], backend("v1")
+    proxy = serin(route(slow.address), workers=2)
+    waiting = in_flight(proxy, slow)                # lasts over all that follows, in the world that it began in
+    everyone = [s.address for s in shops]
+    proxy.config["routes"] = [route(everyone)]
+    proxy.write()
+    proxy.cli("reload")
+    crowd, at_slow = users(proxy.address, users=50, rate=500), slow.count()
+    for n in range(12):
+        gone = everyone[n % 3]
+        proxy.config["routes"] = [route([a for a in everyone if a != gone])]
+        proxy.write()
+        proxy.cli("reload")
+        wait_until(lambda: connections_to(proxy, gone) == 0, 10, "no connection to the one that is gone")
+        assert proxy.metrics().sum("serin_endpoint_up", endpoint=gone) == 0 == slow.count() - at_slow
+        done = crowd.counts()["requests"]
+        wait_until(lambda: crowd.counts()["requests"] > done + 200, 20, "more requests")
+        assert connections_to(proxy, gone) == 0
+    counts = crowd.stop()
+    assert counts["failed"] == 0 and counts["requests"] > 2400
+    slow.released.set()
+    assert waiting.response().body == b"v1"
+    wait_until(lambda: connections_to(proxy, slow.address) == 0, 10, "its connection being closed")
+    waiting.close()
+
+
+def connections_to(proxy, address):
+    """How many connections serin's process has to an address, as the kernel lists them (connects of probes too)."""
+    host, port = address.split(":")
+    remote = "{:08X}:{:04X}".format(int.from_bytes(socket.inet_aton(host), "little"), int(port))
+    with open(f"/proc/{proxy.process.pid}/net/tcp") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    folder = f"/proc/{proxy.process.pid}/fd"
+    own = set()
+    for fd in os.listdir(folder):
+        try:
+            own.add(os.readlink(f"{folder}/{fd}"))
+        except FileNotFoundError:       # closed meanwhile
+            pass
+    return sum(row[2] == remote and f"socket:[{row[9]}]" in own for row in rows)
+
+
 BAD = {
     "unknown key": lambda c: c.update(worker=3),
     "no such version": lambda c: c["routes"][0].update(stable="v9"),

@@ -23,6 +23,7 @@ class Options:
         self.controller_s, self.garbage_s = 0.005, 0.01
         self.bind_s, self.start_s, self.ready_after_s, self.grace_s = 0.002, 0.003, 0.02, 0.05
         self.future_wait_s = 0.2    # how long a read of a future version waits; a real server waits 3 s
+        self.second_s = 1.0         # how long a second of a watch's timeoutSeconds takes
         self.strict = False         # without credentials: everything (as kubectl proxy), or strict: system:anonymous
         self.seed = None            # of generated names
         for name, value in given.items():

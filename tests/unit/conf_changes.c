@@ -39,9 +39,12 @@ static const char *fixed(const char *old_text, const char *new_text)
 #define PAIR(v1, v2)                                                                               \
     "    versions: { v1: { endpoints: [" v1 "] }, v2: { endpoints: [" v2                           \
     "] } }\n    stable: v1\n    canary: v2\n"
-#define A   "\"10.0.0.1:80\""
-#define B   "\"10.0.0.2:80\""
-#define C   "\"10.0.0.3:80\""
+#define A "\"10.0.0.1:80\""
+#define B "\"10.0.0.2:80\""
+#define C "\"10.0.0.3:80\""
+#define PODS                                                                                       \
+    "    versions: { v1: { workload: rc/a, port: 80 }, v2: { workload: rc/b, port: 80 } }\n"       \
+    "    stable: v1\n    canary: v2\n"
 #define WEB LISTENER "routes:\n  - name: web\n"
 
 static const struct {
@@ -89,6 +92,20 @@ static const struct {
      "route web: rollout.hold: 2m (before: 1m), for the next rollout\n"
      "route web: rollout.checks.latency.quantiles: 99% (before: 50%, 90%, 99%), for the next "
      "rollout\n"},
+    {WEB PAIR(A, B), WEB PODS,
+     "route web: versions.v1.endpoints: none (before: 10.0.0.1:80)\n"
+     "route web: versions.v1.workload: rc/a (before: none)\n"
+     "route web: versions.v1.port: 80 (before: 0)\n"
+     "route web: versions.v2.endpoints: none (before: 10.0.0.2:80)\n"
+     "route web: versions.v2.workload: rc/b (before: none)\n"
+     "route web: versions.v2.port: 80 (before: 0)\n"},
+    {WEB PODS,
+     WEB PODS "    rollout: { replicas: { mode: capacity, max_surge: 25%, max_unavailable: 2, "
+              "headroom: 150% } }\n",
+     "route web: rollout.replicas.mode: capacity (before: match_weight), for the next rollout\n"
+     "route web: rollout.replicas.max_surge: 25% (before: 1), for the next rollout\n"
+     "route web: rollout.replicas.max_unavailable: 2 (before: 0), for the next rollout\n"
+     "route web: rollout.replicas.headroom: 150% (before: 120%), for the next rollout\n"},
 };
 
 static void changes_are_told_in_the_words_of_the_file(void **state)
@@ -133,12 +150,34 @@ static void every_key_that_needs_a_restart_is_told_with_its_place(void **state)
         "f: admin.bind: 127.0.0.1:9900 needs a restart (127.0.0.1:1 is in force)\n");
 }
 
+static void the_cluster_needs_a_restart(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        fixed("workers: 1\n" GOOD,
+              "workers: 1\nkubernetes: { kubeconfig: " TESTS_DIR "/packages,\n"
+              "  context: a, namespace: shop, lease: front, lease_duration: 20s }\n" GOOD),
+        "f:2:27: kubernetes.kubeconfig: " TESTS_DIR "/packages needs a restart (none is in force)\n"
+        "f:3:12: kubernetes.context: a needs a restart (none is in force)\n"
+        "f:3:26: kubernetes.namespace: shop needs a restart (none is in force)\n"
+        "f:3:39: kubernetes.lease: front needs a restart (serin is in force)\n"
+        "f:3:62: kubernetes.lease_duration: 20s needs a restart (15s is in force)\n");
+}
+
 /* A key that joins the table with RELOAD_RESTART has to be compared in changes_tell_fixed. */
 static void no_key_that_needs_a_restart_is_forgotten(void **state)
 {
     (void)state;
-    static const char *const known[] = {"workers", "state_dir", "listeners[].bind", "admin.bind",
-                                        "admin.token_file"};
+    static const char *const known[] = {"workers",
+                                        "state_dir",
+                                        "listeners[].bind",
+                                        "admin.bind",
+                                        "admin.token_file",
+                                        "kubernetes.kubeconfig",
+                                        "kubernetes.context",
+                                        "kubernetes.namespace",
+                                        "kubernetes.lease",
+                                        "kubernetes.lease_duration"};
     size_t n = 0;
     for (size_t i = 0; i < config_fields_n; i++) {
         const struct config_field *f = &config_fields[i];
@@ -157,6 +196,7 @@ int main(void)
         cmocka_unit_test(changes_are_told_in_the_words_of_the_file),
         cmocka_unit_test(a_change_behind_the_cut_is_seen),
         cmocka_unit_test(every_key_that_needs_a_restart_is_told_with_its_place),
+        cmocka_unit_test(the_cluster_needs_a_restart),
         cmocka_unit_test(no_key_that_needs_a_restart_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

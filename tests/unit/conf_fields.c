@@ -97,6 +97,8 @@ static void test_scopes_fit_what_is_kept(void **state)
             assert_int_equal(f->width, sizeof(char *));
         else if (f->type == TYPE_TEXTS)
             assert_int_equal(f->width, sizeof(struct config_string_list));
+        else if (f->type == TYPE_AMOUNT)
+            assert_int_equal(f->width, sizeof(struct plan_amount));
         else if (f->type == TYPE_SHARES)
             assert_int_equal(f->width, (size_t)f->max * sizeof(double));
         else if (f->flags & FIELD_INLINE)

@@ -14,6 +14,8 @@
 /* Every key that may be set in this release, none to its default. */
 static const char full[] =
     "workers: 3\n"
+    "kubernetes: { kubeconfig: " TESTS_DIR "/packages, context: \"arn:aws:x/y\", namespace: shop,\n"
+    "  lease: front, lease_duration: 1m }\n"
     "state_dir: /tmp/state\n"
     "listeners:\n"
     "  - { bind: \"127.0.0.1:0\" }\n"
@@ -68,7 +70,16 @@ static const char full[] =
     "  - name: c\n"
     "    paths: [/c]\n"
     "    versions: { v1: { endpoints: [\"10.0.0.5:1\"] } }\n"
-    "    stable: v1\n";
+    "    stable: v1\n"
+    "  - name: d\n"
+    "    paths: [/d]\n"
+    "    versions:\n"
+    "      v1: { workload: rc/web-v1, port: 80 }\n"
+    "      v2: { workload: deployment/web-v2, port: 8080, manifest: " TESTS_DIR "/packages }\n"
+    "    stable: v1\n"
+    "    canary: v2\n"
+    "    rollout: { replicas: { mode: capacity, max_surge: 25%, max_unavailable: 2, "
+    "headroom: 150% } }\n";
 
 static void expect_process(const struct config *c)
 {
@@ -116,7 +127,7 @@ static void expect_numbers(const struct config *c)
 static void expect_route(const struct config_route *r)
 {
     assert_string_equal(r->name, "a");
-    assert_int_equal(r->line, 17);
+    assert_int_equal(r->line, 19);
     assert_int_equal(r->hosts.n, 2);
     assert_string_equal(r->hosts.items[0], "shop.example"); /* lower case */
     assert_string_equal(r->hosts.items[1], "*.shop.example");
@@ -178,13 +189,34 @@ static void expect_plan(const struct plan *p)
     assert_true(p->errors.margin_absolute == 0.03);
 }
 
+static void expect_workloads(const struct config *c)
+{
+    const struct config_route *r = &c->routes[3];
+    assert_string_equal(r->versions[0].workload, "rc/web-v1");
+    assert_int_equal(r->versions[0].port, 80);
+    assert_null(r->versions[0].manifest);
+    assert_int_equal(r->versions[0].endpoints.n, 0);
+    assert_string_equal(r->versions[1].workload, "deployment/web-v2");
+    assert_int_equal(r->versions[1].port, 8080);
+    assert_string_equal(r->versions[1].manifest, TESTS_DIR "/packages");
+    assert_int_equal(r->plan.replicas_mode, PLAN_REPLICAS_CAPACITY);
+    assert_true(r->plan.surge.is_share && r->plan.surge.value == 2500);
+    assert_true(!r->plan.unavailable.is_share && r->plan.unavailable.value == 2);
+    assert_true(r->plan.headroom == 1.5);
+    assert_string_equal(c->kubernetes.kubeconfig, TESTS_DIR "/packages");
+    assert_string_equal(c->kubernetes.context, "arn:aws:x/y");
+    assert_string_equal(c->kubernetes.name_space, "shop");
+    assert_string_equal(c->kubernetes.lease, "front");
+    assert_int_equal(c->kubernetes.lease_duration_ms, 60000);
+}
+
 static void test_every_key(void **state)
 {
     (void)state;
     struct config *c = help_good(full);
     expect_process(c);
     expect_numbers(c);
-    assert_int_equal(c->n_routes, 3);
+    assert_int_equal(c->n_routes, 4);
     expect_route(&c->routes[0]);
     expect_plan(&c->routes[0].plan);
     assert_true(c->routes[1].has_weight);
@@ -193,7 +225,8 @@ static void test_every_key(void **state)
     assert_null(c->routes[2].canary);
     assert_false(c->routes[2].has_rollout || c->routes[2].has_weight);
     assert_ptr_equal(config_find_route(c, "b"), &c->routes[1]);
-    assert_null(config_find_route(c, "d"));
+    assert_null(config_find_route(c, "e"));
+    expect_workloads(c);
     assert_ptr_equal(config_find_version(&c->routes[0], "new"), &c->routes[0].versions[1]);
     assert_null(config_find_version(&c->routes[0], "v1"));
     config_free(c);
@@ -263,6 +296,11 @@ static void expect_default_plan(const struct plan *p)
     for (size_t i = 0; i < d.n_quantiles; i++)
         assert_true(p->quantiles[i] == d.quantiles[i]);
     assert_int_equal(p->latency_warmup_ms, d.latency_warmup_ms);
+    assert_int_equal(p->replicas_mode, d.replicas_mode);
+    assert_true(p->surge.is_share == d.surge.is_share && p->surge.value == d.surge.value);
+    assert_true(p->unavailable.is_share == d.unavailable.is_share &&
+                p->unavailable.value == d.unavailable.value);
+    assert_true(p->headroom == d.headroom);
 }
 
 static void expect_default_process(const struct config *c)
@@ -271,6 +309,11 @@ static void expect_default_process(const struct config *c)
     assert_string_equal(c->state_dir, "/var/lib/serin");
     assert_string_equal(c->admin.bind, "127.0.0.1:9900");
     assert_null(c->admin.token_file);
+    assert_null(c->kubernetes.kubeconfig);
+    assert_null(c->kubernetes.context);
+    assert_null(c->kubernetes.name_space);
+    assert_string_equal(c->kubernetes.lease, "serin");
+    assert_int_equal(c->kubernetes.lease_duration_ms, 15000);
     assert_int_equal(c->log.level, LOG_INFO);
     assert_int_equal(c->log.format, LOG_FORMAT_TEXT);
     assert_int_equal(c->log.access, ACCESS_OFF);

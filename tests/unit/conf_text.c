@@ -115,6 +115,17 @@ static const struct row rows[] = {
     {TEXT_WORKLOAD, "rc/my-web", NULL},
     {TEXT_WORKLOAD, "my-web", "is not a workload"},
     {TEXT_WORKLOAD, "rc/", "is not a workload"},
+    {TEXT_WORKLOAD, "deployment/my.web-2", NULL},
+    {TEXT_WORKLOAD, "replicaset/a", NULL},
+    {TEXT_WORKLOAD, "pod/my-web", "is of no known kind"},
+    {TEXT_WORKLOAD, "/my-web", "is of no known kind"},
+    {TEXT_WORKLOAD, "rc/My-Web", "holds a character that no name in Kubernetes has"},
+    {TEXT_WORKLOAD, "rc/a/b", "holds a character that no name in Kubernetes has"},
+    {TEXT_WORKLOAD, "rc/-a", "is no name in Kubernetes"},
+    {TEXT_WORKLOAD, "rc/a..b", "is no name in Kubernetes"},
+    {TEXT_OBJECT, "my-web.shop", NULL},
+    {TEXT_OBJECT, "a_b", "holds a character that no name in Kubernetes has"},
+    {TEXT_OBJECT, ".", "is no name in Kubernetes"},
 };
 
 static void test_forms(void **state)

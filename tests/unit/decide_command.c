@@ -144,14 +144,14 @@ static void test_begin(void **state)
     struct plan p = plan_for_tests();
     struct machine m;
     machine_init(&m);
-    machine_begin(&m, &p, false);
+    machine_begin(&m, &p, false, false);
     assert_int_equal(m.state, MACHINE_PENDING);
     assert_int_equal(m.step, 0);
     assert_int_equal(m.stage, -1);
 
     m = machine_in(MACHINE_ABORTED, 1, 0);
     m.full = m.then_stable = true;
-    machine_begin(&m, &p, true);
+    machine_begin(&m, &p, true, false);
     assert_int_equal(m.state, MACHINE_PENDING);
     assert_int_equal(m.step, 2); /* the bake */
     assert_true(m.direct);
@@ -161,7 +161,7 @@ static void test_begin(void **state)
     m = machine_in(MACHINE_PAUSED, 1, 0);
     m.left = MACHINE_ANALYZING;
     m.cause = MACHINE_CAUSE_FAILED;
-    machine_begin(&m, &p, false);
+    machine_begin(&m, &p, false, false);
     assert_int_equal(m.state, MACHINE_SCALING);
     assert_int_equal(m.step, 0);
 }
@@ -176,7 +176,7 @@ static void test_undo_path(void **state)
     struct machine m;
     struct machine_move move;
     machine_init(&m);
-    machine_begin(&m, &p, true);
+    machine_begin(&m, &p, true, false);
     for (size_t i = 0; i < ARRAY_LEN(path); i++) {
         assert_true(machine_step(&m, &p, &calm, &move));
         assert_int_equal(m.state, path[i]);

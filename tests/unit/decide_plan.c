@@ -114,6 +114,13 @@ REFUSE(latency_margin, p->latency_margin = -1)
 REFUSE(no_quantiles, p->n_quantiles = 0)
 REFUSE(quantile_full, p->quantiles[2] = 1)
 REFUSE(quantile_falls, p->quantiles[1] = 0.4)
+REFUSE(no_mode, p->replicas_mode = PLAN_REPLICAS_MODES)
+REFUSE(surge_share, p->surge = ((struct plan_amount){true, 10001}))
+REFUSE(surge_count, p->surge = ((struct plan_amount){false, 10001}))
+REFUSE(unavailable_share, p->unavailable = ((struct plan_amount){true, 20000}))
+REFUSE(nothing_may_move, p->surge.value = 0)
+REFUSE(headroom_small, p->headroom = 0.99)
+REFUSE(headroom_nan, p->headroom = NAN)
 
 static void test_refused(void **state)
 {
@@ -152,6 +159,13 @@ static void test_refused(void **state)
         {no_quantiles, "checks.latency.quantiles: "},
         {quantile_full, "checks.latency.quantiles[2]: "},
         {quantile_falls, "checks.latency.quantiles[1]: "},
+        {no_mode, "replicas.mode: "},
+        {surge_share, "replicas.max_surge: 100.01% is above 100%"},
+        {surge_count, "replicas.max_surge: 10001 is above 10000"},
+        {unavailable_share, "replicas.max_unavailable: 200%"},
+        {nothing_may_move, "replicas.max_surge: 0 beside max_unavailable 0"},
+        {headroom_small, "replicas.headroom: 99%"},
+        {headroom_nan, "replicas.headroom: "},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct plan p;
@@ -177,6 +191,10 @@ static void test_json_round(void **state)
     p.on_failure = ON_FAILURE_PAUSE;
     p.on_new_version = ON_NEW_VERSION_REFUSE;
     p.false_abort = 0.012345678901234567;
+    p.replicas_mode = PLAN_REPLICAS_CAPACITY;
+    p.surge = (struct plan_amount){true, 2500};
+    p.unavailable = (struct plan_amount){false, 2};
+    p.headroom = 1.5;
     cJSON *json = cJSON_CreateObject(), *again = cJSON_CreateObject();
     assert_int_equal(plan_to_json(&p, json), OK);
     assert_int_equal(plan_from_json(&back, json, &why), OK);
@@ -184,6 +202,9 @@ static void test_json_round(void **state)
     assert_true(cJSON_Compare(json, again, true));
     assert_true(back.steps[1].pause && back.steps[1].hold_ms == 9);
     assert_true(back.on_failure == ON_FAILURE_PAUSE && back.on_low_evidence == LOW_EVIDENCE_ABORT);
+    assert_int_equal(back.replicas_mode, PLAN_REPLICAS_CAPACITY);
+    assert_true(back.surge.is_share && back.surge.value == 2500);
+    assert_true(!back.unavailable.is_share && back.unavailable.value == 2 && back.headroom == 1.5);
     assert_memory_equal(&p.false_abort, &back.false_abort, sizeof p.false_abort);
 
     /* a plan that would be refused in the file is refused in a record */
@@ -192,6 +213,27 @@ static void test_json_round(void **state)
     assert_non_null(strstr(why.text, "plan.bake_weight"));
     cJSON_Delete(json);
     cJSON_Delete(again);
+}
+
+/* A record that was written before there were replicas has none of their members. */
+static void test_json_without_replicas(void **state)
+{
+    (void)state;
+    struct plan p, back;
+    struct why why = {""};
+    plan_default(&p);
+    cJSON *json = cJSON_CreateObject();
+    assert_int_equal(plan_to_json(&p, json), OK);
+    cJSON_DeleteItemFromObject(json, "replicas");
+    assert_int_equal(plan_from_json(&back, json, &why), OK);
+    assert_int_equal(back.replicas_mode, PLAN_REPLICAS_MATCH_WEIGHT);
+    assert_true(!back.surge.is_share && back.surge.value == 1);
+    assert_true(!back.unavailable.is_share && back.unavailable.value == 0);
+    assert_true(back.headroom == p.headroom);
+    assert_non_null(cJSON_AddStringToObject(json, "replicas", "x"));
+    assert_int_equal(plan_from_json(&back, json, &why), ERR_INVALID);
+    assert_non_null(strstr(why.text, "plan.replicas."));
+    cJSON_Delete(json);
 }
 
 static void test_words(void **state)
@@ -210,12 +252,64 @@ static void test_words(void **state)
     assert_string_equal(rollout_result_name(ROLLOUT_RESULT_REVERTED), "reverted");
 }
 
+static void couple(struct plan *p, int n, uint32_t surge, const uint32_t *want_bp, size_t n_want,
+                   uint32_t bake_bp)
+{
+    struct why why;
+    p->surge.value = surge;
+    p->unavailable.value = !surge;
+    plan_couple(p, n);
+    assert_int_equal(p->n_steps, n_want);
+    for (size_t i = 0; i < n_want; i++)
+        assert_int_equal(p->steps[i].weight_bp, want_bp[i]);
+    assert_int_equal(p->bake_weight_bp, bake_bp);
+    assert_int_equal(plan_check(p, &why), OK);
+}
+
+static void test_coupled_weights_are_shares_of_pods(void **state)
+{
+    (void)state;
+    struct plan p;
+    plan_default(&p); /* 1% 5% 10% 25% 50% 100% */
+    p.steps[2].pause = true;
+    couple(&p, 4, 1, (const uint32_t[]){2500, 5000}, 2, 8000);
+    assert_false(p.steps[0].pause); /* 25 % is later than 10 % */
+    plan_default(&p);
+    couple(&p, 3, 0, (const uint32_t[]){3333}, 1, 6667); /* two of three is the bake */
+    plan_default(&p);
+    couple(&p, 10, 1, (const uint32_t[]){1000, 3000, 5000}, 3, 9091);
+    plan_default(&p);
+    couple(&p, 1, 1, (const uint32_t[]){5000}, 1, 5000); /* one beside one */
+    plan_default(&p);
+    p.n_steps = 1;
+    p.steps[0].weight_bp = 10000;
+    couple(&p, 4, 1, (const uint32_t[]){10000}, 1, 9900); /* nothing is judged before the bake */
+}
+
+static void test_the_step_that_a_weight_has_reached(void **state)
+{
+    (void)state;
+    struct plan p;
+    plan_default(&p);
+    assert_int_equal(plan_step_below(&p, 0), 0);
+    assert_int_equal(plan_step_below(&p, 499), 0);
+    assert_int_equal(plan_step_below(&p, 500), 1);
+    assert_int_equal(plan_step_below(&p, 2000), 2);
+    assert_int_equal(plan_step_below(&p, 10000), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_doubled_holds), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_json_round),    cmocka_unit_test(test_words),
+        cmocka_unit_test(test_coupled_weights_are_shares_of_pods),
+        cmocka_unit_test(test_the_step_that_a_weight_has_reached),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_doubled_holds),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_json_round),
+        cmocka_unit_test(test_json_without_replicas),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,8 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_ROLLOUT_VERDICTS_TOTAL, "serin_rollout_verdicts_total route verdict"},
         {METRIC_ROLLOUTS_TOTAL, "serin_rollouts_total route result"},
         {METRIC_ROLLOUT_REVERTED_SECONDS, "serin_rollout_reverted_seconds route"},
+        {METRIC_REPLICAS, "serin_replicas route version kind"},
+        {METRIC_KUBERNETES_REQUESTS_TOTAL, "serin_kubernetes_requests_total verb code"},
         {METRIC_CONFIG_RELOADS_TOTAL, "serin_config_reloads_total result"},
         {METRIC_CONFIG_GENERATION, "serin_config_generation"},
         {METRIC_LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total"},

@@ -65,11 +65,12 @@ struct config_version {
     const char *name;
     const char *revision; /* NULL = none; part of the version's identity */
     struct config_string_list
-        endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written */
+        endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written;
+                      none where it is a workload */
     bool has_tls;
-    const char *workload; /* Kubernetes; NULL = none */
-    const char *manifest;
-    uint16_t port;
+    const char *workload; /* "rc/my-web-v1", on Kubernetes; NULL = it has endpoints */
+    const char *manifest; /* file that the workload is made from; NULL = it is there */
+    uint16_t port;        /* of the workload's pods */
 };
 
 enum balance { BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_HASH };
@@ -155,6 +156,13 @@ struct config_route {
     int line;               /* where the route stands in the file, for messages */
 };
 
+/* Each NULL = left out. */
+struct config_kubernetes {
+    const char *kubeconfig, *context, *name_space;
+    const char *lease; /* never NULL */
+    uint32_t lease_duration_ms;
+};
+
 struct config {
     struct arena arena;
     const char *file; /* as named by the user */
@@ -166,10 +174,12 @@ struct config {
     struct config_log log;
     struct config_timeouts timeouts;
     struct config_limits limits;
+    struct config_kubernetes kubernetes;
     struct config_route *routes;
     size_t n_routes;
     struct {
         struct config_place workers, state_dir, listeners, admin_bind, token_file;
+        struct config_place kubeconfig, context, name_space, lease, lease_duration;
     } places; /* of the keys that need a restart */
 };
 

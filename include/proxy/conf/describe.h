@@ -4,6 +4,7 @@
 #define SERIN_PROXY_CONF_DESCRIBE_H
 
 #include "proxy/conf/fields.h"
+#include "rollout/decide/plan.h"
 
 #define DESCRIBE_MAX 160 /* room for any of the texts below */
 
@@ -16,6 +17,9 @@ const char *describe_item(const struct config_field *f, char out[DESCRIBE_MAX]);
 
 /* A number in the field's unit: "10s", "32KiB", "0.5%", "128". Returns out. Pure. */
 const char *describe_number(const struct config_field *f, int64_t number, char out[DESCRIBE_MAX]);
+
+/* A count or a share: "1", "25%". Returns out. Pure. */
+const char *describe_amount(struct plan_amount amount, char out[DESCRIBE_MAX]);
 
 /* Columns of the list of keys. Each returns out or a constant. Pure. */
 const char *describe_type(const struct config_field *f);

@@ -20,6 +20,7 @@ enum config_type {
     TYPE_TEXT,
     TYPE_TEXTS,  /* a list of texts */
     TYPE_SHARES, /* a list of shares, kept as fractions */
+    TYPE_AMOUNT, /* a count or a share, kept as a struct plan_amount; min and max are the count's */
 };
 
 /* The struct that a key's value is kept in. */

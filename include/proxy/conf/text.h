@@ -23,7 +23,8 @@ enum text_form {
     TEXT_URL,      /* http:// or https:// */
     TEXT_TIME,     /* HH:MM */
     TEXT_NUMBER,   /* a decimal number */
-    TEXT_WORKLOAD, /* rc/NAME */
+    TEXT_OBJECT,   /* the name of a Kubernetes object: a DNS subdomain (RFC 1123) */
+    TEXT_WORKLOAD, /* rc/NAME, deployment/NAME, replicaset/NAME */
 };
 
 /* Whether the text has the form. ERR_INVALID or ERR_UNSUPPORTED with why a predicate to stand

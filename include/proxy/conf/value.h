@@ -8,6 +8,7 @@
 
 struct value {
     int64_t number;      /* integers, durations, sizes, shares, switches, choices, sets */
+    bool is_share;       /* amounts: number is basis points */
     struct slice text;   /* texts */
     size_t n;            /* of a list */
     struct slice *texts; /* lists of texts */

@@ -5,10 +5,13 @@
 
 #include "proxy/conf/config.h"
 #include "proxy/control/known.h"
+#include "proxy/control/kube_counts.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
+struct cluster;
 struct http;
+struct manifests;
 
 /* A configuration and the snapshots that point into it; freed by whoever lets go last. */
 struct config_keep {
@@ -31,14 +34,18 @@ struct control {
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
-    struct http *http; /* for the rollouts that ask others */
-    char *token;       /* of the admin port; NULL = none */
+    struct http *http;           /* for the rollouts that ask others */
+    struct manifests *manifests; /* of the present configuration */
+    struct cluster *cluster;     /* NULL where no version is a workload */
+    char *token;                 /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
     int64_t drain_until_ms; /* monotonic; 0 = not draining */
     bool is_serving;
-    bool is_reloading; /* splits are published together, at its end */
+    bool is_reloading;   /* splits are published together, at its end */
+    bool is_publish_due; /* memory was short for the last snapshot */
+    struct kube_counts kube_counts;
 };
 
 static inline const struct config *control_config(const struct control *c)
@@ -46,10 +53,13 @@ static inline const struct config *control_config(const struct control *c)
     return c->keep->config;
 }
 
-/* Runs the proxy in the foreground until a signal ends it. Takes the configuration. path: where a reload reads it
+/* Runs the proxy in the foreground until a signal ends it. Takes the configuration and its manifests. path: where a reload reads it
  * again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
  * memory. */
-int control_run(struct config *config, const char *path);
+int control_run(struct config *config, struct manifests *manifests, const char *path);
+
+/* Counts an answer of the Kubernetes API server: a kube_count_fn (rollout/kube/client.h), arg is the struct control. */
+void control_count_kubernetes(void *arg, const char *verb, unsigned code);
 
 /* Begins to drain; a second call ends at once. */
 void control_drain(struct control *c);

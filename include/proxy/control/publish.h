@@ -10,8 +10,13 @@ struct config_keep *config_keep_new(struct config *config);
 void config_keep_unref(struct config_keep *k);
 
 /* Builds a snapshot of the next generation and makes it the newest, for workers that run and for those that start.
- * ERR_MEMORY: the old one stays in force. */
+ * ERR_MEMORY: the old one stays in force, and the next tick tries again. */
 enum err publish(struct control *c) MUST_USE;
+
+/* Takes the addresses of a workload (known_take_endpoints) and, where that changes anything, publishes at once and probes
+ * those that are new. Returns whether it did. Not within a reload. */
+bool publish_endpoints(struct control *c, const char *route, const char *version,
+                       const char *const *texts, size_t n);
 
 /* True when every worker has adopted this generation. */
 bool publish_is_adopted(const struct control *c, uint64_t generation);

@@ -32,7 +32,7 @@ static inline bool endpoint_may_serve(const struct endpoint_state *s)
 
 /* One endpoint as a snapshot names it. */
 struct endpoint {
-    const char *text; /* as the configuration writes it */
+    const char *text; /* as the configuration or the cluster writes it */
     struct wire_addr addr;
     struct endpoint_state *state;
 };

@@ -25,6 +25,8 @@ struct pool {
     uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
+    uint32_t idle_max;        /* POOL_IDLE_MAX; 0 once retired */
+    uint32_t epoch;           /* of the newest world that names it */
     uint32_t load;            /* requests now on this endpoint from this worker */
     int64_t careful_until_us; /* its peer has surprised us */
 };
@@ -59,6 +61,7 @@ struct upstream {
     const struct upstream_events *events;
     struct list buckets[POOL_BUCKETS];
     uint32_t idle_ms; /* upstream_idle */
+    uint32_t epoch;   /* counts the worlds that were begun */
     uint32_t n_idle, n_busy;
 };
 
@@ -68,11 +71,15 @@ void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wh
 /* Closes idle connections; busy ones must have ended. */
 void upstream_fini(struct upstream *u);
 
-/* Finds or makes the pool of an address and holds it. NULL when memory is short. */
+/* Finds or makes the pool of an address and holds it: it is one of the present epoch's. NULL when memory is short. */
 struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr);
 
 /* Lets go; the last one closes its idle connections. */
 void pool_release(struct pool *p);
+
+/* The newest world does not name it any more: closes its idle connections, and keeps none from now on. Requests under
+ * way go on; the pool is freed with the last world that holds it, or serves again when pool_hold names it anew. */
+void pool_retire(struct pool *p);
 
 /* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. One that the loop has
  * seen readable (closed by the peer, or written to unasked) is closed and the next one looked at: bytes that wait there

@@ -1,5 +1,5 @@
-/* Structs to JSON objects and back by a table: every member is required, checked for type and
- * range, and no other is accepted. SPDX-License-Identifier: Apache-2.0 */
+/* Structs to JSON objects and back by a table: every member is required (but for what a later
+ * release added), checked for type and range, and no other is accepted. SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_ROLLOUT_DECIDE_FIELDS_H
 #define SERIN_ROLLOUT_DECIDE_FIELDS_H
 
@@ -31,6 +31,7 @@ struct field {
     double min,
         max; /* numbers: the range that is accepted; FIELD_ENUM: max is the count of names */
     const char *(*name_of)(int value); /* FIELD_ENUM */
+    bool is_later; /* a later release added it: where it is missing, the base keeps what it holds */
 };
 
 /* An object: its plain members, and the names of those that the caller reads itself. */

@@ -58,6 +58,8 @@ enum machine_cause {
     MACHINE_CAUSE_GATE,         /* a gate is closed, or has not answered yet */
     MACHINE_CAUSE_WINDOW,       /* outside the times at which the plan may widen */
     MACHINE_CAUSE_SAMPLE_RATIO, /* the observed share is not the intended one: something is broken */
+    MACHINE_CAUSE_CLUSTER, /* the cluster cannot be moved now: its API is away, an autoscaler ... */
+    MACHINE_CAUSE_CANARY_LOST, /* the canary's workload is gone, or another one stands in its place */
     MACHINE_CAUSE_COUNT
 };
 
@@ -76,6 +78,7 @@ struct machine {
     bool then_stable; /* after the abort: STABLE, not ABORTED */
     bool
         waived; /* a person promoted past gate, window or check: they stop nothing up to the next weight */
+    bool scaled;              /* replicas move with the weight: steps wait for them */
     int64_t elapsed_ms;       /* since the rollout began */
     int64_t stage_ms;         /* at this stage; stands still while paused or the breaker is open */
     int64_t steady_ms;        /* since the weight was confirmed; stands still while paused */
@@ -94,6 +97,13 @@ struct machine_input {
     bool unwritable; /* the last attempt to store the state failed */
     unsigned stable_available, canary_available;
     bool breaker_open; /* or trickling */
+    /* Of a cluster; all false where there is none. */
+    bool canary_short; /* the canary has not yet the replicas that the weight to come needs */
+    bool stable_short; /* stable has not the replicas to serve everyone */
+    bool unsettled;    /* replicas are not yet as the end of the rollout wants them */
+    bool cluster_away; /* nothing can be moved there now */
+    bool canary_lost;  /* its workload is gone, or not the one that the rollout began with */
+    bool stable_lost;  /* stable's workload is gone */
     unsigned failed_trickles;
     enum judge_verdict verdict;
     int verdict_stage; /* the stage that it was given for */
@@ -159,8 +169,8 @@ bool machine_step(struct machine *m, const struct plan *p, const struct machine_
 #define MACHINE_MOVES_MAX 8
 
 /* Begins a rollout: from STABLE or ABORTED to PENDING, after a failure that paused to SCALING.
- * direct: an undo. CHECKs that the state allows it. Pure. */
-void machine_begin(struct machine *m, const struct plan *p, bool direct);
+ * direct: an undo. scaled: replicas move with the weight. CHECKs that the state allows it. Pure. */
+void machine_begin(struct machine *m, const struct plan *p, bool direct, bool scaled);
 
 /* PENDING or ABORTED to STABLE: the file has no canary for this any more. CHECKs the state. Pure.
  */

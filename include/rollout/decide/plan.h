@@ -24,8 +24,29 @@ enum plan_low_evidence {
     LOW_EVIDENCE_PAUSE,
     LOW_EVIDENCE_ABORT
 };
+/* What becomes of a workload that another has replaced. */
+enum plan_cleanup { CLEANUP_PRESERVE /* with 0 replicas: `undo` finds it */, CLEANUP_DELETE };
 enum plan_on_failure { ON_FAILURE_ABORT, ON_FAILURE_PAUSE };
 enum plan_on_new_version { ON_NEW_VERSION_RESTART, ON_NEW_VERSION_REFUSE };
+
+/* How the replicas of two workloads follow the weight. */
+enum plan_replicas {
+    PLAN_REPLICAS_NONE,         /* whoever scales them, it is not serin */
+    PLAN_REPLICAS_MATCH_WEIGHT, /* canary pods are the weight's share of all */
+    PLAN_REPLICAS_CAPACITY,     /* stable stays whole until the promotion; canary pods carry their
+                                   share with headroom */
+    PLAN_REPLICAS_COUPLED,      /* the weight is the canary's share of the pods */
+    PLAN_REPLICAS_MODES,
+};
+
+#define PLAN_REPLICAS_MAX 10000u /* of a count of pods */
+#define PLAN_HEADROOM_MAX 10.0
+
+/* A count of replicas, or a share of those wanted. */
+struct plan_amount {
+    bool is_share;
+    uint32_t value; /* basis points, at most 10000, where is_share */
+};
 
 /* One comparison of canary and stable: null hypothesis p_canary <= (1 + margin) * p_stable + margin_absolute. */
 struct plan_check {
@@ -57,6 +78,11 @@ struct plan {
     double quantiles[PLAN_QUANTILES_MAX];
     size_t n_quantiles;
     int64_t latency_warmup_ms;
+    enum plan_replicas replicas_mode; /* of no effect where the versions are no workloads */
+    enum plan_cleanup cleanup;
+    struct plan_amount surge, unavailable; /* most beyond the wanted number, most below it */
+    double
+        headroom; /* capacity: canary pods = ceil(replicas * weight * headroom); 1.2 = a fifth more */
 };
 
 /* Fills every default of the configuration's `rollout:`. Pure. */
@@ -77,6 +103,13 @@ int64_t plan_stage_hold_ms(const struct plan *p, size_t stage);
 
 /* Fewest canary requests before a stage may widen on evidence. Pure. */
 int64_t plan_stage_min_requests(const struct plan *p, size_t stage);
+
+/* Mode coupled: every weight becomes a share of n pods (n >= 1) that pods can be, the nearest to what was asked for;
+ * steps that come out alike are one, with the later one's hold and pause. Pure. */
+void plan_couple(struct plan *p, int n);
+
+/* The last step whose weight is not above weight_bp; 0 where all are. Pure. */
+size_t plan_step_below(const struct plan *p, uint32_t weight_bp);
 
 /* Doubles every hold of the steps, for the retry of a version in quarantine. Pure. */
 void plan_double_holds(struct plan *p);

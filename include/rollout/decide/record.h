@@ -14,9 +14,10 @@ struct cJSON;
 #define RECORD_WHO_MAX  64
 #define RECORD_WHY_MAX  320
 #define RECORD_QUARANTINE_MAX                                                                      \
-    8                        /* the oldest is forgotten: a file names only one canary at a time */
-#define RECORD_HISTORY_MAX 9 /* with the newest run ten */
-#define RECORD_STEPS_MAX   (PLAN_STEPS_MAX + 1)
+    8 /* the oldest is forgotten: a file names only one canary at a time */
+#define RECORD_REPLICAS_MAX 100000 /* more are a mistake, not a wish */
+#define RECORD_HISTORY_MAX  9      /* with the newest run ten */
+#define RECORD_STEPS_MAX    (PLAN_STEPS_MAX + 1)
 
 /* Name and revision are a version's identity; "" = none. */
 struct record_version {
@@ -72,6 +73,7 @@ struct record {
     char
         actor[RECORD_WHO_MAX]; /* who gave the last verb that was obeyed; "" = nobody, or unknown */
     struct machine machine;
+    int replicas; /* of the run on a cluster: stable's when it began, the canary's at its end; 0 = none */
     struct plan plan; /* frozen at the start of the run */
     struct cJSON
         *outside; /* what the run asks of others, frozen likewise; owned, never NULL after init */

@@ -35,6 +35,9 @@ void kube_lease_release(struct kube_lease *l);
  * it. */
 bool kube_lease_is_held(const struct kube_lease *l);
 
+/* Whether this process was the last that held it, as far as is known. */
+bool kube_lease_was_held(const struct kube_lease *l);
+
 /* Who holds it as far as is known; "" = nobody. */
 const char *kube_lease_holder(const struct kube_lease *l);
 

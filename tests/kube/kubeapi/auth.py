@@ -127,7 +127,7 @@ class Auth:
         if not request.is_resource:
             path = request.path.rstrip("/")
             if not any(path == p or path.startswith(p + "/") for p in (PUBLIC if user.name == ANONYMOUS else DISCOVERY)):
-                raise forbidden(f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {})
+                raise no_path(user, request)
             return user
         resource = request.plural + (f"/{request.subresource}" if request.subresource else "")
         if not self.allowing(user, request.verb, request.group, resource, request.namespace, request.name):
@@ -141,6 +141,10 @@ def allows(rule, verb, group, resource, name):
     named = not rule.get("resourceNames") or name in rule["resourceNames"]
     return has("verbs", verb) and has("apiGroups", group) and named and (
         has("resources", resource) or "/" in resource and "*/" + resource.split("/")[1] in (rule.get("resources") or []))
+
+
+def no_path(user, request):
+    return forbidden(f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {})
 
 
 def refusal(user, verb, group, resource, namespace, name):

@@ -1,0 +1,33 @@
+/* The Kubernetes side of the host: one client, one lease, and a fleet for each route whose versions are workloads.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_PROXY_CONTROL_CLUSTER_H
+#define SERIN_PROXY_CONTROL_CLUSTER_H
+
+#include "proxy/control/control.h"
+
+struct cluster;
+struct fleet;
+
+/* Whether a version of the file is a workload. */
+bool cluster_is_asked(const struct config *config);
+
+/* Begins to watch what the configuration names; nothing where no version is a workload. ERR_INVALID: credentials that
+ * cannot be read, with file and reason. */
+enum err cluster_start(struct control *c, struct why *why) MUST_USE;
+
+/* After a reload: fleets whose workloads changed begin anew, those of routes that are gone end. ERR_INVALID as above,
+ * where the first workload came with this file. */
+enum err cluster_take(struct control *c, struct why *why) MUST_USE;
+
+/* Lets another proxy lead, before this one ends. */
+void cluster_release(struct control *c);
+
+void cluster_stop(struct control *c);
+
+/* Takes what the cluster tells of replicas, for /metrics. Once a tick. */
+void cluster_tick(struct control *c);
+
+/* The fleet of a route; NULL where it has none. */
+struct fleet *cluster_fleet(const struct control *c, const char *route);
+
+#endif

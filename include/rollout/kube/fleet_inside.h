@@ -1,0 +1,104 @@
+/* What the files of a fleet share. Nobody outside them includes this.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_KUBE_FLEET_INSIDE_H
+#define SERIN_ROLLOUT_KUBE_FLEET_INSIDE_H
+
+#include "rollout/kube/client.h"
+#include "rollout/kube/fleet.h"
+#include "rollout/kube/fleet_plan.h"
+#include "rollout/kube/watch.h"
+
+#define FLEET_VERSIONS_MAX 16u
+#define FLEET_EVENTS_MAX   8u
+
+struct event;
+
+struct fleet_version {
+    struct fleet *fleet;
+    char name[RECORD_NAME_MAX];
+    char workload[CLUSTER_NAME_MAX];
+    struct kube_ref ref;
+    uint16_t port;
+    struct cJSON *manifest; /* NULL = none */
+    char manifest_hash[KUBE_HASH_MAX];
+    struct kube_watch *object, *pods; /* pods: NULL until the selector is known */
+    char selector[KUBE_SELECTOR_MAX]; /* of pods */
+    bool exists;                      /* object is true, or is stale */
+    struct kube_workload state;       /* as the object was read last */
+    char live_hash[KUBE_HASH_MAX];
+    char unreadable[WHY_MAX]; /* why the object is not as it should be; "" = it is */
+    uint64_t stored_seq;      /* of the record that it bears; 0 = none */
+    char *record;             /* that record; NULL = none */
+};
+
+/* A write under way; one at a time. */
+struct fleet_write {
+    struct kube_call *call;
+    struct fleet_version *version;
+    enum fleet_action action;
+    uint64_t seq; /* of the record in it; 0 = none */
+    bool is_move; /* that record is more than evidence */
+};
+
+struct fleet_event_call {
+    struct fleet *fleet;
+    struct kube_call *call;
+};
+
+struct fleet {
+    struct kube *kube;
+    struct kube_lease *lease;
+    struct fleet_setup setup; /* route and versions are not used beyond the start */
+    struct fleet_version versions[FLEET_VERSIONS_MAX];
+    size_t n_versions;
+    struct event *turn; /* something changed: looked at once, after all of it */
+
+    /* What the rollout wants. */
+    struct cluster_want want; /* its names are below, its plan too */
+    char stable[RECORD_NAME_MAX], canary[RECORD_NAME_MAX], run[RECORD_ID_MAX];
+    struct plan plan;
+    bool is_wanted;
+    char *record; /* to be stored; NULL = nothing ever was */
+    uint64_t record_seq;
+    bool is_durable;
+    int64_t stored_ms; /* monotonic: when a record was stored last */
+    int64_t moved_ms;  /* and one of a change, after which the others follow */
+
+    struct fleet_write write;
+    int64_t next_write_ms; /* monotonic */
+    unsigned failures;     /* of writes, in a row */
+    char error[WHY_MAX];   /* of the last one; "" = it was obeyed */
+
+    struct kube_call *autoscalers_call;
+    int64_t autoscalers_ms; /* monotonic, of the answer */
+    bool autoscalers_known;
+    char autoscaler[CLUSTER_WHY_MAX];
+
+    struct fleet_event_call events[FLEET_EVENTS_MAX];
+};
+
+/* --- fleet.c --- */
+struct fleet_version *fleet_find(const struct fleet *f, const char *name); /* NULL: no such one */
+/* The two sides of what is wanted, as they were seen last. */
+void fleet_view(const struct fleet *f, struct fleet_view *view);
+int64_t fleet_now_ms(void); /* monotonic */
+bool fleet_leads(const struct fleet *f);
+
+/* --- fleet_pods.c --- */
+/* Watches the pods of the selector that the object has now; tells who may serve. */
+void fleet_pods_follow(struct fleet_version *v);
+void fleet_pods_tell(struct fleet_version *v);
+int fleet_pods_available(const struct fleet_version *v);
+
+/* --- fleet_write.c --- */
+/* Begins the next write, if one is due: the record first, then the step. */
+void fleet_drive(struct fleet *f);
+void fleet_write_end(struct fleet *f);
+
+/* --- fleet_autoscaler.c --- */
+/* Asks who else moves the workloads, when that is older than it should be. */
+void fleet_ask_autoscalers(struct fleet *f);
+
+#define FLEET_SEEN_HASH "serin.io/live-hash" /* of the canary's template when its rollout began */
+
+#endif

@@ -1,0 +1,340 @@
+/* The workloads of one route: watched, read, and looked at by the rollout.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/kube/fleet_inside.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "rollout/kube/lease.h"
+#include <cjson/cJSON.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t fleet_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct fleet_version *fleet_find(const struct fleet *f, const char *name)
+{
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (strcmp(f->versions[i].name, name) == 0)
+            return (struct fleet_version *)(uintptr_t)&f->versions[i];
+    return NULL;
+}
+
+static void look_again(struct fleet *f)
+{
+    static const struct timeval next_turn = {0, 0};
+    (void)event_add(f->turn, &next_turn);
+}
+
+/* The sequence number of a record, without believing anything else in it. */
+static uint64_t seq_of(const char *record)
+{
+    cJSON *json = cJSON_Parse(record);
+    const cJSON *seq = cJSON_GetObjectItemCaseSensitive(json, "seq");
+    uint64_t value = cJSON_IsNumber(seq) && seq->valuedouble > 0 ? (uint64_t)seq->valuedouble : 0;
+    cJSON_Delete(json);
+    return value;
+}
+
+static void read_record(struct fleet_version *v, const cJSON *object)
+{
+    const char *record = kube_annotation(object, KUBE_ROLLOUT);
+    if (record && v->record && strcmp(record, v->record) == 0)
+        return;
+    free(v->record);
+    v->record = record ? strdup(record) : NULL;
+    v->stored_seq = v->record ? seq_of(v->record) : 0;
+    if (v->record)
+        v->fleet->setup.on_record(v->fleet->setup.arg, v->record, strlen(v->record));
+}
+
+static void read_object(struct fleet_version *v)
+{
+    const cJSON *object = kube_watch_find(v->object, v->ref.name);
+    struct why why = {""};
+    v->exists = false;
+    if (!object) {
+        v->stored_seq = 0;
+        free(v->record);
+        v->record = NULL;
+        return;
+    }
+    const cJSON *spec = cJSON_GetObjectItemCaseSensitive(object, "spec");
+    const cJSON *template = cJSON_GetObjectItemCaseSensitive(spec, "template");
+    enum err e = kube_workload_read(object, &v->state, &why);
+    if (e == OK && !template)
+        e = why_set(&why, ERR_INVALID, "spec.template: missing");
+    if (e == OK)
+        e = kube_hash(template, v->live_hash);
+    if (e != OK && strcmp(v->unreadable, why.text) != 0)
+        log_error("workload_unreadable", "workload=%s why=\"%s\"", v->workload, why.text);
+    memcpy(v->unreadable, why.text, sizeof v->unreadable);
+    if (e != OK)
+        return;
+    v->exists = !v->state.is_deleting;
+    read_record(v, object);
+    fleet_pods_follow(v);
+}
+
+static void on_object_change(void *arg)
+{
+    struct fleet_version *v = arg;
+    read_object(v);
+    look_again(v->fleet);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct fleet *f = arg;
+    (void)fd, (void)what;
+    for (size_t i = 0; i < f->n_versions; i++)
+        fleet_pods_tell(&f->versions[i]);
+    fleet_drive(f);
+}
+
+/* Every member that the manifest gives is in the object, which has defaults besides. */
+static bool is_within(const cJSON *manifest, const cJSON *object)
+{
+    if (cJSON_IsNull(manifest))
+        return true;
+    if (!object || (manifest->type & 0xff) != (object->type & 0xff))
+        return false;
+    if (!cJSON_IsObject(manifest) && !cJSON_IsArray(manifest))
+        return cJSON_Compare(manifest, object, true);
+    if (cJSON_IsArray(manifest)) {
+        const cJSON *mine = manifest->child, *its = object->child;
+        for (; mine && its; mine = mine->next, its = its->next)
+            if (!is_within(mine, its))
+                return false;
+        return !mine && !its;
+    }
+    const cJSON *member;
+    cJSON_ArrayForEach(member, manifest) if (!is_within(member,
+                                                        cJSON_GetObjectItemCaseSensitive(
+                                                            object, member->string))) return false;
+    return true;
+}
+
+static const cJSON *template_of(const cJSON *object)
+{
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, "spec"),
+                                            "template");
+}
+
+static bool differs(const struct fleet_version *v)
+{
+    const cJSON *object = kube_watch_find(v->object, v->ref.name);
+    return v->manifest && object && !is_within(template_of(v->manifest), template_of(object));
+}
+
+static void view_side(const struct fleet_version *v, struct fleet_side *side)
+{
+    *side =
+        (struct fleet_side){.is_known = v && kube_watch_is_synced(v->object) && !v->unreadable[0]};
+    if (!v)
+        return;
+    memcpy(side->name, v->workload, sizeof side->name);
+    side->exists = side->is_known && v->exists;
+    if (!side->exists)
+        return;
+    side->workload = v->state;
+    side->available = fleet_pods_available(v);
+    memcpy(side->live_hash, v->live_hash, sizeof side->live_hash);
+    const char *seen = kube_annotation(kube_watch_find(v->object, v->ref.name), FLEET_SEEN_HASH);
+    if (seen)
+        (void)snprintf(side->seen_hash, sizeof side->seen_hash, "%s", seen);
+}
+
+void fleet_view(const struct fleet *f, struct fleet_view *view)
+{
+    const struct fleet_version *canary = fleet_find(f, f->canary);
+    view_side(fleet_find(f, f->stable), &view->stable);
+    view_side(canary, &view->canary);
+    view->has_manifest = canary && canary->manifest;
+    view->canary_differs = canary && differs(canary);
+    view->autoscalers_known = f->autoscalers_known;
+    memcpy(view->autoscaler, f->autoscaler, sizeof view->autoscaler);
+}
+
+static bool is_synced(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (!kube_watch_is_synced(f->versions[i].object))
+            return false;
+    return true;
+}
+
+/* Why the API server cannot be asked now; "" = it can. */
+static const char *trouble_of(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (kube_watch_trouble(f->versions[i].object)[0])
+            return kube_watch_trouble(f->versions[i].object);
+    return kube_lease_trouble(f->lease);
+}
+
+static enum cluster_standing standing_of(const struct fleet *f)
+{
+    if (kube_lease_is_held(f->lease))
+        return is_synced(f) ? CLUSTER_LEADS : trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
+    bool is_mine = kube_lease_holder(f->lease)[0] == '\0' || kube_lease_was_held(f->lease);
+    return is_mine && trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
+}
+
+bool fleet_leads(const struct fleet *f)
+{
+    return standing_of(f) == CLUSTER_LEADS;
+}
+
+static void see_version(const struct fleet_version *v, struct cluster_version *seen)
+{
+    *seen = (struct cluster_version){.wanted = -1};
+    if (!v)
+        return;
+    memcpy(seen->workload, v->workload, sizeof seen->workload);
+    const char *hash = v->manifest ? v->manifest_hash : v->exists ? v->state.hash : "";
+    (void)snprintf(seen->revision, sizeof seen->revision, "%s", hash);
+    seen->is_known = kube_watch_is_synced(v->object) && v->exists;
+    if (!seen->is_known)
+        return;
+    seen->wanted = v->state.replicas;
+    seen->ready = v->state.ready;
+    seen->available = fleet_pods_available(v);
+}
+
+static void take_want(struct fleet *f, const struct cluster_want *want)
+{
+    (void)snprintf(f->stable, sizeof f->stable, "%s", want->stable);
+    (void)snprintf(f->canary, sizeof f->canary, "%s", want->canary);
+    (void)snprintf(f->run, sizeof f->run, "%s", want->run);
+    f->plan = *want->plan;
+    f->want = *want;
+    f->want.stable = f->stable;
+    f->want.canary = f->canary;
+    f->want.run = f->run;
+    f->want.plan = &f->plan;
+    f->is_wanted = true;
+}
+
+void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster_seen *seen)
+{
+    struct fleet_view view;
+    take_want(f, want);
+    *seen = (struct cluster_seen){.is_there = true, .standing = standing_of(f)};
+    (void)snprintf(seen->leader, sizeof seen->leader, "%s", kube_lease_holder(f->lease));
+    see_version(fleet_find(f, f->stable), &seen->stable);
+    see_version(fleet_find(f, f->canary), &seen->canary);
+    fleet_view(f, &view);
+    (void)fleet_plan(&view, &f->want, seen);
+    seen->update_of = fleet_update_of(&view);
+    const char *trouble = trouble_of(f)[0] ? trouble_of(f) : f->error;
+    if (trouble[0]) {
+        seen->away = true;
+        (void)snprintf(seen->why, sizeof seen->why, "%.*s", (int)sizeof seen->why - 1, trouble);
+    }
+    if (seen->standing == CLUSTER_LEADS && want->goal != CLUSTER_REST && want->begins)
+        fleet_ask_autoscalers(f);
+    look_again(f); /* not from here: the rollout may be in the middle of a move */
+}
+
+void fleet_store(struct fleet *f, const char *record, uint64_t seq, bool durable)
+{
+    char *copy = strdup(record);
+    if (!copy)
+        return; /* the next one comes within a second */
+    free(f->record);
+    f->record = copy;
+    f->record_seq = seq;
+    f->is_durable = f->is_durable || durable;
+    if (durable)
+        look_again(f);
+}
+
+uint64_t fleet_stored(const struct fleet *f)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (f->versions[i].stored_seq > newest)
+            newest = f->versions[i].stored_seq;
+    return newest;
+}
+
+bool fleet_counts(const struct fleet *f, const char *version, struct fleet_counts *counts)
+{
+    const struct fleet_version *v = fleet_find(f, version);
+    if (!v || !v->exists)
+        return false;
+    *counts =
+        (struct fleet_counts){v->state.replicas, v->state.seen, v->state.ready, v->state.available};
+    return true;
+}
+
+static enum err begin_version(struct fleet *f, const struct fleet_version_setup *setup,
+                              struct why *why)
+{
+    char path[KUBE_PATH_MAX];
+    struct fleet_version *v = &f->versions[f->n_versions];
+    v->fleet = f;
+    (void)snprintf(v->name, sizeof v->name, "%s", setup->name);
+    (void)snprintf(v->workload, sizeof v->workload, "%s", setup->workload);
+    v->port = setup->port;
+    enum err e = kube_ref_parse(setup->workload, &v->ref, why);
+    if (e != OK)
+        return e;
+    f->n_versions++;
+    v->manifest = setup->manifest ? cJSON_Duplicate(setup->manifest, true) : NULL;
+    if (setup->manifest &&
+        (!v->manifest || kube_hash(template_of(v->manifest), v->manifest_hash) != OK))
+        return why_set(why, ERR_MEMORY, "out of memory");
+    kube_path(path, v->ref.kind, kube_namespace(f->kube), NULL, NULL);
+    struct kube_watch_setup watch = {
+        .path = path, .name = v->ref.name, .on_change = on_object_change, .arg = v};
+    v->object = kube_watch_new(f->kube, &watch);
+    return v->object ? OK : why_set(why, ERR_MEMORY, "out of memory");
+}
+
+struct fleet *fleet_new(struct kube *k, struct kube_lease *lease, const struct fleet_setup *setup,
+                        struct why *why)
+{
+    CHECK(setup->n_versions <= FLEET_VERSIONS_MAX);
+    struct fleet *f = calloc(1, sizeof *f);
+    enum err e = f ? OK : why_set(why, ERR_MEMORY, "out of memory");
+    if (f) {
+        f->kube = k;
+        f->lease = lease;
+        f->setup = *setup;
+        f->turn = evtimer_new(kube_base(k), on_turn, f);
+        if (!f->turn)
+            e = why_set(why, ERR_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; e == OK && i < setup->n_versions; i++)
+        e = begin_version(f, &setup->versions[i], why);
+    if (e == OK)
+        return f;
+    fleet_free(f);
+    return NULL;
+}
+
+void fleet_free(struct fleet *f)
+{
+    if (!f)
+        return;
+    fleet_write_end(f);
+    for (size_t i = 0; i < f->n_versions; i++) {
+        struct fleet_version *v = &f->versions[i];
+        kube_watch_free(v->object);
+        kube_watch_free(v->pods);
+        cJSON_Delete(v->manifest);
+        free(v->record);
+    }
+    if (f->turn)
+        event_free(f->turn);
+    free(f->record);
+    free(f);
+}

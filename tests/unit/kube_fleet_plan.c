@@ -1,0 +1,414 @@
+/* One look, one step: two workloads on the way to the replicas of a weight, and what may never be on
+ * that way. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "rollout/kube/fleet_plan.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A cluster of two workloads whose pods become ready when the test says so. */
+struct fleet {
+    struct plan plan;
+    struct fleet_view view;
+    struct cluster_want want;
+    struct cluster_seen seen;
+    char log[512]; /* "C1 S3 ...": canary and stable, as they were scaled */
+    unsigned writes;
+};
+
+static void workload(struct fleet_side *side, const char *name, int replicas)
+{
+    struct kube_workload *w = &side->workload;
+    side->is_known = true;
+    side->exists = replicas >= 0;
+    (void)snprintf(side->name, sizeof side->name, "rc/%s", name);
+    (void)snprintf(w->name, sizeof w->name, "%s", name);
+    (void)snprintf(w->uid, sizeof w->uid, "uid-of-%s", name);
+    (void)snprintf(w->selector, sizeof w->selector, "version=%s", name);
+    (void)snprintf(w->hash, sizeof w->hash, "hash-%s", name);
+    (void)snprintf(side->live_hash, sizeof side->live_hash, "live-%s", name);
+    w->replicas = replicas < 0 ? 0 : replicas;
+    w->desired = w->original = -1;
+    side->available = w->replicas;
+}
+
+/* N of stable, no canary yet, which can be made. */
+static struct fleet fleet_of(int n)
+{
+    struct fleet f = {.view = {.autoscalers_known = true, .has_manifest = true}};
+    plan_default(&f.plan);
+    workload(&f.view.stable, "v1", n);
+    workload(&f.view.canary, "v2", -1);
+    f.want = (struct cluster_want){.stable = "v1",
+                                   .canary = "v2",
+                                   .run = "run",
+                                   .begins = true,
+                                   .replicas = n,
+                                   .goal = CLUSTER_STEP};
+    return f;
+}
+
+static void note(struct fleet *f, const char *what, int replicas)
+{
+    size_t len = strlen(f->log);
+    (void)snprintf(f->log + len, sizeof f->log - len, "%s%s%d", len ? " " : "", what, replicas);
+}
+
+static void resize(struct fleet_side *side, int replicas)
+{
+    side->workload.replicas = replicas;
+    if (side->available > replicas)
+        side->available = replicas;
+}
+
+static void unmark(struct fleet_side *side)
+{
+    side->workload.desired = side->workload.original = -1;
+    side->workload.source_id[0] = side->seen_hash[0] = '\0';
+}
+
+static void act(struct fleet *f, struct fleet_step step)
+{
+    struct fleet_side *stable = &f->view.stable, *canary = &f->view.canary;
+    f->writes += step.action != FLEET_NOTHING;
+    switch (step.action) {
+    case FLEET_NOTHING:
+        break;
+    case FLEET_CREATE_CANARY:
+        workload(canary, "v2", 0);
+        break;
+    case FLEET_DELETE_CANARY:
+        canary->exists = false;
+        f->view.canary_differs = false;
+        break;
+    case FLEET_MARK_CANARY:
+        fleet_source(&stable->workload, canary->workload.source_id);
+        canary->workload.desired = f->want.replicas;
+        memcpy(canary->seen_hash, canary->live_hash, sizeof canary->seen_hash);
+        break;
+    case FLEET_MARK_STABLE:
+        stable->workload.original = f->want.replicas;
+        break;
+    case FLEET_SCALE_CANARY:
+        resize(canary, step.replicas);
+        note(f, "C", step.replicas);
+        break;
+    case FLEET_SCALE_STABLE:
+        resize(stable, step.replicas);
+        note(f, "S", step.replicas);
+        break;
+    case FLEET_CLEAN_CANARY:
+        unmark(canary);
+        break;
+    case FLEET_CLEAN_STABLE:
+        unmark(stable);
+        break;
+    case FLEET_DELETE_STABLE:
+        stable->exists = false;
+        break;
+    }
+}
+
+static bool look(struct fleet *f)
+{
+    f->want.plan = &f->plan; /* the fleet may have been copied */
+    struct fleet_step step = fleet_plan(&f->view, &f->want, &f->seen);
+    act(f, step);
+    return step.action != FLEET_NOTHING;
+}
+
+static void all_ready(struct fleet *f)
+{
+    f->view.stable.available = f->view.stable.workload.replicas;
+    f->view.canary.available = f->view.canary.workload.replicas;
+}
+
+/* To rest, with pods that are ready at once. */
+static const char *settle(struct fleet *f)
+{
+    f->log[0] = '\0';
+    for (int i = 0; i < 200 && look(f); i++)
+        all_ready(f);
+    assert_false(look(f));
+    return f->log;
+}
+
+/* The step's pods first, then its weight, then what stable needs no more. */
+static const char *widen(struct fleet *f, uint32_t weight_bp)
+{
+    static char text[1024];
+    f->want.target_bp = weight_bp;
+    (void)snprintf(text, sizeof text, "%s", settle(f));
+    assert_false(f->seen.canary_short);
+    f->want.low_bp = f->want.high_bp = weight_bp;
+    f->want.begins = false;
+    size_t len = strlen(text);
+    (void)snprintf(text + len, sizeof text - len, " | %s", settle(f));
+    return text;
+}
+
+static void the_seed_walks_one_by_one(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    assert_string_equal(widen(&f, 2500), "C1 | S3");
+    assert_string_equal(widen(&f, 5000), "C2 | S2");
+    assert_string_equal(widen(&f, 7500), "C3 | S1");
+    assert_string_equal(widen(&f, 9900), "C4 | ");
+    f.want.goal = CLUSTER_FINISH;
+    assert_string_equal(settle(&f), "S0");
+    assert_false(f.seen.unsettled);
+    assert_true(f.view.stable.exists);
+    assert_int_equal(f.view.stable.workload.original, -1);
+    assert_string_equal(f.view.canary.workload.source_id, "");
+}
+
+static void a_long_step_makes_room_pod_by_pod(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    assert_string_equal(widen(&f, 5000), "C1 S3 C2 | S2");
+}
+
+static void back_again(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 5000);
+    f.want.goal = CLUSTER_RESTORE; /* the weight is 0 already */
+    f.want.low_bp = f.want.high_bp = f.want.target_bp = 0;
+    assert_string_equal(settle(&f), "S3 C1 S4 C0");
+    assert_false(f.seen.unsettled || f.seen.stable_short);
+    f = fleet_of(4);
+    (void)widen(&f, 5000);
+    f.want.goal = CLUSTER_RESTORE; /* the weight waits for stable */
+    assert_string_equal(settle(&f), "S3 C1 S4");
+    assert_false(f.seen.stable_short);
+    assert_true(f.seen.unsettled);
+}
+
+static void lower_within_a_rollout(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 7500);
+    f.want.target_bp = f.want.low_bp = f.want.high_bp = 2500;
+    assert_string_equal(settle(&f), "S2 C2 S3 C1");
+}
+
+static void capacity_leaves_stable_whole(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(10);
+    f.plan.replicas_mode = PLAN_REPLICAS_CAPACITY;
+    assert_string_equal(widen(&f, 100), "C1 | ");
+    assert_string_equal(widen(&f, 2500), "C3 | ");
+    assert_string_equal(widen(&f, 5000), "C6 | ");
+    assert_string_equal(widen(&f, 9900), "C10 | ");
+    f.want.goal = CLUSTER_FINISH;
+    f.plan.cleanup = CLEANUP_DELETE;
+    assert_string_equal(settle(&f), "S0");
+    assert_false(f.view.stable.exists);
+}
+
+static void a_crash_is_no_matter(void **state)
+{
+    (void)state;
+    for (unsigned kill = 0; kill < 12;
+         kill++) { /* the next look is another process's: it knows the objects alone */
+        struct fleet f = fleet_of(4), again;
+        f.want.target_bp = 5000;
+        for (unsigned i = 0; i < kill && look(&f); i++)
+            all_ready(&f);
+        again = fleet_of(4);
+        again.view = f.view;
+        again.want.target_bp = 5000;
+        (void)settle(&again);
+        assert_int_equal(again.view.canary.workload.replicas, 2);
+        assert_int_equal(again.view.canary.workload.desired, 4);
+        assert_int_equal(again.view.stable.workload.original, 4);
+    }
+}
+
+/* Without pods nothing is lost: it is made anew. */
+static void another_template_is_replaced(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    workload(&f.view.canary, "v2", 0);
+    f.view.canary_differs = true;
+    assert_string_equal(widen(&f, 2500), "C1 | S3");
+    assert_false(f.view.canary_differs);
+}
+
+struct refusal {
+    const char *name, *why;
+    void (*spoil)(struct fleet *f);
+};
+
+static void spoil_autoscaler(struct fleet *f)
+{
+    (void)snprintf(f->view.autoscaler, sizeof f->view.autoscaler, "an autoscaler moves rc/v1");
+}
+
+static void spoil_source(struct fleet *f)
+{
+    workload(&f->view.canary, "v2", 0);
+    strcpy(f->view.canary.workload.source_id, "v0:uid-of-v0");
+}
+
+static void spoil_uid(struct fleet *f) /* of the same name, but another one */
+{
+    workload(&f->view.canary, "v2", 0);
+    strcpy(f->view.canary.workload.source_id, "v1:uid-of-another");
+}
+
+static void spoil_template(struct fleet *f)
+{
+    workload(&f->view.canary, "v2", 1);
+    f->view.canary_differs = true;
+}
+
+static void spoil_selector(struct fleet *f)
+{
+    workload(&f->view.canary, "v2", 0);
+    strcpy(f->view.canary.workload.selector, "version=v1");
+}
+
+static void spoil_surge(struct fleet *f)
+{
+    f->want.replicas = f->view.stable.workload.replicas = 1;
+    f->plan.surge.value = 0;
+    f->plan.unavailable.value = 1;
+}
+
+static void spoil_unknown(struct fleet *f)
+{
+    f->view.canary.is_known = false;
+}
+
+static void nothing_is_written_where_it_is_refused(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"autoscaler", "autoscaler moves rc/v1", spoil_autoscaler},
+        {"source", "updated from v0:uid-of-v0", spoil_source},
+        {"uid", "v1:uid-of-another", spoil_uid},
+        {"template", "runs another template than its manifest", spoil_template},
+        {"selector", "select the same pods", spoil_selector},
+        {"surge", "no room for a canary", spoil_surge},
+        {"unknown", "does not know yet", spoil_unknown},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+        for (int goal = CLUSTER_LOOK; goal <= CLUSTER_STEP; goal++) {
+            struct fleet f = fleet_of(4);
+            f.want.goal = (enum cluster_goal)goal;
+            f.want.target_bp = 2500;
+            refusals[i].spoil(&f);
+            assert_false(look(&f));
+            assert_true(f.seen.away);
+            if (!strstr(f.seen.why, refusals[i].why))
+                fail_msg("%s: %s", refusals[i].name, f.seen.why);
+        }
+}
+
+static void what_is_gone_is_said(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    f.view.canary.exists = false;
+    assert_false(look(&f));
+    assert_true(f.seen.canary_lost && !f.seen.stable_lost);
+    f = fleet_of(4);
+    (void)widen(&f, 2500);
+    strcpy(f.view.canary.live_hash, "other");
+    assert_false(look(&f));
+    assert_true(f.seen.canary_lost && strstr(f.seen.why, "template"));
+    f = fleet_of(4);
+    (void)widen(&f, 2500);
+    f.view.stable.exists = false;
+    assert_false(look(&f));
+    assert_true(f.seen.stable_lost && !f.seen.canary_lost);
+}
+
+static int random_up_to(unsigned *seed, int most)
+{
+    return most <= 0 ? 0 : rand_r(seed) % (most + 1);
+}
+
+/* Pods become ready, or not yet, as chance has it. */
+static void some_ready(struct fleet *f, unsigned *seed)
+{
+    struct fleet_side *sides[] = {&f->view.stable, &f->view.canary};
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++)
+        if (sides[i]->exists)
+            sides[i]->available +=
+                random_up_to(seed, sides[i]->workload.replicas - sides[i]->available);
+}
+
+static void check_bounds(const struct fleet *f, int n, int surge, int unavailable, unsigned seed)
+{
+    int total = f->view.stable.workload.replicas + f->view.canary.workload.replicas;
+    int available = f->view.stable.available + f->view.canary.available;
+    if (total > n + surge || available < n - unavailable)
+        fail_msg("seed %u: n %d surge %d unavailable %d: %d pods, %d available", seed, n, surge,
+                 unavailable, total, available);
+}
+
+/* Steps up and down in any order, restores and finishes: capacity and total stay within their bounds at each moment. */
+static void the_bounds_hold_on_any_way(void **state)
+{
+    (void)state;
+    for (unsigned run = 1; run <= 3000; run++) {
+        unsigned seed = run;
+        int n = 2 + random_up_to(&seed, 12), surge = random_up_to(&seed, 3);
+        int unavailable = surge ? random_up_to(&seed, 2) : 1 + random_up_to(&seed, 1);
+        struct fleet f = fleet_of(n);
+        f.plan.surge.value = (uint32_t)surge;
+        f.plan.unavailable.value = (uint32_t)unavailable;
+        if (unavailable >= n)
+            continue;
+        for (int leg = 0; leg < 6; leg++) {
+            uint32_t before_bp = f.want.high_bp, to_bp = (uint32_t)(1 + random_up_to(&seed, 9900));
+            bool ends = leg == 5;
+            f.want.goal = !ends ? CLUSTER_STEP : run % 2 ? CLUSTER_RESTORE : CLUSTER_FINISH;
+            f.want.target_bp = ends ? (run % 2 ? 0 : 10000) : to_bp;
+            if (ends || to_bp < before_bp) /* lower: the weight goes first */
+                f.want.low_bp = f.want.high_bp = f.want.target_bp;
+            for (int i = 0; i < 400; i++) {
+                (void)look(&f);
+                check_bounds(&f, n, surge, unavailable, run);
+                some_ready(&f, &seed);
+            }
+            if (!ends && f.seen.canary_short)
+                fail_msg("seed %u: does not come to %u: %s", run, to_bp, f.seen.why);
+            if (ends && f.seen.unsettled)
+                fail_msg("seed %u: does not end: %s", run, f.seen.why);
+            f.want.low_bp = f.want.high_bp = f.want.target_bp;
+            f.want.begins = false;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_seed_walks_one_by_one),
+        cmocka_unit_test(a_long_step_makes_room_pod_by_pod),
+        cmocka_unit_test(back_again),
+        cmocka_unit_test(lower_within_a_rollout),
+        cmocka_unit_test(capacity_leaves_stable_whole),
+        cmocka_unit_test(a_crash_is_no_matter),
+        cmocka_unit_test(another_template_is_replaced),
+        cmocka_unit_test(nothing_is_written_where_it_is_refused),
+        cmocka_unit_test(what_is_gone_is_said),
+        cmocka_unit_test(the_bounds_hold_on_any_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
