@@ -8,6 +8,7 @@
 #include "proxy/run_command.h"
 #include "proxy/version_command.h"
 #include "rollout/cli/cli.h"
+#include "rollout/cli/rolling_update.h"
 #include "rollout/cli/usage.h"
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,8 @@ static const struct command {
     {"judge", judge_command, "the judge alone, on standard input and output"},
     {"replay", replay_configured, "judge a recorded rollout again, under other thresholds"},
     {"version", version_command, "version, libraries, build"},
+    {"rolling-update", rolling_update_command,
+     "replace a replication controller by another, pod by pod"},
     {"help", help_command, "this text, or that of a command: serin help start"},
 };
 
@@ -62,7 +65,7 @@ static void print_usage(FILE *out)
                  "Usage: serin COMMAND [options]          serin COMMAND --help says more\n"
                  "\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\nAbout a serin that runs (--admin URL or SERIN_ADMIN, default "
                  "http://127.0.0.1:9900):\n\n");
     cli_print_commands(out);

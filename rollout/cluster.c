@@ -58,6 +58,7 @@ void cluster_look(struct rollout *r, const struct record *next, bool confirmed)
         .high_bp = weight_bp > before_bp ? weight_bp : before_bp,
         .plan = &next->plan,
     };
+    r->looked_for = want.goal;
     r->ports.cluster(r->ports.host, next->route, &want, &r->cluster);
 }
 
@@ -78,6 +79,10 @@ void cluster_store(const struct rollout *r, const struct record *record, const c
                    bool durable)
 {
     bool has_run = record->run.id[0] != '\0'; /* before the first one, nothing needs to be known */
+    /* Nothing is written before it is known that the rollout may begin. */
+    bool is_asking = r->looked_for != CLUSTER_LOOK || r->cluster.away || r->cluster.canary_short;
+    if (machine_underlying(&record->machine) == MACHINE_PENDING && is_asking)
+        return;
     if (r->has_cluster && has_run && r->cluster.is_there && r->cluster.standing == CLUSTER_LEADS)
         r->ports.cluster_store(r->ports.host, record->route, text, record->seq, durable);
 }

@@ -1,8 +1,8 @@
 /* One version of the demo's web application: a page that names its version, with errors and delay
  * that can be set while it runs. SPDX-License-Identifier: Apache-2.0
  *
- *     app VERSION [PORT]          PORT 0 or none: any free port; the first line of output is the
- * port
+ *     app VERSION [PORT [ADDRESS]]      PORT 0 or none: any free port; the first line of output is the port;
+ *                                       ADDRESS: 127.0.0.1 where it is left out
  *
  *     GET  /                      the page (500 for as many of a hundred requests as errors says)
  *     GET  /healthz               200
@@ -163,16 +163,17 @@ static unsigned bound_port(struct evhttp_bound_socket *bound)
 int main(int argc, char **argv)
 {
     int port = argc > 2 ? atoi(argv[2]) : 0;
+    const char *address = argc > 3 ? argv[3] : "127.0.0.1";
     if (argc < 2 || port < 0 || port > 65535) {
-        fprintf(stderr, "usage: app VERSION [PORT]\n");
+        fprintf(stderr, "usage: app VERSION [PORT [ADDRESS]]\n");
         return 2;
     }
     struct app app = {.base = event_base_new(), .version = argv[1]};
     struct evhttp *http = app.base ? evhttp_new(app.base) : NULL;
     struct evhttp_bound_socket *bound =
-        http ? evhttp_bind_socket_with_handle(http, "127.0.0.1", (ev_uint16_t)port) : NULL;
+        http ? evhttp_bind_socket_with_handle(http, address, (ev_uint16_t)port) : NULL;
     if (!bound) {
-        fprintf(stderr, "app: cannot listen on 127.0.0.1:%d\n", port);
+        fprintf(stderr, "app: cannot listen on %s:%d\n", address, port);
         return 1;
     }
     evhttp_set_cb(http, "/healthz", on_healthz, NULL);

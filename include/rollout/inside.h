@@ -37,6 +37,7 @@ struct rollout {
     bool leads;     /* this process decides; always where there is no cluster */
     bool is_leader; /* and no other does: the record bears its epoch */
     struct cluster_seen cluster;
+    enum cluster_goal looked_for;   /* when that was seen */
     uint64_t raised_seq;            /* of the record that last raised the weight; 0 = none yet */
     struct judge_decision decision; /* of the last judged tick */
     bool decided;

@@ -92,7 +92,7 @@ const char *cli_command_name(size_t i)
 void cli_print_commands(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].summary);
 }
 
 static void print_help(const struct command *command)

@@ -145,6 +145,7 @@ static void view_side(const struct fleet_version *v, struct fleet_side *side)
         return;
     side->workload = v->state;
     side->available = fleet_pods_available(v);
+    side->there = v->state.seen > v->state.replicas ? v->state.seen : v->state.replicas;
     memcpy(side->live_hash, v->live_hash, sizeof side->live_hash);
     const char *seen = kube_annotation(kube_watch_find(v->object, v->ref.name), FLEET_SEEN_HASH);
     if (seen)

@@ -89,7 +89,7 @@ static struct fleet_step walk(const struct scale_bounds *b, const struct fleet_s
                               int shrink_to, enum fleet_action shrink)
 {
     int up = grows->workload.replicas, down = shrinks->exists ? shrinks->workload.replicas : 0;
-    int room = b->most - up - down;
+    int room = b->most - grows->there - (shrinks->exists ? shrinks->there : 0);
     if (up < grow_to && room > 0)
         return (struct fleet_step){grow, clamp(up + room, up, grow_to)};
     if (up > grow_to) /* somebody else's doing, or the goal fell */

@@ -1,10 +1,9 @@
 /* What a pod says of itself: whose it is, and whether it is ready and since when.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "base/slice.h"
 #include "rollout/kube/objects.h"
+#include "rollout/kube/time.h"
 
 #include <cjson/cJSON.h>
-#include <stdio.h>
 #include <string.h>
 
 static const cJSON *member(const cJSON *object, const char *name)
@@ -12,31 +11,11 @@ static const cJSON *member(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* Days since 1970 of a date of the Gregorian calendar (Hinnant, days_from_civil). */
-static int64_t days_of(int64_t year, unsigned month, unsigned day)
-{
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * ((int64_t)month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-/* Milliseconds of "2026-11-23T06:16:46Z" (RFC 3339, with or without a fraction, UTC as the API server writes it). 0:
- * another form. */
+/* 0: not a time. */
 static int64_t time_ms(const char *text)
 {
-    unsigned year, month, day, hour, minute, second;
-    int used = 0;
-    if (!text || sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute,
-                        &second, &used) != 6)
-        return 0;
-    if (text[used] == '.')
-        used += 1 + (int)strspn(text + used + 1, "0123456789");
-    if (strcmp(text + used, "Z") != 0 || month < 1 || month > 12 || day < 1 || day > 31)
-        return 0;
-    return (days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000;
+    int64_t ms = 0;
+    return text && kube_time_parse(text, &ms) ? ms : 0;
 }
 
 static void copy(char *out, size_t room, const cJSON *text)

@@ -98,8 +98,8 @@ def programs(tmp_path_factory):
 @pytest.fixture
 def shop(cleanup, programs):
     """Starts the demo's web application: shop("v2", errors=5)."""
-    def make(version, **control):
-        made = Shop(programs["app"], version)
+    def make(version, address="127.0.0.1", **control):
+        made = Shop(programs["app"], version, address)
         cleanup.append(made.stop)
         if control:
             made.control(**control)

@@ -11,9 +11,9 @@ from rig import ask, die_with_me, wait_until
 class Shop:
     """conf/demo/app.c: a version whose errors (percent) and delay (ms) can be set while it runs."""
 
-    def __init__(self, program, version):
+    def __init__(self, program, version, address="127.0.0.1"):
         self.version = version
-        self.process = subprocess.Popen([program, version], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
+        self.process = subprocess.Popen([program, version, "0", address], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
         self.address = f"127.0.0.1:{int(self.process.stdout.readline())}"
 
     def control(self, **values):

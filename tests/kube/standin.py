@@ -13,7 +13,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kubeapi import access, api, controllers, deployments, faults, kinds, log, pods, scheduler, server, store, yamlish  # noqa: E402
+from kubeapi import access, api, controllers, deletes, deployments, faults, kinds, log, pods, scheduler, server, \
+    store, yamlish  # noqa: E402
 
 
 class Options:
@@ -23,6 +24,7 @@ class Options:
         self.controller_s, self.garbage_s = 0.005, 0.01
         self.bind_s, self.start_s, self.ready_after_s, self.grace_s = 0.002, 0.003, 0.02, 0.05
         self.future_wait_s = 0.2    # how long a read of a future version waits; a real server waits 3 s
+        self.second_s = 1.0         # how long a second of a watch's timeoutSeconds takes
         self.strict = False         # without credentials: everything (as kubectl proxy), or strict: system:anonymous
         self.seed = None            # of generated names
         for name, value in given.items():
@@ -105,7 +107,6 @@ class StandIn:
         return self.change(plural, name, lambda o: {**o, "spec": {**o["spec"], "replicas": replicas}}, namespace)
 
     def delete(self, plural, name, namespace="default", policy="Background"):
-        from kubeapi import deletes
         with self.store.lock:
             resource = self._resource(plural)
             deletes.delete(self.api, self.store.get(resource.key, namespace, name), resource, policy)
@@ -142,13 +143,15 @@ class StandIn:
             while not ready():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"{what} did not come within {timeout_s} s; failures: {self.scheduler.failures}")
+                    raise AssertionError(f"{what} did not come within {timeout_s} s\n" + "\n".join(self.scheduler.failures))
                 self.store.moved.wait(min(left, 0.1))
 
     def settle(self, name, plural="replicationcontrollers", namespace="default", timeout_s=10):
         """Waits until a controller has as many ready pods as it wants, and has said so."""
         def ready():
             obj = self.get(plural, name, namespace)
+            if obj is None:
+                return False
             wanted, there, up = self.replicas_of(name, plural, namespace)
             return wanted == there == up and obj["status"].get("observedGeneration") == obj["metadata"]["generation"]
         self.wait(ready, timeout_s, f"{name} with all its pods ready")

@@ -116,6 +116,8 @@ static void act(struct fleet *f, struct fleet_step step)
 
 static bool look(struct fleet *f)
 {
+    f->view.stable.there = f->view.stable.workload.replicas;
+    f->view.canary.there = f->view.canary.workload.replicas;
     f->want.plan = &f->plan; /* the fleet may have been copied */
     struct fleet_step step = fleet_plan(&f->view, &f->want, &f->seen);
     act(f, step);
@@ -173,6 +175,21 @@ static void a_long_step_makes_room_pod_by_pod(void **state)
     (void)state;
     struct fleet f = fleet_of(4);
     assert_string_equal(widen(&f, 5000), "C1 S3 C2 | S2");
+}
+
+/* A scale is a wish: its pods are there until the controller has taken them away. */
+static void pods_that_are_still_there_count(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    f.want.target_bp = 5000;
+    f.want.plan = &f.plan;
+    f.view.stable.there = 4; /* of 3 wanted */
+    f.view.canary.there = 1;
+    assert_int_equal(fleet_plan(&f.view, &f.want, &f.seen).action, FLEET_NOTHING);
+    f.view.stable.there = 3;
+    assert_int_equal(fleet_plan(&f.view, &f.want, &f.seen).action, FLEET_SCALE_CANARY);
 }
 
 static void back_again(void **state)
@@ -401,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_seed_walks_one_by_one),
         cmocka_unit_test(a_long_step_makes_room_pod_by_pod),
+        cmocka_unit_test(pods_that_are_still_there_count),
         cmocka_unit_test(back_again),
         cmocka_unit_test(lower_within_a_rollout),
         cmocka_unit_test(capacity_leaves_stable_whole),

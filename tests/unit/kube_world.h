@@ -148,7 +148,7 @@ static void proxy_kill(struct proxy *p)
 
 static void scale(struct fleet_side *side, int replicas)
 {
-    side->workload.replicas = replicas;
+    side->workload.replicas = side->there = replicas;
     if (side->available > replicas)
         side->available = replicas;
 }
@@ -162,7 +162,7 @@ static void name_side(struct fleet_side *side, const char *name, int replicas)
     (void)snprintf(side->workload.uid, sizeof side->workload.uid, "uid-%s", name);
     (void)snprintf(side->workload.selector, sizeof side->workload.selector, "version=%s", name);
     (void)snprintf(side->live_hash, sizeof side->live_hash, "live-%s", name);
-    side->workload.replicas = side->available = replicas;
+    side->workload.replicas = side->there = side->available = replicas;
     side->workload.desired = side->workload.original = -1;
 }
 

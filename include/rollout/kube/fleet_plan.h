@@ -13,7 +13,8 @@ struct fleet_side {
     bool is_known; /* the server was asked and has answered: otherwise nothing is known */
     bool exists;   /* and is not being deleted */
     struct kube_workload workload;
-    int available;                 /* pods that may count, at most the wanted replicas */
+    int there;     /* pods, as many as may still be there: at least the wanted replicas */
+    int available; /* pods that may count, at most the wanted replicas */
     char live_hash[KUBE_HASH_MAX]; /* of the template as the server has it now */
     char seen_hash[KUBE_HASH_MAX]; /* as it had it when the rollout began; "" = not noted */
 };

@@ -29,7 +29,7 @@ class Api:
         self.auth, self.faults, self.limits = auth.Auth(options.strict), None, {}
         self.stopping, self.stopped = False, threading.Event()
         self.chance = random.Random(options.seed)
-        self.watches, self.inits = set(), []
+        self.watches = set()
         for name in ("default", "kube-system"):
             self.make(kinds.of(kinds.NAMESPACE), {"metadata": {"name": name}}, None)
 
@@ -59,7 +59,9 @@ class Api:
             if rule.act == "delay" and not rule.what["acted"]:
                 self.stopped.wait(rule.what["seconds"])
             elif rule.act == "status":
-                if rule.what["code"] == 403 and not rule.what["message"] and request.is_resource:
+                if rule.what["code"] == 403 and not rule.what["message"]:
+                    if not request.is_resource:
+                        raise auth.no_path(request.user, request)
                     sub = f"/{request.subresource}" if request.subresource else ""
                     raise auth.refusal(request.user, request.verb, request.group, request.plural + sub, request.namespace,
                                        request.name)

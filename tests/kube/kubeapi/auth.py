@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
-from . import yamlish
+from . import body, yamlish
 from .errors import ApiError, forbidden, unauthorized
 from .request import Answer
 
@@ -127,7 +127,7 @@ class Auth:
         if not request.is_resource:
             path = request.path.rstrip("/")
             if not any(path == p or path.startswith(p + "/") for p in (PUBLIC if user.name == ANONYMOUS else DISCOVERY)):
-                raise forbidden(f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {})
+                raise no_path(user, request)
             return user
         resource = request.plural + (f"/{request.subresource}" if request.subresource else "")
         if not self.allowing(user, request.verb, request.group, resource, request.namespace, request.name):
@@ -143,6 +143,10 @@ def allows(rule, verb, group, resource, name):
         has("resources", resource) or "/" in resource and "*/" + resource.split("/")[1] in (rule.get("resources") or []))
 
 
+def no_path(user, request):
+    return forbidden(f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {})
+
+
 def refusal(user, verb, group, resource, namespace, name):
     plural = resource.split("/")[0]
     title = plural + (f".{group}" if group else "") + (f' "{name}"' if name else "")
@@ -156,7 +160,6 @@ def refusal(user, verb, group, resource, namespace, name):
 
 def review(api, request):
     """SelfSubjectAccessReview and SelfSubjectRulesReview."""
-    from . import body
     resource, user = request.resource, request.user
     obj = body.parse(request, resource.kind)
     out = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"creationTimestamp": None}}

@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import time
 
-from . import defaults, deletes, errors, kinds, managed, pods, selectors, writes
+from . import defaults, deletes, errors, kinds, managed, pods, selectors
 from .store import changed
 from .times import now
 
@@ -30,6 +30,7 @@ class Replicas:
 
     def __init__(self, api, scheduler, options):
         self.api, self.store, self.scheduler, self.options = api, api.store, scheduler, options
+        self.events = 0
         self.ready_since = {}   # pod uid -> when it was seen ready first, for minReadySeconds
         self.store.listeners.append(self._seen)
 
@@ -93,19 +94,33 @@ class Replicas:
         return out
 
     def _manage(self, owner, resource, mine):
-        """Makes or deletes pods. As in real life, status is computed from what was there before: mine is left as it is,
-        save for the deleted."""
+        """Makes or deletes pods. As in real life, status is computed from what was there before, so that it observes a new
+        generation first and tells the new number of pods a moment later."""
         missing = owner["spec"].get("replicas", 0) - len(mine)
         try:
             for _ in range(max(0, missing)):
-                self._make(owner, resource)
+                pod = self._make(owner, resource)
+                self._tell(owner, resource, "Normal", "SuccessfulCreate", f"Created pod: {pod['metadata']['name']}")
         except errors.ApiError as e:
+            self._tell(owner, resource, "Warning", "FailedCreate", f"Error creating: {e.message}")
             return e.message
         if missing < 0:
             for pod in sorted(mine, key=self._worth)[:-missing]:
-                mine.remove(pod)
                 deletes.delete(self.api, pod, kinds.of(kinds.POD))
+                self._tell(owner, resource, "Normal", "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
         return None
+
+    def _tell(self, owner, resource, kind, reason, message):
+        """An Event, as the real controllers make them."""
+        meta = owner["metadata"]
+        who = "replication-controller" if resource.key == kinds.RC else "replicaset-controller"
+        about = {"kind": resource.kind, "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"],
+                 "apiVersion": resource.api_version, "resourceVersion": meta["resourceVersion"]}
+        self.events += 1
+        self.api.make(kinds.of(kinds.EVENT), {
+            "metadata": {"name": f"{meta['name']}.{0x18ea983e4e000000 + self.events:016x}"}, "involvedObject": about,
+            "reason": reason, "message": message, "source": {"component": who}, "reportingComponent": who,
+            "firstTimestamp": now(), "lastTimestamp": now(), "count": 1, "type": kind}, meta["namespace"])
 
     def _worth(self, pod):
         """Who goes first: not bound, not running, not ready, cheaper to delete, ready or made later."""
@@ -122,7 +137,7 @@ class Replicas:
         obj = {"metadata": {"generateName": meta["name"] + "-", "labels": inner.get("labels"),
                             "annotations": inner.get("annotations"), "ownerReferences": [owner_reference(owner, resource)]},
                "spec": template["spec"]}
-        self.api.make_pod(obj, meta["namespace"])
+        return self.api.make_pod(obj, meta["namespace"])
 
     def _write_status(self, key, owner, mine, failure):
         spec, wanted = owner["spec"], (owner["spec"]["template"].get("metadata") or {}).get("labels") or {}

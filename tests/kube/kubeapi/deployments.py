@@ -46,6 +46,12 @@ def hash_of(template):
     return "".join(writes.SUFFIX[int(c, 16)] for c in digest[:10])
 
 
+def handed_on(deployment):
+    """Annotations of a Deployment that its ReplicaSet gets as well."""
+    return {k: v for k, v in (deployment["metadata"].get("annotations") or {}).items()
+            if not k.startswith("deployment.kubernetes.io/") and k != "kubectl.kubernetes.io/last-applied-configuration"}
+
+
 def status(rs, name):
     return (rs.get("status") or {}).get(name, 0)
 
@@ -97,12 +103,13 @@ class Deployments:
         if new is None:
             new, revision = self._make(deployment, top + 1), top + 1
         else:
-            notes = new["metadata"].get("annotations") or {}
+            notes = {**(new["metadata"].get("annotations") or {}), **handed_on(deployment)}
             revision = int(notes.get(REVISION, 0))
             if revision < top or revision == 0:
                 history = ",".join(filter(None, (notes.get(HISTORY), str(revision) if revision else None)))
                 revision = top + 1
                 notes = {**notes, REVISION: str(revision), **({HISTORY: history} if history else {})}
+            if notes != new["metadata"].get("annotations"):
                 new = self.store.put(kinds.RS, changed(new, annotations=dict(sorted(notes.items()))))
         if (deployment["metadata"].get("annotations") or {}).get(REVISION) != str(revision):
             notes = {**(deployment["metadata"].get("annotations") or {}), REVISION: str(revision)}
@@ -118,7 +125,8 @@ class Deployments:
         selector = copy.deepcopy(spec["selector"])
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH: mark}
         surge, _ = fences(deployment)
-        notes = {DESIRED: str(spec["replicas"]), MOST: str(spec["replicas"] + surge), REVISION: str(revision)}
+        notes = {**handed_on(deployment), DESIRED: str(spec["replicas"]), MOST: str(spec["replicas"] + surge),
+                 REVISION: str(revision)}
         return self.api.make(kinds.of(kinds.RS), {
             "metadata": {"name": f"{meta['name']}-{mark}", "labels": template["metadata"]["labels"], "annotations": notes,
                          "ownerReferences": [controllers.owner_reference(deployment, kinds.of(kinds.DEPLOYMENT))]},
@@ -183,9 +191,9 @@ class Deployments:
                "unavailableReplicas": max(0, max(total, wanted) - up)}
         out = {k: v for k, v in out.items() if v or k == "observedGeneration"}
         enough = up >= wanted - unavailable
-        conditions = [self._condition(before, "Available", enough, "MinimumReplicas" + ("Available" if enough else "Unavailable"),
-                                      "Deployment has minimum availability." if enough else
-                                      "Deployment does not have minimum availability."),
+        reason, message = ("MinimumReplicasAvailable", "Deployment has minimum availability.") if enough else \
+            ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        conditions = [self._condition(before, "Available", enough, reason, message),
                       self._progressing(deployment, before, out, new, paused)]
         out["conditions"] = conditions
         done = out.get("updatedReplicas", 0) == wanted == up == total
@@ -200,12 +208,14 @@ class Deployments:
         if paused:
             return self._condition(before, "Progressing", None, "DeploymentPaused", "Deployment is paused")
         if out.get("updatedReplicas", 0) == wanted == out.get("availableReplicas", 0) == out.get("replicas", 0):
-            return self._condition(before, "Progressing", True, "NewReplicaSetAvailable", f"{title} has successfully progressed.")
+            return self._condition(before, "Progressing", True, "NewReplicaSetAvailable",
+                                   f"{title} has successfully progressed.")
         if any(out.get(k, 0) > before.get(k, 0) for k in ("updatedReplicas", "readyReplicas", "availableReplicas")):
             self.progressed[uid] = time.monotonic()
         left = self.progressed.setdefault(uid, time.monotonic()) + deadline - time.monotonic()
         if left <= 0:
-            return self._condition(before, "Progressing", False, "ProgressDeadlineExceeded", f"{title} has timed out progressing.")
+            return self._condition(before, "Progressing", False, "ProgressDeadlineExceeded",
+                                   f"{title} has timed out progressing.")
         # The look at the deadline is queued apart, so that it does not stand in the way of other work.
         self.scheduler.soon(left + 0.01, ("deadline", uid), self.sync, deployment["metadata"]["namespace"],
                             deployment["metadata"]["name"])

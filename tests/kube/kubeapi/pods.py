@@ -23,7 +23,7 @@ class Pods:
 
     def __init__(self, store, scheduler, options):
         self.store, self.scheduler, self.options = store, scheduler, options
-        self.rules, self.given, self.hand = [], 0, {}
+        self.rules, self.given, self.addresses, self.hand = [], 0, -1, {}
         store.listeners.append(self._seen)
 
     # What tests say.
@@ -108,7 +108,8 @@ class Pods:
         if not pod or "deletionTimestamp" in pod["metadata"]:
             return
         how = self.behaviour(pod)
-        address = str(FIRST_ADDRESS + (self.given * 3 + self._taken()) % ADDRESSES)
+        self.addresses = (self.addresses + 1) % ADDRESSES
+        address = str(FIRST_ADDRESS + self.addresses)
         pod = {**pod, "status": {**pod["status"], "hostIP": f"192.168.49.{2 + int(pod['spec']['nodeName'][-1])}",
                                  "podIP": address, "podIPs": [{"ip": address}], "startTime": now()}}
         if how["state"]:
@@ -117,10 +118,6 @@ class Pods:
         self._write(pod, self._status(pod, False, {"running": {"startedAt": now()}}))
         if not how.get("never_ready"):
             self.scheduler.at(how["ready_after"], self._ready, *where)
-
-    def _taken(self):
-        self.addresses = getattr(self, "addresses", 0) + 1
-        return self.addresses
 
     def _ready(self, *where):
         pod = self._find(*where)

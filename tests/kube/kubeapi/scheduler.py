@@ -15,7 +15,7 @@ class Scheduler:
     def __init__(self, lock):
         self.lock, self.wake = lock, threading.Condition()
         self.due, self.count, self.stopping = [], itertools.count(), False
-        self.waiting, self.paused, self.held = set(), False, []
+        self.waiting, self.paused, self.held = {}, False, []    # waiting: key -> its moment
         self.failures = []      # tracebacks: tests look here when something is missing
         self.thread = threading.Thread(target=self._run, name="standin-controllers", daemon=True)
         self.thread.start()
@@ -26,16 +26,19 @@ class Scheduler:
             self.wake.notify()
 
     def soon(self, after_s, key, work, *arguments):
-        """The same, but once: while work with this key waits, it is not queued again."""
+        """The same, but once: while work with this key waits for the same moment or an earlier one, it is not queued again."""
+        when = time.monotonic() + after_s
         with self.wake:
-            if key in self.waiting:
+            if self.waiting.get(key, when + 1) <= when:
                 return
-            self.waiting.add(key)
-        self.at(after_s, self._once, key, work, arguments)
+            self.waiting[key] = when
+        self.at(after_s, self._once, key, when, work, arguments)
 
-    def _once(self, key, work, arguments):
+    def _once(self, key, when, work, arguments):
         with self.wake:
-            self.waiting.discard(key)
+            if self.waiting.get(key) != when:   # an earlier one came in between
+                return
+            del self.waiting[key]
         if self.paused:
             self.held.append((key, work, arguments))
         else:

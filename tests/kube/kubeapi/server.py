@@ -224,8 +224,7 @@ class Connection:
                 if step:
                     self.api.stopped.wait(pause)
 
-        with self.api.store.lock:
-            self.api.watches.add(one)
+        one.begin()
         try:
             self.sock.sendall(head.encode())
             end = self.silence(one) if silent else one.run(send, lambda: watch.readable(self.sock))

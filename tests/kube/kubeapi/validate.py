@@ -112,7 +112,7 @@ def event(obj, resource):
         if prefix and not re.fullmatch(SUBDOMAIN, re.sub("-$", "a", prefix)):
             out.append(value(quoted(prefix), SUBDOMAIN_SAID, "metadata.generateName"))
         if not obj.get("eventTime"):
-            out.append((*REQUIRED, "eventTime"))
+            return out + [(*REQUIRED, "eventTime")]
         if not obj.get("reportingComponent"):
             out.append((*REQUIRED, "reportingController"))
         if not obj.get("reportingInstance"):
@@ -141,7 +141,7 @@ def check(obj, resource, before=None):
     if before:
         causes = changes(obj, before)[:0 if resource.group == "apps" else None] + causes
     if resource.kind in ("ReplicationController", "ReplicaSet", "Deployment"):
-        causes += sized(obj, resource.group)
+        causes += sized(obj, resource.group) * (2 if before and resource.kind == "ReplicationController" else 1)  # really
     elif resource.kind == "Pod":
         causes += containers(obj["spec"], "spec")
     elif resource.kind == "Lease":

@@ -6,7 +6,7 @@ import select
 import time
 
 from . import convert, jsonish, tables
-from .errors import expired
+from .errors import bad_request, expired
 from .lists import form_of, matcher, version_of
 from .request import Answer
 from .store import changed
@@ -14,6 +14,13 @@ from .store import changed
 BOOKMARK_BEFORE_END_S, BOOKMARK_EVERY_S = 1.5, 60.0
 LONGEST_S = 1800
 LOOK_S = 0.5    # how often an idle watch looks whether its client is still there
+
+
+def timeout_of(request):
+    text = request.query.get("timeoutSeconds", "")
+    if text and not text.lstrip("-").isdigit():
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text or 0) if int(text or 0) > 0 else LONGEST_S
 
 
 class Watch:
@@ -24,11 +31,12 @@ class Watch:
         self.match, self.form = matcher(request, resource), form_of(request)
         self.version = version_of(request)
         self.bookmarks = request.query.get("allowWatchBookmarks") in ("1", "true", "True")
-        seconds = float(request.query.get("timeoutSeconds") or LONGEST_S)
+        second = api.options.second_s
+        seconds = timeout_of(request) * second
         self.started = time.monotonic()
         self.ends = self.started + seconds
-        self.next_bookmark = min(self.started + BOOKMARK_EVERY_S, self.ends - BOOKMARK_BEFORE_END_S)
-        if seconds <= BOOKMARK_BEFORE_END_S:
+        self.next_bookmark = min(self.started + BOOKMARK_EVERY_S * second, self.ends - BOOKMARK_BEFORE_END_S * second)
+        if seconds <= BOOKMARK_BEFORE_END_S * second:
             self.next_bookmark = float("inf")
         self.cut = self.want_bookmark = False   # cut: "clean" ends with the last chunk, "abrupt" without it
         self.limit, self.sent, self.cut_clean = None, 0, False  # a fault may end the watch after so many events
@@ -70,21 +78,30 @@ class Watch:
     def error(self, e):
         return self.line("ERROR", e.status())
 
+    def begin(self):
+        """Takes what is there; whatever changes after this is seen."""
+        store = self.api.store
+        with store.lock:
+            self.api.watches.add(self)
+            self.at, floor = int(self.version or 0), store.floor_of(self.resource.key)
+            self.first, self.old = [], self.at and self.at < floor
+            if self.old:
+                self.first = [self.error(expired(self.at, floor))]
+            elif not self.at:
+                self.at = store.version
+                self.first = [self.line("ADDED", self.shown(o)) for o in store.list(self.resource.key, self.request.where)
+                              if self.match(o)]
+
     def run(self, send, gone):
         """Sends lines until the end; send(bytes) may raise OSError, gone() tells whether the client has left.
         Returns how it ended: "clean" or "abrupt"."""
-        store = self.api.store
-        with store.lock:
-            at = store.version if self.version in ("", "0") else int(self.version)
-            if at < store.floor_of(self.resource.key):
-                self.send(send, self.error(expired(at, store.floor_of(self.resource.key))))
-                return "clean"
-            first = [self.line("ADDED", self.shown(o)) for o in store.list(self.resource.key, self.request.where)
-                     if self.match(o)] if self.version in ("", "0") else []
-        for line in first:
+        at = self.at
+        for line in self.first:
             if self.over():
                 return self.cut
             self.send(send, line)
+        if self.old:
+            return "clean"
         while True:
             lines, at, end = self.next(at)
             for line in lines:
@@ -102,8 +119,9 @@ class Watch:
 
     def over(self):
         if self.limit is not None and self.sent >= self.limit:
-            self.cut = self.cut or ("clean" if self.cut_clean else "abrupt")
-        return bool(self.cut)
+            self.cut = "clean" if self.cut_clean else "abrupt"
+            return True
+        return self.cut == "abrupt"
 
     def next(self, at):
         """Waits for something to say: (lines, version up to which it was looked, is it the end)."""
@@ -111,17 +129,17 @@ class Watch:
         with store.lock:
             if at >= store.version and not self.pending(clock()):
                 store.moved.wait(max(0.0, min(self.ends - clock(), self.wake(clock()), LOOK_S)))
-            if self.cut:
+            if self.cut == "abrupt":
                 return [], at, True
             events = store.events[store.since(at):]
             lines = [x for x in map(self.seen, events) if x]
             at = max(at, store.version)
             if self.bookmarks and (self.want_bookmark or clock() >= self.next_bookmark):
                 lines.append(self.bookmark())
-                self.next_bookmark = float("inf") if self.ends - clock() <= BOOKMARK_BEFORE_END_S else \
-                    min(clock() + BOOKMARK_EVERY_S, self.ends - BOOKMARK_BEFORE_END_S)
+                before, every = (s * self.api.options.second_s for s in (BOOKMARK_BEFORE_END_S, BOOKMARK_EVERY_S))
+                self.next_bookmark = float("inf") if self.ends - clock() <= before else min(clock() + every, self.ends - before)
             self.want_bookmark = False
-            return lines, at, clock() >= self.ends
+            return lines, at, bool(self.cut) or clock() >= self.ends
 
     def pending(self, now):
         return self.cut or self.want_bookmark or now >= self.ends or self.bookmarks and now >= self.next_bookmark

@@ -5,7 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import random
 import uuid
 
-from . import body, convert, defaults, errors, jsonish, managed, patch, selectors, validate, yamlish
+from . import body, convert, defaults, errors, jsonish, managed, patch, schema, selectors, validate, yamlish
 from .errors import ApiError, bad_request, invalid
 from .request import Answer
 from .times import now
@@ -64,7 +64,7 @@ def build(api, obj, resource, namespace, manager):
     if resource.generation:
         meta["generation"] = 1
     obj = {**obj, "metadata": meta}
-    if "status" in resource.subresources and resource.kind != "Pod" or resource.kind == "Pod":
+    if "status" in resource.subresources:
         obj.pop("status", None)
     obj = defaults.fill(obj, resource)
     validate.check(obj, resource)
@@ -79,8 +79,7 @@ def precondition(api, obj, current, resource, request, patching):
         raise errors.conflict(resource, name)
     if not version and not resource.unconditional and not patching and request.subresource != "scale":
         message = "Invalid value: 0x0: must be specified for an update"
-        e = invalid(resource.plural, resource.group, name, [("FieldValueInvalid", message, "metadata.resourceVersion")])
-        raise e
+        raise invalid(resource.plural, resource.group, name, [("FieldValueInvalid", message, "metadata.resourceVersion")])
     asked = meta.get("uid")
     if asked and asked != current["metadata"]["uid"] and not patching:
         raise errors.uid_conflict(resource, request.where, name, asked, current["metadata"]["uid"])
@@ -122,8 +121,6 @@ def replace(api, request, obj, current, operation="Update"):
     elif "status" in resource.subresources:
         obj["status"] = current.get("status") or {}
     obj = defaults.fill(obj, resource)
-    if resource.kind == "ReplicationController" and not (meta.get("labels")) and current["metadata"].get("labels"):
-        obj = defaults.shape(obj, resource)
     validate.check(obj, resource, current)
     if resource.generation and obj.get("spec") != current.get("spec"):
         obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
@@ -160,7 +157,6 @@ def read_patch(request):
 
 def patched(request, current, kind, group, apply):
     """The object after the patch, read as a body is. What it does not fit is 422 with the whole of it, as in real life."""
-    from . import schema
     obj = apply(current, request.data)
     try:
         obj, said = schema.read(obj, kind, group)

@@ -58,7 +58,7 @@ def scalar(text):
         return int(text)
     if FLOAT.match(text):
         return float(text)
-    if text[:1] in "&*!%@`":
+    if text[:1] in "&*!%@`" or ": " in text:
         raise ValueError(f"yaml: cannot read {text!r}")
     return text
 
