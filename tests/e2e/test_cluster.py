@@ -7,6 +7,8 @@ import pytest
 from cluster import Cluster, leader_of, manifest, reach
 from rig import run_serin, wait_until
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture
 def cluster(cleanup, shop, tmp_path):
