@@ -151,10 +151,8 @@ static void expect_route(const struct config_route *r)
     assert_string_equal(r->sticky.name, "uid");
     assert_true(r->sticky.issue);
     assert_int_equal(r->retry.on, RETRY_RESET | RETRY_503);
-    assert_false(r->retry.to_stable);
     assert_int_equal(r->retry.methods, 1u << METHOD_GET | 1u << METHOD_POST);
-    assert_int_equal(r->retry.max, 3);
-    assert_int_equal(r->retry.budget_bp, 1250);
+    assert_true(!r->retry.to_stable && r->retry.max == 3 && r->retry.budget_bp == 1250);
     assert_int_equal(r->breaker.window_ms, 1000);
     assert_int_equal(r->breaker.min_requests, 0);
     assert_int_equal(r->breaker.error_rate_bp, 1250);
