@@ -63,6 +63,16 @@ struct fleet *cluster_fleet(const struct control *c, const char *route)
     return m ? m->fleet : NULL;
 }
 
+bool cluster_is_known(const struct control *c)
+{
+    const struct cluster *cluster = c->cluster;
+    for (struct list *l = cluster ? cluster->members.next : NULL; l && l != &cluster->members;
+         l = l->next)
+        if (!fleet_is_known(CONTAINER_OF(l, struct member, link)->fleet))
+            return false;
+    return true;
+}
+
 static void on_endpoints(void *arg, const char *version, const char *const *endpoints, size_t n)
 {
     struct member *m = arg;

@@ -171,6 +171,14 @@ static bool is_synced(const struct fleet *f)
     return true;
 }
 
+bool fleet_is_known(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (f->versions[i].exists && !f->versions[i].is_told)
+            return false;
+    return is_synced(f);
+}
+
 /* Why the API server cannot be asked now; "" = it can. */
 static const char *trouble_of(const struct fleet *f)
 {
