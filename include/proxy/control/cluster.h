@@ -24,7 +24,7 @@ void cluster_release(struct control *c);
 
 void cluster_stop(struct control *c);
 
-/* Takes what the cluster tells of replicas, for /metrics. Once a tick. */
+/* Takes what the cluster tells of replicas, for /metrics; logs why the API server cannot be asked. Once a tick. */
 void cluster_tick(struct control *c);
 
 /* Whether who serves is known of every route: before, a request would find nobody. True where no version is a workload. */
