@@ -32,7 +32,8 @@ static void look_again(struct fleet *f)
     (void)event_add(f->turn, &next_turn);
 }
 
-/* The sequence number of a record, without believing anything else in it. */
+/* The sequence number of a record, without believing anything else in it; 0: it is not a proxy's, but that of
+ * `serin rolling-update`. */
 static uint64_t seq_of(const char *record)
 {
     cJSON *json = cJSON_Parse(record);
@@ -50,7 +51,7 @@ static void read_record(struct fleet_version *v, const cJSON *object)
     free(v->record);
     v->record = record ? strdup(record) : NULL;
     v->stored_seq = v->record ? seq_of(v->record) : 0;
-    if (v->record)
+    if (v->record && v->stored_seq > 0)
         v->fleet->setup.on_record(v->fleet->setup.arg, v->record, strlen(v->record));
 }
 

@@ -91,7 +91,7 @@ static enum err check_pair(struct rolling *r, const struct rolling_object *old,
         return why_set(why, ERR_CONFLICT, "couldn't find original replica count of \"%s\"",
                        r->old.name);
     if (is_pair)
-        return OK;
+        return rolling_check_hands(new, why);
     rolling_source(source, &r->old);
     rolling_annotations_show(new->json, shown, sizeof shown);
     return why_set(why, ERR_CONFLICT,

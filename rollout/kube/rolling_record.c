@@ -48,8 +48,19 @@ struct rolling_record rolling_record_read(const struct cJSON *object)
         record.replicas = take_count(json, "replicas");
         record.takes_name = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "rename"));
     }
+    record.is_foreign = record.phase == ROLLING_NONE && cJSON_IsObject(json) && json->child;
     cJSON_Delete(json);
     return record;
+}
+
+enum err rolling_check_hands(const struct rolling_object *object, struct why *why)
+{
+    if (!object->record.is_foreign)
+        return OK;
+    return why_set(why, ERR_CONFLICT,
+                   "%s is in the hands of a serin proxy (annotation %s): give --route, or remove "
+                   "the annotation where that proxy is no more",
+                   object->w.name, KUBE_ROLLOUT);
 }
 
 enum err rolling_record_write(struct cJSON *object, const struct rolling_record *record)

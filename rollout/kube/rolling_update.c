@@ -95,6 +95,9 @@ static enum err check_resumable(struct rolling *r, const struct found *f, struct
                        "Missing/unexpected annotations for controller %s, expected %s : %s",
                        r->new.name, source, shown);
     }
+    enum err e = rolling_check_hands(&f->new, why);
+    if (e)
+        return e;
     r->original = f->new.record.original >= 0 ? f->new.record.original : f->old.w.original;
     r->desired = new->desired >= 0 ? new->desired : r->original;
     if (r->original < 0) /* the first generation wrote no size of old */

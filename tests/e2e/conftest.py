@@ -18,6 +18,7 @@ DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "cluster: before the stand-in of a cluster; tests/run runs these beside the others")
     config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
 
 

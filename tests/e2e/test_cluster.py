@@ -4,8 +4,10 @@ SPDX-License-Identifier: Apache-2.0
 """
 import pytest
 
-from cluster import Cluster, leader_of, manifest, reach
+from cluster import Cluster, Follower, leader_of, manifest, reach
 from rig import ask, run_serin, wait_until
+
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
@@ -40,6 +42,7 @@ def test_the_road_of_the_seed_without_a_lost_request(cluster, proxies, users):
     leader = leader_of(both)
     follower = others(both, leader)
     assert follower.api("POST", "routes/my-web/start")[0] == 409
+    watch = Follower(follower)
     leader.cli("start", "my-web")
     for weight in (25, 50, 75):
         reach(leader, "ANALYZING", weight=weight)
@@ -48,6 +51,8 @@ def test_the_road_of_the_seed_without_a_lost_request(cluster, proxies, users):
     reach(follower, "STABLE", 10)
     counts = [u.stop() for u in load]
     assert all(c["failed"] == 0 and c["v2_requests"] > 0 for c in counts), counts
+    lags = watch.lags_s(cluster)
+    assert len(lags) >= 4 and max(lags.values()) < 1, lags      # what two proxies promise; some milliseconds in fact
     assert cluster.watcher.road == [(4, None), (4, 0), (4, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 3), (1, 4), (0, 4)]
     assert (cluster.watcher.least_ready, cluster.watcher.most_pods) == (4, 5)
     for proxy in both:
@@ -241,3 +246,63 @@ def test_a_manifest_that_cannot_be_is_told_by_check(cluster, serin):
     assert done.returncode == 78
     assert "metadata.name is other (expected my-web-v2)" in done.stderr
     assert "routes[0].versions.v2.manifest" in done.stderr
+
+
+def test_rolling_update_hands_over_to_the_proxy(cluster, proxies, users):
+    """The command starts the rollout and follows it; --rollback afterwards is the way back."""
+    proxy, = proxies(1, rollout={"steps": ["50%"]})
+    load = users(proxy.address, users=10, rate=150)
+    said = proxy.cli("rolling-update", "my-web-v1", "-f", cluster.manifest_file, "--route", "my-web",
+                     "--kubeconfig", cluster.kubeconfig_file)
+    assert "my-web" in said and cluster.replicas() == (0, 4)
+    proxy.cli("rolling-update", "my-web-v1", "my-web-v2", "--rollback", "--route", "my-web",
+              "--kubeconfig", cluster.kubeconfig_file)
+    wait_until(lambda: cluster.replicas() == (4, 0) and proxy.status("my-web")["stable"] == "v1", 30)
+    assert load.stop()["failed"] == 0
+    other = manifest(image="my-web:other")
+    cluster.write_manifest(other)
+    done = proxy.cli("rolling-update", "my-web-v1", "-f", cluster.manifest_file, "--route", "my-web",
+                     "--kubeconfig", cluster.kubeconfig_file, expect=None)
+    assert done.returncode == 1 and "another template than the manifest of route my-web" in done.stderr
+
+
+def test_another_manifest_in_mid_rollout(cluster, proxies, users):
+    """A new template under the same name is a new version: the old one goes, the new one starts anew."""
+    proxy, = proxies(1, rollout={"steps": ["50%"], "hold": "4s"})
+    users(proxy.address, users=10, rate=150)
+    proxy.cli("start", "my-web")
+    reach(proxy, "ANALYZING", weight=50)
+    first = cluster.standin.get("replicationcontrollers", "my-web-v2")["metadata"]["uid"]
+    cluster.write_manifest(manifest(image="my-web:v2b"))
+    proxy.cli("reload")
+    wait_until(lambda: proxy.status("my-web")["stable"] == "v2" and cluster.replicas() == (0, 4), 90)
+    now = cluster.standin.get("replicationcontrollers", "my-web-v2")
+    assert now["metadata"]["uid"] != first
+    assert now["spec"]["template"]["spec"]["containers"][0]["image"] == "my-web:v2b"
+
+
+def test_deployments_are_workloads_too(cluster, serin, users):
+    """Two deployments, and a canary without a manifest: it is there already, with no pods."""
+    def deployment(version, replicas):
+        labels = {"app": "shop", "version": version}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"shop-{version}"},
+                "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {
+                    "metadata": {"labels": labels}, "spec": {"containers": [{"name": "shop", "image": f"shop:{version}"}]}}}}
+    for version, replicas in (("v1", 3), ("v2", 0)):
+        cluster.standin.create("deployments", deployment(version, replicas))
+    cluster.standin.settle("shop-v1", "deployments")
+    route = cluster.route({"steps": ["33%"], "replicas": {"mode": "capacity", "cleanup": "delete"}})
+    for version in ("v1", "v2"):
+        route["versions"][version] = {"workload": f"deployment/shop-{version}", "port": cluster.port(version)}
+    proxy = serin(route, **cluster.top())
+    leader_of([proxy])
+    wait_until(lambda: proxy.ask().get("x-version") == "v1", 10)
+    load = users(proxy.address, users=10, rate=150)
+    proxy.cli("start", "my-web")
+    reach(proxy, "ANALYZING", weight=33)
+    assert cluster.standin.replicas_of("shop-v1", "deployments")[0] == 3
+    assert cluster.standin.replicas_of("shop-v2", "deployments")[0] == 2   # 3 * 33% * 1.2, rounded up
+    wait_until(lambda: proxy.status("my-web")["stable"] == "v2", 60)
+    wait_until(lambda: cluster.standin.get("deployments", "shop-v1") is None, 10, "the old one deleted")
+    assert cluster.standin.replicas_of("shop-v2", "deployments") == (3, 3, 3)
+    assert load.stop()["failed"] == 0

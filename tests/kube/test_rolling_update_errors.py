@@ -129,6 +129,15 @@ def test_annotations(rig):
     refused(rig, "Missing/unexpected annotations for controller my-web-v2, expected my-web-v1:", "my-web-v1", "-f", rig.v2)
 
 
+def test_in_the_hands_of_a_proxy(rig):
+    """The record of a proxy is never written over."""
+    rig.killed_at(4, "my-web-v1", "-f", rig.v2)
+    rig.standin.change("replicationcontrollers", "my-web-v2", lambda o: {**o, "metadata": {**o["metadata"], "annotations": {
+        **o["metadata"]["annotations"], "serin.io/rollout": '{"seq": 7}'}}})
+    for words in (("-f", rig.v2), ("my-web-v2", "--rollback"), ("-f", rig.v2, "--supersede")):
+        refused(rig, "my-web-v2 is in the hands of a serin proxy", "my-web-v1", *words)
+
+
 def test_images(rig):
     refused(rig, "--image-pull-policy (Always|Never|IfNotPresent) must be provided when --image is the same as existing "
             "container image", "my-web-v1", "--image=my-web:v1")

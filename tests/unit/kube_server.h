@@ -71,10 +71,14 @@ static inline int64_t now_ms(void)
 
 #define UNTIL(s, condition)                                                                        \
     do {                                                                                           \
-        for (int64_t end_ = now_ms() + PATIENCE_MS; !(condition);                                  \
-             (void)event_base_loop((s)->base, EVLOOP_ONCE))                                        \
+        int64_t end_ = now_ms() + PATIENCE_MS;                                                     \
+        for (;;) {                                                                                 \
+            if (condition)                                                                         \
+                break;                                                                             \
             if (now_ms() > end_)                                                                   \
                 fail_msg("in vain: %s", #condition);                                               \
+            (void)event_base_loop((s)->base, EVLOOP_ONCE);                                         \
+        }                                                                                          \
     } while (0)
 
 static inline void turns(struct server *s, int64_t ms)

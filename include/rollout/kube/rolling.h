@@ -28,6 +28,7 @@ struct rolling_record {
     char source[ROLLING_SOURCE_MAX]; /* "name:uid" of the one that gives way */
     int original;                    /* size of the old controller at the start; -1 = not known */
     int replicas;                    /* RENAMING: size to come; else -1 */
+    bool is_foreign;                 /* a proxy's: only with phase NONE */
     bool takes_name;                 /* FINISHED: the old name is to be taken over */
 };
 
@@ -121,6 +122,9 @@ enum err rolling_delete(struct rolling *r, struct rolling_side *side, bool is_or
 
 struct rolling_record rolling_record_read(const struct cJSON *object);
 enum err rolling_record_write(struct cJSON *object, const struct rolling_record *record) MUST_USE;
+
+/* ERR_CONFLICT where a proxy has the update of this controller in its hands. */
+enum err rolling_check_hands(const struct rolling_object *object, struct why *why) MUST_USE;
 
 /* "name:uid" */
 void rolling_source(char source[ROLLING_SOURCE_MAX], const struct rolling_side *side);
