@@ -89,4 +89,7 @@ uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role)
 /* Requests now in flight on a version. Any thread. */
 uint64_t metrics_inflight(const struct variant_metrics *v);
 
+/* Upgraded connections now open on a version. Any thread. */
+uint64_t metrics_tunnels(const struct variant_metrics *v);
+
 #endif
