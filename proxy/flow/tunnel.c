@@ -220,7 +220,7 @@ void tunnel_drain(struct tunnel *t)
     if (t->close_at_ms < f->drain_until_ms)
         return;
     uint32_t spread = f->world->snapshot->config->timeouts.drain_ms / TUNNEL_SPREAD;
-    t->close_at_ms = f->drain_until_ms - 1 - TUNNEL_STOP_EARLY_MS - draw(f, spread);
+    t->close_at_ms = f->drain_until_ms - 1 - spread / 2 - draw(f, spread);
     set_deadline(t);
 }
 

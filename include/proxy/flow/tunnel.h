@@ -11,9 +11,6 @@
  * over this part of timeouts.drain. */
 #define TUNNEL_SPREAD 8u
 
-/* Before a stop they are closed this much earlier than the rest is cut, so that each of them has an orderly end. */
-#define TUNNEL_STOP_EARLY_MS 200u
-
 struct exchange;
 
 struct tunnel {
@@ -47,7 +44,8 @@ void tunnel_end(struct tunnel *t, bool is_client_gone);
 void tunnel_on_client_readable(struct tunnel *t);
 void tunnel_on_client_writable(struct tunnel *t);
 
-/* The process stops: closes the tunnel shortly before flow->drain_until_ms. Calls after the first change nothing. */
+/* The process stops: closes the tunnel before flow->drain_until_ms, early enough for an orderly end on both sides. Calls
+ * after the first change nothing. */
 void tunnel_drain(struct tunnel *t);
 
 /* A snapshot was adopted: those whose version serves nobody in it are closed timeouts.drain from now, unless a later
