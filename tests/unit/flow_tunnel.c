@@ -158,10 +158,11 @@ static void what_comes_too_early_waits(void **state)
 static void behind_a_refused_one_stands_a_request(void **state)
 {
     struct fixture *f = *state;
-    static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                                          "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
-                                          "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\n"
-                                          "Upgrade: websocket\r\nContent-Length: 0\r\n\r\n"};
+    static const char *const answers[] = {
+        OK_0,
+        "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\n" FIELDS "Content-Length: 0\r\n\r\n",
+    };
     int client = client_open(f), up = -1;
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
         say(f, client,
