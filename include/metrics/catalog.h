@@ -37,7 +37,7 @@ enum metric_source {
     X(REQUEST_DURATION_SECONDS, "serin_request_duration_seconds", HISTOGRAM, "seconds", CELLS, \
       METRIC_LABELS("route", "version", "role"), \
       "Time of the first attempt on a version, from the request's head to the end of the " \
-      "response.") \
+      "response; of an upgraded connection to its 101.") \
     X(REQUEST_ERRORS_TOTAL, "serin_request_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version", "role", "reason"), \
       "First attempts that a version failed, by reason.") \
@@ -55,6 +55,9 @@ enum metric_source {
     X(INFLIGHT_REQUESTS, "serin_inflight_requests", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Requests now on their way through a version.") \
+    X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Upgraded connections (WebSocket) now open on a version.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \
