@@ -2,20 +2,26 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
+import re
 import select
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
 from backends import reply
-from rig import Client, route, wait_until
+from rig import die_with_me, route, wait_until
 
 MIB = 1 << 20
 PATIENCE = 25.0         # seconds until the last slow one must be gone: 5 s of grace, twice over, and a busy machine
 LAG = 2.0               # seconds within which everybody else is answered
 SMALLEST = 2304         # bytes of a receive buffer: what the kernel gives to who asks for less
+
+
+SUITE = os.path.join(os.path.dirname(__file__), "..", "suites", "slowhttp", "run.sh")
 
 
 class Slow(threading.Thread):
@@ -26,7 +32,6 @@ class Slow(threading.Thread):
 
     def __init__(self, proxy):
         super().__init__(daemon=True)
-        self.client = Client.__new__(Client)
         host, port = proxy.address.rsplit(":", 1)
         s = socket.socket()
         if self.rcvbuf:
@@ -283,3 +288,16 @@ def test_no_descriptor_for_an_upstream_is_503(serin, v1):
     finally:
         for c in clients:
             c.close()
+
+
+def test_slowhttptest(serin, free_port, record_property):
+    """All its modes at once."""
+    proxy = serin(route(f"127.0.0.1:{free_port}"))
+    done = subprocess.run(["bash", SUITE, proxy.address.split(":")[1], str(free_port)], capture_output=True, text=True, timeout=90,
+                          preexec_fn=die_with_me)
+    print("\n" + done.stdout)
+    passed, failed = map(int, re.search(r"(\d+) passed, (\d+) failed\s*$", done.stdout).groups())
+    record_property("cases_passed", passed)
+    record_property("cases_failed", failed)
+    assert (passed, failed) == (8, 0), done.stdout + done.stderr
+    assert errors(proxy, "slow") == 400 and errors(proxy, "timeout") >= 200
