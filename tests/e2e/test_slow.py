@@ -277,6 +277,7 @@ def test_no_descriptor_for_an_upstream_is_503(serin, v1):
     v1.answer = lambda connection, request: (v1.released.wait(20), v1.plain(connection, request))
     clients = [proxy.client(20) for _ in range(40)]        # the last ones wait in the listener's queue
     try:
+        wait_until(lambda: "accept_paused" in proxy.log(), 10, "the pause")
         for c in clients:
             c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         wait_until(lambda: "dial_failed" in proxy.log(), 10, "the want of descriptors")

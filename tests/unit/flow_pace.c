@@ -47,75 +47,66 @@ static int64_t cut_after(struct pace_rule rule, const struct client_manner *m, e
     return FOREVER_MS;
 }
 
+static const struct {
+    const char *name;
+    struct pace_rule rule;
+    struct client_manner manner;
+    enum pace_verdict verdict;
+    int64_t from_ms, to_ms;
+} manners[] = {
+    {"nothing at all", {240, 30000}, {0, 0, 0}, PACE_SLOW, 5000, 5000},
+    {"a byte a second", {240, 30000}, {0, 1, 1000}, PACE_SLOW, 5000, 5100},
+    {"32 bytes in 5 s, as slowhttptest", {240, 30000}, {0, 32, 5000}, PACE_SLOW, 5000, 5200},
+    {"half of the rate", {240, 30000}, {0, 120, 1000}, PACE_SLOW, 9000, 11000},
+    {"a little below", {240, 30000}, {0, 230, 1000}, PACE_SLOW, 90000, 120000},
+    {"the rate, each second", {240, 30000}, {0, 240, 1000}, PACE_OK, FOREVER_MS, FOREVER_MS},
+    {"the rate, in steps of 4 KiB behind a full buffer",
+     {240, 30000},
+     {65536, 4096, 17000},
+     PACE_OK,
+     FOREVER_MS,
+     FOREVER_MS},
+    {"above, in steps of 29 s",
+     {240, 30000},
+     {65536, 65536, 29000},
+     PACE_OK,
+     FOREVER_MS,
+     FOREVER_MS},
+    {"a full buffer, then nothing", {240, 30000}, {65536, 0, 0}, PACE_STALLED, 30000, 31000},
+    {"a gigabyte, then a byte in 20 s", {240, 30000}, {1 << 30, 1, 20000}, PACE_SLOW, 30000, 31100},
+    {"no rate: a byte in 29 s", {0, 30000}, {0, 1, 29000}, PACE_OK, FOREVER_MS, FOREVER_MS},
+    {"no rate: nothing", {0, 30000}, {0, 0, 0}, PACE_STALLED, 30000, 30000},
+    {"the gap is shorter than the grace", {240, 2000}, {0, 1, 3000}, PACE_STALLED, 2000, 2000},
+    {"fast, and a gap of half a second",
+     {240, 500},
+     {0, 100000, 400},
+     PACE_OK,
+     FOREVER_MS,
+     FOREVER_MS},
+    {"1 GiB a second is asked for", {1 << 30, 30000}, {0, 1 << 20, 1000}, PACE_SLOW, 5000, 5100},
+    {"1 GiB a second is had",
+     {1 << 30, 30000},
+     {0, 1 << 30, 1000},
+     PACE_OK,
+     FOREVER_MS,
+     FOREVER_MS},
+    {"a byte a second is asked for",
+     {1, 30000},
+     {0, UINT64_C(1) << 60, FOREVER_MS},
+     PACE_SLOW,
+     5000,
+     5000},
+    {"a byte a second is had", {1, 30000}, {0, 1, 1000}, PACE_OK, FOREVER_MS, FOREVER_MS},
+};
+
 static void each_manner_has_its_end(void **state)
 {
-    static const struct {
-        const char *name;
-        struct pace_rule rule;
-        struct client_manner manner;
-        enum pace_verdict verdict;
-        int64_t from_ms, to_ms;
-    } rows[] = {
-        {"nothing at all", {240, 30000}, {0, 0, 0}, PACE_SLOW, 5000, 5000},
-        {"a byte a second", {240, 30000}, {0, 1, 1000}, PACE_SLOW, 5000, 5100},
-        {"32 bytes in 5 s, as slowhttptest", {240, 30000}, {0, 32, 5000}, PACE_SLOW, 5000, 5200},
-        {"half of the rate", {240, 30000}, {0, 120, 1000}, PACE_SLOW, 9000, 11000},
-        {"a little below", {240, 30000}, {0, 230, 1000}, PACE_SLOW, 90000, 120000},
-        {"the rate, each second", {240, 30000}, {0, 240, 1000}, PACE_OK, FOREVER_MS, FOREVER_MS},
-        {"the rate, in steps of 4 KiB behind a full buffer",
-         {240, 30000},
-         {65536, 4096, 17000},
-         PACE_OK,
-         FOREVER_MS,
-         FOREVER_MS},
-        {"above, in steps of 29 s",
-         {240, 30000},
-         {65536, 65536, 29000},
-         PACE_OK,
-         FOREVER_MS,
-         FOREVER_MS},
-        {"a full buffer, then nothing", {240, 30000}, {65536, 0, 0}, PACE_STALLED, 30000, 31000},
-        {"a gigabyte, then a byte in 20 s",
-         {240, 30000},
-         {1 << 30, 1, 20000},
-         PACE_SLOW,
-         30000,
-         31100},
-        {"no rate: a byte in 29 s", {0, 30000}, {0, 1, 29000}, PACE_OK, FOREVER_MS, FOREVER_MS},
-        {"no rate: nothing", {0, 30000}, {0, 0, 0}, PACE_STALLED, 30000, 30000},
-        {"the gap is shorter than the grace", {240, 2000}, {0, 1, 3000}, PACE_STALLED, 2000, 2000},
-        {"fast, and a gap of half a second",
-         {240, 500},
-         {0, 100000, 400},
-         PACE_OK,
-         FOREVER_MS,
-         FOREVER_MS},
-        {"1 GiB a second is asked for",
-         {1 << 30, 30000},
-         {0, 1 << 20, 1000},
-         PACE_SLOW,
-         5000,
-         5100},
-        {"1 GiB a second is had",
-         {1 << 30, 30000},
-         {0, 1 << 30, 1000},
-         PACE_OK,
-         FOREVER_MS,
-         FOREVER_MS},
-        {"a byte a second is asked for",
-         {1, 30000},
-         {0, UINT64_C(1) << 60, FOREVER_MS},
-         PACE_SLOW,
-         5000,
-         5000},
-        {"a byte a second is had", {1, 30000}, {0, 1, 1000}, PACE_OK, FOREVER_MS, FOREVER_MS},
-    };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(manners); i++) {
         enum pace_verdict v;
-        int64_t at = cut_after(rows[i].rule, &rows[i].manner, &v);
-        if (v != rows[i].verdict || at < rows[i].from_ms || at > rows[i].to_ms)
-            fail_msg("%s: verdict %d after %lld ms", rows[i].name, (int)v, (long long)at);
+        int64_t at = cut_after(manners[i].rule, &manners[i].manner, &v);
+        if (v != manners[i].verdict || at < manners[i].from_ms || at > manners[i].to_ms)
+            fail_msg("%s: verdict %d after %lld ms", manners[i].name, (int)v, (long long)at);
     }
 }
 
