@@ -6,6 +6,7 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
+#include "proxy/flow/slow.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
 #include <errno.h>
@@ -62,7 +63,7 @@ static void rest_client(struct exchange *x)
     if (!exchange_wants_body(x))
         return;
     stream_read_off(&x->client->stream);
-    flow_deadline(x->flow, &x->client->timer, 0);
+    slow_rest_body(x);
 }
 
 static void dial(struct exchange *x, struct pool *p)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "proxy/flow/attempt.h"
 #include "proxy/flow/failover.h"
+#include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
@@ -52,7 +53,7 @@ static void stop_sending(struct exchange *x)
     x->send_failed = true;
     if (!x->request_body.done)
         stream_read_off(&x->client->stream);
-    flow_deadline(x->flow, &x->client->timer, 0);
+    slow_rest_body(x);
     if (x->state != EXCHANGE_REPLY)
         exchange_deadline(x, timeouts_of(x)->response_header_ms);
     stream_wake(&x->up->stream);
@@ -66,16 +67,14 @@ static void after_send(struct exchange *x, enum stream_result r)
     }
     bool is_whole = x->request_body.done;
     if (r == STREAM_PENDING) {
-        if (!is_whole) {
+        if (!is_whole)
             stream_read_off(&x->client->stream);
-            flow_deadline(x->flow, &x->client->timer, 0);
-        }
+        slow_rest_body(x);
     } else if (!is_whole) {
         stream_read_on(&x->client->stream);
-        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+        slow_await_body(x);
     } else {
-        flow_deadline(x->flow, &x->client->timer,
-                      stream_pending(&x->client->stream) ? timeouts_of(x)->client_body_ms : 0);
+        slow_rest_body(x);
         if (x->state == EXCHANGE_SEND)
             exchange_goto(x, EXCHANGE_WAIT);
     }
@@ -164,7 +163,7 @@ static void malformed(struct exchange *x, const char *fault)
 
 static void client_broke(struct exchange *x)
 {
-    exchange_on_client_gone(x, false);
+    exchange_on_client_gone(x, CLIENT_ERROR_ABORTED);
 }
 
 /* After bytes went down: ends a whole response, else waits for whoever is slower. */
@@ -178,7 +177,7 @@ static void after_reply(struct exchange *x, enum stream_result r)
     } else if (r == STREAM_PENDING) {
         stream_read_off(&x->up->stream);
         exchange_deadline(x, 0);
-        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+        slow_await_reader(x->client);
     } else {
         exchange_deadline(x, timeouts_of(x)->response_idle_ms);
     }

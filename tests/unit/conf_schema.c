@@ -178,8 +178,6 @@ static const struct help_row later_rows[] = {
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "timeouts: { min_rate: 0 }\n",
-     "f:7:23: timeouts.min_rate: \"0\" is not yet supported (this release has 240B)\n"},
     {GOOD "limits: { upstream_connections_per_endpoint: 9 }\n",
      "f:7:46: limits.upstream_connections_per_endpoint: \"9\" is not yet supported (this "
      "release has "

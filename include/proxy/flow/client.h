@@ -5,6 +5,7 @@
 
 #include "proxy/flow/ctx.h"
 #include "proxy/flow/held.h"
+#include "proxy/flow/pace.h"
 
 #define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
 
@@ -34,10 +35,9 @@ struct client {
     struct wheel_entry timer;
     struct grave grave;
     struct held held;
+    struct pace pace; /* of the responses: how it takes them */
+    int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
-    uint32_t
-        unacknowledged; /* while lingering: bytes of the reply that the peer had not taken when last looked */
-    int64_t linger_until_ms;
     uint8_t state;         /* enum client_state */
     uint8_t next;          /* enum client_next, once a response is handed over */
     bool has_partial_head; /* the header deadline runs, not the idle one */
