@@ -10,7 +10,7 @@ import time
 import pytest
 
 from backends import reply
-from rig import Client, route, run_serin, wait_until
+from rig import Client, connect, route, run_serin, wait_until
 
 
 ALONE = {"retry": {"max": 0}, "breaker": {"min_requests": 0}}
@@ -167,6 +167,39 @@ def test_backend_fails_in_the_middle_of_an_upload(serin, v1, end):
     page = at_rest(proxy)
     assert page.sum("serin_request_errors_total", version="v1", reason="reset") == 1 == page.sum("serin_request_errors_total")
     assert page.sum("serin_responses_total", code="502") == 1
+
+
+def test_interim_answers_without_end(serin, v1):
+    """Sixteen are passed on, then it is no answer any more."""
+    v1.answer = sends(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 40)
+    proxy = serin(route(v1.address, **ALONE))
+    with proxy.client() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [c.response().status for _ in range(17)] == [103] * 16 + [502]
+    assert at_rest(proxy).sum("serin_request_errors_total", version="v1", reason="malformed") == 1
+
+
+def test_too_many_wait_for_a_connection(serin):
+    """A listener whose queue is full answers no connect: the first waits, the next one is told at once."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = "127.0.0.1:%d" % full.getsockname()[1]
+        fillers = [connect(address)]
+        try:
+            while len(fillers) < 10:
+                fillers.append(connect(address, 0.3))
+        except OSError:
+            pass
+        proxy = serin(route(address, **ALONE), limits={"pending_per_endpoint": 1}, timeouts={"connect": "1s"})
+        with proxy.client() as first, proxy.client() as second:
+            first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_until(lambda: proxy.metrics().sum("serin_inflight_requests") == 1, 10, "the first under way")
+            assert second.ask().status == 503 and first.response().status == 504
+        page = at_rest(proxy)
+        assert page.sum("serin_request_errors_total", reason="refused") == 1 == page.sum("serin_request_errors_total", reason="timeout")
+        for s in fillers:
+            s.close()
 
 
 @pytest.mark.parametrize("shut", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"])
