@@ -4,6 +4,7 @@
 
 #include "metrics/expo.h"
 #include "proxy/control/gauges.h"
+#include "proxy/control/names.h"
 #include "proxy/control/reload.h"
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
@@ -175,7 +176,7 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 static bool api_is_ready(void *host)
 {
     const struct control *c = host;
-    return c->is_serving && c->drain_until_ms == 0;
+    return c->is_serving && c->drain_until_ms == 0 && names_are_ready(c->names);
 }
 
 struct admin_host api_host(struct control *c)
