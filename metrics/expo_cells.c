@@ -129,6 +129,15 @@ static void write_retries(struct expo *e, const struct route_metrics *r)
     }
 }
 
+static void write_retries_refused(struct expo *e, const struct route_metrics *r)
+{
+    const char *labels[] = {r->route};
+    uint64_t n = 0;
+    for (unsigned i = 0; i < r->workers; i++)
+        n += cell_read(&r->cells[i]->retries_refused);
+    expo_sample(e, METRIC_RETRIES_REFUSED_TOTAL, labels, (double)n);
+}
+
 static void write_responses(struct expo *e, const struct route_metrics *r)
 {
     for (unsigned code = 0; code < CODE_CELLS; code++) {
@@ -146,6 +155,8 @@ static void write_routes(struct expo *e, const struct metrics *m, enum metric_id
     for (size_t i = 0; i < metrics_route_count(m); i++) {
         if (id == METRIC_RETRIES_TOTAL)
             write_retries(e, metrics_route_at(m, i));
+        else if (id == METRIC_RETRIES_REFUSED_TOTAL)
+            write_retries_refused(e, metrics_route_at(m, i));
         else
             write_responses(e, metrics_route_at(m, i));
     }
@@ -192,6 +203,7 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         write_roles(e, m, id);
         return;
     case METRIC_RETRIES_TOTAL:
+    case METRIC_RETRIES_REFUSED_TOTAL:
     case METRIC_RESPONSES_TOTAL:
         write_routes(e, m, id);
         return;

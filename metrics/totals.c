@@ -317,6 +317,15 @@ uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role)
     return n;
 }
 
+uint64_t metrics_responses(const struct route_metrics *r)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < r->workers; i++)
+        for (unsigned code = 0; code < CODE_CELLS; code++)
+            n += cell_read(&r->cells[i]->responses[code]);
+    return n;
+}
+
 uint64_t metrics_inflight(const struct variant_metrics *v)
 {
     uint64_t n = 0;

@@ -45,6 +45,10 @@ enum metric_source {
       METRIC_LABELS("route", "from", "to", "result"), \
       "Further attempts after a failed one, by the role that failed, the role that was asked " \
       "instead, and how that ended.") \
+    X(RETRIES_REFUSED_TOTAL, "serin_retries_refused_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route"), \
+      "Failed attempts that were not followed by another one only because the route's retry.budget " \
+      "was used up.") \
     X(RESPONSES_TOTAL, "serin_responses_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "code"), \
       "Responses as clients saw them, after retries.") \

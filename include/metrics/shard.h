@@ -90,6 +90,7 @@ struct route_cells {
     metric_cell responses[CODE_CELLS];
     metric_cell retries[ROLE_COUNT][ROLE_COUNT]
                        [RETRY_RESULT_COUNT]; /* [role that failed][role asked instead] */
+    metric_cell retries_refused;             /* for want of budget */
 };
 
 /* One listener, one worker. */

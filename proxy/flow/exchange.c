@@ -4,6 +4,7 @@
 
 #include "proxy/flow/assign.h"
 #include "proxy/flow/attempt.h"
+#include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
 #include "proxy/flow/reply.h"
@@ -99,8 +100,6 @@ static void let_go(struct exchange *x)
 {
     struct flow *f = x->flow;
     wheel_cancel(&f->wheel, &x->timer);
-    if (x->is_retrying)
-        atomic_fetch_sub_explicit(&f->shared->retries, 1, memory_order_relaxed);
     held_drop(&x->held);
     free(x->replay);
     arena_reset(&x->arena);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/flow/attempt.h"
+#include "proxy/flow/failover.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
 
@@ -129,10 +130,13 @@ bool pump_request_body(struct exchange *x, struct slice data)
     char chunk[BODY_CHUNK_HEAD_MAX];
     bool is_open = x->up && !x->up->is_connecting;
     int n = frame(parts, chunk, data, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
-    if (n && x->is_replayable && !keep_for_replay(x, parts, n)) {
-        if (!is_open)
+    if (n && x->is_replayable) {
+        /* what the endpoint has and may not get twice is kept no longer */
+        bool may_keep = (!is_open || failover_may_resend(x)) && keep_for_replay(x, parts, n);
+        if (!may_keep && !is_open)
             return false; /* it stands nowhere else */
-        forget_replay(x);
+        if (!may_keep)
+            forget_replay(x);
     }
     if (is_open && !x->send_failed)
         after_send(x, stream_send(&x->up->stream, parts, n));
@@ -265,6 +269,13 @@ static bool is_stream(const struct head *head, const char *buf)
     return slice_equal_nocase(slice_trim(type), SLICE("text/event-stream"));
 }
 
+/* The whole answer stands in the buffer, to a request that is out whole: its connection may serve again. */
+static bool is_all(const struct exchange *x, ssize_t used, size_t came)
+{
+    return used == (ssize_t)came && x->response_body.done && x->up_keep_alive &&
+           x->request_body.done && !x->send_failed;
+}
+
 /* A final response head is whole: what came with it of the body goes down in the same send. */
 static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t len)
 {
@@ -277,11 +288,12 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         malformed(x, x->response_body.fault);
         return;
     }
-    if (x->status >= 502 && x->status <= 504 && attempt_retry_status(x, x->status))
-        return;
     ssize_t used = body_feed(&x->response_body, buf + head_len, len - head_len, &data);
-    x->down_keep_alive = stays_open(x);
     x->up_keep_alive = head->keep_alive && x->response_body.kind != BODY_UNTIL_CLOSE;
+    if (used >= 0 && x->status >= 502 && x->status <= 504 &&
+        attempt_retry_status(x, x->status, is_all(x, used, len - head_len)))
+        return;
+    x->down_keep_alive = stays_open(x);
     ssize_t out_len = used < 0 ? -1 : write_head(x, buf, &x->response_body);
     if (out_len < 0) {
         malformed(x, used < 0 ? x->response_body.fault : "response head too large");

@@ -165,11 +165,8 @@ static const struct help_row later_rows[] = {
     {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
     {GOOD "    balance: hash\n", "f:7:14: routes[0].balance: \"hash\" is not yet supported (one of "
                                  "least_requests, round_robin)\n"},
-    {GOOD "    retry: { on: [connect], max: 2 }\n",
-     "f:7:14: routes[0].retry.on: is not yet supported (this release has [connect, reset, 502, "
-     "503, "
-     "504])\n"
-     "f:7:34: routes[0].retry.max: \"2\" is not yet supported (this release has 1)\n"},
+    {GOOD "    eject: { consecutive: 2, max_ejected: 50% }\n",
+     "f:7:27: routes[0].eject.consecutive: \"2\" is not yet supported (this release has 5)\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health: is not yet supported\n"},
     {GOOD "    health:\n", "f:7:12: routes[0].health: is not yet supported\n"},
     {GOOD "    eject: { base: 31s }\n",

@@ -154,6 +154,7 @@ static inline int start(void **state)
     f->base = event_base_new();
     f->metrics = metrics_new(1);
     f->live.breaker = breaker_new(1);
+    f->live.retries = retry_budget_new();
     f->listener = metrics_listener(f->metrics, "main")->cells[0];
     assert_int_equal(flow_init(&f->flow, f->base, 0, 1), OK);
     f->flow.order = &order;
@@ -183,12 +184,12 @@ static inline int teardown(void **state)
     assert_int_equal(f->flow.upstream.n_idle, 0);
     assert_int_equal(f->flow.wheel.count, 0);
     assert_int_equal(atomic_load(&f->shared.connections), 0);
-    assert_int_equal(atomic_load(&f->shared.retries), 0);
     assert_int_equal(cell_read(&f->listener->open), 0);
     for (size_t i = 0; i < metrics_variant_count(f->metrics); i++)
         assert_int_equal(metrics_inflight(metrics_variant_at(f->metrics, i)), 0);
     assert_int_equal(event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED), 0);
     breaker_free(f->live.breaker);
+    free(f->live.retries);
     metrics_free(f->metrics);
     event_base_free(f->base);
     for (unsigned i = 0; i < ROLE_COUNT; i++) {
@@ -339,7 +340,6 @@ static inline void assert_at_rest(const struct fixture *f)
 {
     assert_int_equal(f->flow.n_exchanges, 0);
     assert_int_equal(f->flow.upstream.n_busy, 0);
-    assert_int_equal(atomic_load(&f->shared.retries), 0);
     for (unsigned role = 0; role < ROLE_COUNT; role++)
         assert_int_equal(cell_read(&cells(f, (enum metric_role)role)->inflight), 0);
 }

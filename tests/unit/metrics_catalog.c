@@ -94,6 +94,7 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_REQUEST_DURATION_SECONDS, "serin_request_duration_seconds route version role"},
         {METRIC_REQUEST_ERRORS_TOTAL, "serin_request_errors_total route version role reason"},
         {METRIC_RETRIES_TOTAL, "serin_retries_total route from to result"},
+        {METRIC_RETRIES_REFUSED_TOTAL, "serin_retries_refused_total route"},
         {METRIC_RESPONSES_TOTAL, "serin_responses_total route code"},
         {METRIC_INFLIGHT_REQUESTS, "serin_inflight_requests route version"},
         {METRIC_CLIENT_CONNECTIONS, "serin_client_connections listener"},

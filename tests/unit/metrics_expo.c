@@ -62,6 +62,8 @@ static struct metrics *populated(void)
     cell_add(&v2->cells[0]->errors[ROLE_CANARY][REASON_5XX], 9);
     hist_record(&v2->cells[0]->duration[ROLE_CANARY], 20000000);
     cell_add(&route->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_OK], 8);
+    cell_add(&route->cells[0]->retries_refused, 2);
+    cell_add(&route->cells[1]->retries_refused, 4);
     cell_add(&route->cells[0]->responses[code_cell(200)], 998);
     cell_add(&listener->cells[0]->connections, 12);
     cell_add(&listener->cells[0]->open, 2);

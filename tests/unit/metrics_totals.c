@@ -193,6 +193,17 @@ static void durations_and_inflight_sum_workers(void **state)
     assert_int_equal(metrics_inflight(v), 3);
 }
 
+static void responses_sum_workers_and_codes(void **state)
+{
+    struct route_metrics *r = metrics_route(*state, "web");
+    assert_int_equal(metrics_responses(r), 0);
+    cell_add(&r->cells[0]->responses[code_cell(200)], 5);
+    cell_add(&r->cells[1]->responses[code_cell(200)], 7);
+    cell_add(&r->cells[1]->responses[code_cell(599)], 1);
+    cell_add(&r->cells[1]->retries_refused, 100);
+    assert_int_equal(metrics_responses(r), 13);
+}
+
 static void nothing_to_free_is_fine(void **state)
 {
     (void)state;
@@ -214,6 +225,7 @@ int main(void)
         TEST(judged_sums_workers_and_keeps_roles_apart),
         TEST(parts_are_never_above_the_whole),
         TEST(durations_and_inflight_sum_workers),
+        TEST(responses_sum_workers_and_codes),
         cmocka_unit_test(nothing_to_free_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,6 @@
 /* What the whole process counts together; relaxed atomics. */
 struct flow_shared {
     _Atomic uint32_t connections; /* open client connections: limits.connections */
-    _Atomic uint32_t retries;     /* retries now in flight: the budget */
 };
 
 struct flow {

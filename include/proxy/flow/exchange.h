@@ -34,7 +34,6 @@ struct attempt {
     const struct route_variant *variant;
     struct variant_cells *cells;
     uint32_t endpoint;   /* number within the variant */
-    uint32_t avoid;      /* the one that failed before it, or PICK_NONE */
     uint8_t failed_role; /* enum metric_role of the attempt before it, where there was one */
     bool is_canary;
     bool is_trial;   /* the breaker's one trial request */
@@ -66,7 +65,6 @@ struct exchange {
     uint8_t tries;         /* retries made */
     uint8_t n_interim;     /* 1xx passed on */
     bool keep_alive;       /* what the client asked for */
-    bool is_retrying;      /* counts in flow_shared.retries */
     bool send_failed;      /* the upstream took no more of the request; its answer may still come */
     bool down_chunked;     /* the response body is framed in chunks towards the client */
     bool head_down;        /* a final response head went to the client */
