@@ -425,7 +425,7 @@ static bool is_stable(const struct names *n, const struct user *u)
     return r && r->conf && strcmp(r->split.stable, u->version) == 0;
 }
 
-bool names_are_ready(struct names *n)
+bool names_are_ready(struct names *n, int64_t now)
 {
     bool is_ready = true;
     if (n->is_ready)
@@ -435,7 +435,7 @@ bool names_are_ready(struct names *n)
         for (size_t i = 0; i < u->n; i++)
             is_ready = is_ready && (count(u->references[i].name) || !is_stable(n, u));
     }
-    if (!is_ready && now_ms() >= n->ready_until_ms) {
+    if (!is_ready && now >= n->ready_until_ms) {
         log_warn("ready_without_names",
                  "why=\"%d s have passed, and names of stable versions are not found\"",
                  NAMES_READY_MAX_MS / 1000);

@@ -30,8 +30,8 @@ void names_free(struct names *n);
 enum err names_configure(struct names *n, struct why *why) MUST_USE;
 
 /* Whether every name of a version that is a stable one now has addresses. True from then on, and at the latest
- * NAMES_READY_MAX_MS after names_new: a start waits for the DNS, a reload does not take a service out. */
-bool names_are_ready(struct names *n);
+ * NAMES_READY_MAX_MS after names_new: a start waits for the DNS, a reload does not take a service out. now_ms: monotonic. */
+bool names_are_ready(struct names *n, int64_t now_ms);
 
 /* Look-ups that ended so since the start. */
 uint64_t names_lookups(const struct names *n, enum lookup_result result);
