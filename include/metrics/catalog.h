@@ -111,6 +111,12 @@ enum metric_source {
       METRIC_LABELS("verb", "code"), \
       "Requests to the Kubernetes API server, by the status code of the answer; none = there was " \
       "none.") \
+    X(DNS_LOOKUPS_TOTAL, "serin_dns_lookups_total", COUNTER, "", HOST, \
+      METRIC_LABELS("result"), \
+      "Look-ups of endpoints that are names, by result.") \
+    X(DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("name"), \
+      "Time since a name was last found; its addresses of then serve on.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

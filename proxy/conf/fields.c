@@ -23,6 +23,7 @@
 #define VERSIONS_MAX  16
 #define ENDPOINTS_MAX 256
 #define MATCHES_MAX   256 /* hosts, and paths, of one route */
+#define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
 #define LATER_MAX     64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -194,6 +195,12 @@ const struct config_field config_fields[] = {
  "requests on one client connection before it is closed", IN_CONFIG(limits.requests_per_connection),
  .zero = "no limit"},
 
+{"dns", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "how endpoints that are names are looked up", NOWHERE},
+{"dns.servers", TYPE_TEXTS, NULL, 1, SERVERS_MAX, RELOAD_YES,
+ "servers to ask, in place of /etc/resolv.conf and its search list", IN_CONFIG(dns.servers), FORM(TEXT_SERVER), .absent_help = "those of /etc/resolv.conf"},
+{"dns.timeout", TYPE_DURATION, "2s", 50, 30 * SECOND, RELOAD_YES, "for an answer, before the question is sent again (3 times in all)",
+ IN_CONFIG(dns.timeout_ms)},
+
 {"kubernetes", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the cluster of versions that are workloads", NOWHERE},
 {"kubernetes.kubeconfig", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
  "file that says where it is, beside this file if relative", IN_CONFIG(kubernetes.kubeconfig),
@@ -218,7 +225,7 @@ const struct config_field config_fields[] = {
 {"routes[].versions", TYPE_NAMED, NULL, 1, VERSIONS_MAX, RELOAD_YES, "its versions, by name",
  IN_ROUTE(versions), COUNT(config_route, n_versions), REQUIRED, .items = SCOPE_VERSION},
 {"routes[].versions.*.endpoints", TYPE_TEXTS, NULL, 1, ENDPOINTS_MAX, RELOAD_YES,
- "address:port, [v6]:port or unix:/path of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
+ "address:port, [v6]:port, unix:/path or dns:NAME:port of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
 {"routes[].versions.*.revision", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "part of its identity: another revision is a new version", IN_VERSION(revision), FORM(TEXT_NAME)},
 {"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints", IN_VERSION(has_tls), LATER},

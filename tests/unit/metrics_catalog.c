@@ -115,6 +115,8 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_ROLLOUT_REVERTED_SECONDS, "serin_rollout_reverted_seconds route"},
         {METRIC_REPLICAS, "serin_replicas route version kind"},
         {METRIC_KUBERNETES_REQUESTS_TOTAL, "serin_kubernetes_requests_total verb code"},
+        {METRIC_DNS_LOOKUPS_TOTAL, "serin_dns_lookups_total result"},
+        {METRIC_DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds name"},
         {METRIC_CONFIG_RELOADS_TOTAL, "serin_config_reloads_total result"},
         {METRIC_CONFIG_GENERATION, "serin_config_generation"},
         {METRIC_LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total"},
