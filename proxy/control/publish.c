@@ -4,7 +4,8 @@
 
 #include "base/log.h"
 #include "proxy/conf/load.h"
-#include "proxy/control/probe.h"
+#include "proxy/control/health.h"
+#include "proxy/control/states.h"
 
 struct config_keep *config_keep_new(struct config *config)
 {
@@ -168,7 +169,7 @@ bool publish_endpoints(struct control *c, const char *route, const char *version
         return false;
     if (publish(c) != OK)
         log_error("publish_failed", "route=%s why=\"out of memory\"", route);
-    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     return true;
 }
 
