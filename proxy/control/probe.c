@@ -38,8 +38,8 @@ void probe_say(struct known_endpoint *e, const char *why)
         return;
     e->said = now;
     if (now == ENDPOINT_DOWN)
-        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"%s\"", e->route, e->version,
-                 e->text, why);
+        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"%s\"", e->route,
+                 e->version, e->text, why);
     else
         log_info("endpoint_up", "route=%s version=%s endpoint=%s", e->route, e->version, e->text);
 }

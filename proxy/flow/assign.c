@@ -92,8 +92,7 @@ static void note_balance_key(struct exchange *x, const char *buf, struct slice k
         (void)head_find_name(head, buf, slice_str(conf->name), &key);
     if (key.len == 0 && x->client->has_address)
         key = client_peer(x->client);
-    x->balance_hash =
-        key.len ? hash_bytes((struct hash_salt){0, 0}, key) : flow_random(x->flow);
+    x->balance_hash = key.len ? hash_bytes((struct hash_salt){0, 0}, key) : flow_random(x->flow);
 }
 
 void assign_version(struct exchange *x, const char *buf)

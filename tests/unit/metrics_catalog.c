@@ -96,6 +96,8 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_RETRIES_TOTAL, "serin_retries_total route from to result"},
         {METRIC_RESPONSES_TOTAL, "serin_responses_total route code"},
         {METRIC_INFLIGHT_REQUESTS, "serin_inflight_requests route version"},
+        {METRIC_UPSTREAM_CONNECTIONS, "serin_upstream_connections route version state"},
+        {METRIC_EJECTIONS_TOTAL, "serin_ejections_total route version"},
         {METRIC_CLIENT_CONNECTIONS, "serin_client_connections listener"},
         {METRIC_CONNECTIONS_TOTAL, "serin_connections_total listener"},
         {METRIC_CLIENT_ERRORS_TOTAL, "serin_client_errors_total reason"},

@@ -7,7 +7,7 @@
 
 struct event_base;
 
-#define HEALTH_RUNNING_MAX 256 /* checks under way at a time: guards descriptors and memory */
+#define HEALTH_RUNNING_MAX 256   /* checks under way at a time: guards descriptors and memory */
 #define HEALTH_HEAD_MAX    8192u /* bytes of an answer's head */
 
 /* Answers in a row, of one kind. */

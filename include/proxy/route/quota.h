@@ -12,9 +12,10 @@
 /* One per address; whoever points to it holds a reference. */
 struct quota {
     _Atomic uint32_t refs;
-    _Atomic uint32_t shared;  /* connections beyond the one that each worker may always have */
-    _Atomic uint32_t pending; /* requests that wait for a connection: it comes up, or there is no room yet */
-    _Atomic uint32_t queued;  /* those of them for which there is no room */
+    _Atomic uint32_t shared; /* connections beyond the one that each worker may always have */
+    _Atomic uint32_t
+        pending; /* requests that wait for a connection: it comes up, or there is no room yet */
+    _Atomic uint32_t queued; /* those of them for which there is no room */
 };
 
 /* With one reference; NULL when memory is short. */

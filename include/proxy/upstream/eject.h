@@ -9,7 +9,8 @@
 #include "proxy/route/endpoint.h"
 
 #define EJECT_LONGEST_MS 300000 /* of one ejection, or eject.base where that is longer */
-#define EJECT_CONNECTS   3u /* failed connects in a row that take the last endpoint of a version, too */
+#define EJECT_CONNECTS                                                                             \
+    3u /* failed connects in a row that take the last endpoint of a version, too */
 
 /* The endpoints of one version, and the one that is meant. */
 struct eject_place {

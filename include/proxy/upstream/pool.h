@@ -27,15 +27,16 @@ struct pool {
     uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
-    uint32_t idle_max;        /* POOL_IDLE_MAX; 0 once retired */
-    uint32_t epoch;           /* of the newest world that names it */
-    uint32_t load;            /* requests now on this endpoint from this worker, waiting ones too */
-    uint32_t n_open;          /* connections of this worker, busy and idle */
-    uint32_t n_shared;        /* of them: counted in the quota of the address (room.h) */
-    uint32_t n_waiting;       /* requests in the queue */
-    struct list waiting;      /* of struct upstream_waiter, the oldest first (room.h) */
-    struct list due;          /* in upstream->due: the queue is to be looked at */
-    struct wheel_entry poll;  /* while somebody waits: what other workers give back is seen by looking */
+    uint32_t idle_max;   /* POOL_IDLE_MAX; 0 once retired */
+    uint32_t epoch;      /* of the newest world that names it */
+    uint32_t load;       /* requests now on this endpoint from this worker, waiting ones too */
+    uint32_t n_open;     /* connections of this worker, busy and idle */
+    uint32_t n_shared;   /* of them: counted in the quota of the address (room.h) */
+    uint32_t n_waiting;  /* requests in the queue */
+    struct list waiting; /* of struct upstream_waiter, the oldest first (room.h) */
+    struct list due;     /* in upstream->due: the queue is to be looked at */
+    struct wheel_entry
+        poll; /* while somebody waits: what other workers give back is seen by looking */
     int64_t careful_until_us; /* its peer has surprised us */
 };
 
@@ -71,12 +72,12 @@ struct upstream {
     struct graveyard *graves;
     const struct upstream_events *events;
     struct list buckets[POOL_BUCKETS];
-    uint32_t idle_ms; /* upstream_idle */
+    uint32_t idle_ms;         /* upstream_idle */
     uint32_t connections_max; /* to one address, of the process; 0 = no limit */
     uint32_t workers;         /* that share it */
     struct list due;          /* pools whose queue is to be looked at */
     struct event serve;       /* does so, in a turn of its own */
-    uint32_t epoch;   /* counts the worlds that were begun */
+    uint32_t epoch;           /* counts the worlds that were begun */
     uint32_t n_idle, n_busy;
 };
 
