@@ -35,12 +35,17 @@ static uint32_t warmth(const struct pick *p, uint32_t at)
     return w < WARMTH_MIN ? WARMTH_MIN : w;
 }
 
-/* Whether slow start keeps a from this request, since b is warmer. Of one key the answer changes once: its share of the
- * newcomer's keys moves as it warms. */
-static bool is_held_back(const struct pick *p, uint32_t a, uint32_t b)
+/* The one of two that slow start keeps from this request, since the other is warmer; PICK_NONE: neither. Of one key the
+ * answer changes once: its share of the newcomer's keys moves as it warms. */
+static uint32_t held_back(const struct pick *p, uint32_t a, uint32_t b)
 {
     uint32_t of_a = warmth(p, a), of_b = warmth(p, b);
-    return of_a < of_b && (mix(p->random) >> 56) * of_b >= of_a * WARMTH_FULL;
+    if (__builtin_expect(of_a == of_b, 1))
+        return PICK_NONE;
+    uint32_t less = of_a < of_b ? of_a : of_b, more = of_a < of_b ? of_b : of_a;
+    if ((mix(p->random) >> 56) * more < less * WARMTH_FULL)
+        return PICK_NONE;
+    return of_a < of_b ? a : b;
 }
 
 /* --- in turn --- */
@@ -61,7 +66,7 @@ static uint32_t pick_in_turn(const struct pick *p, enum tier tier)
     if (at == PICK_NONE)
         return at;
     uint32_t next = next_usable(p, at + 1, tier);
-    if (is_held_back(p, at, next))
+    if (held_back(p, at, next) == at)
         at = next;
     *p->turn = at + 1;
     return at;
@@ -100,10 +105,11 @@ static uint32_t pick_less_loaded(const struct pick *p, enum tier tier)
     if (a == PICK_NONE)
         return a;
     uint32_t b = draw(p, p->random >> 32, tier, a);
-    if (b == PICK_NONE || is_held_back(p, b, a))
+    if (b == PICK_NONE)
         return a;
-    if (is_held_back(p, a, b))
-        return b;
+    uint32_t out = held_back(p, a, b);
+    if (out != PICK_NONE)
+        return out == a ? b : a;
     return *p->loads[b] < *p->loads[a] ? b : a;
 }
 
@@ -127,7 +133,7 @@ static uint32_t pick_by_hash(const struct pick *p, enum tier tier)
             second_score = score;
         }
     }
-    return second != PICK_NONE && is_held_back(p, best, second) ? second : best;
+    return second != PICK_NONE && held_back(p, best, second) == best ? second : best;
 }
 
 static uint32_t pick_among(const struct pick *p, enum tier tier)

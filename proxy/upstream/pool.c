@@ -262,7 +262,8 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
 {
     struct pool *p = c->pool;
     become_free(c);
-    if (p->n_idle >= p->idle_max || !room_may_keep(c)) {
+    if (p->n_idle >= p->idle_max ||
+        ((c->shared || p->upstream->connections_max) && !room_may_keep(c))) {
         end_conn(c);
         return;
     }

@@ -45,7 +45,8 @@ static void who_waits_is_served_in_turn(void **state)
     }
     assert_int_equal(called(f, ROLE_STABLE), -1);
     assert_int_equal(waiting(f), 3);
-    assert_int_equal(f->flow.world->pools[0]->load, 4); /* who chooses between endpoints sees them */
+    assert_int_equal(f->flow.world->pools[0]->load,
+                     4); /* who chooses between endpoints sees them */
     say(f, up, OK_2 "hi");
     assert_hears(first, "HTTP/1.1 200 OK\r\n", "hi");
     say(f, first, GET); /* one that comes later stands behind them */
@@ -332,7 +333,8 @@ static void one_of_two_is_ejected(void **state)
         assert_true(!is_first || i < 4); /* a, b, a, b and then b alone */
         (void)hear(up);
         say(f, up, is_first ? S500 : CLOSE "ok");
-        assert_true(slice_starts(hear(client), slice_str(is_first ? "HTTP/1.1 500 " : "HTTP/1.1 2")));
+        assert_true(
+            slice_starts(hear(client), slice_str(is_first ? "HTTP/1.1 500 " : "HTTP/1.1 2")));
         hang_up(f, client);
         (void)close(up);
         settle(f);
