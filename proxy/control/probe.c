@@ -44,14 +44,12 @@ void probe_say(struct known_endpoint *e, const char *why)
         log_info("endpoint_up", "route=%s version=%s endpoint=%s", e->route, e->version, e->text);
 }
 
-/* A worker has said that it is ejected; that it serves again is said here. */
+/* A worker has said that it is ejected; that it serves again is said here, or by a worker that ejects it anew. */
 static void say_return(struct known_endpoint *e, int64_t now_us)
 {
-    int64_t until_us = endpoint_serves_from_us(e->state);
-    if (until_us > now_us)
-        e->said_until_us = until_us;
-    else if (e->said_until_us) {
-        e->said_until_us = 0;
+    _Atomic uint32_t *owes = &e->state->owes_return;
+    if (ENDPOINT_LOAD(*owes) && endpoint_serves_from_us(e->state) <= now_us &&
+        atomic_exchange_explicit(owes, 0, memory_order_relaxed)) {
         log_info("endpoint_returned", "route=%s version=%s endpoint=%s", e->route, e->version,
                  e->text);
     }

@@ -377,10 +377,13 @@ static void note_endpoint(struct exchange *x, enum metric_reason reason, bool fa
     uint32_t ms = eject_note_failure(&place, &x->route->conf->eject, x->flow->now_us);
     if (ms == 0)
         return;
+    const char *text = a->variant->endpoints[a->endpoint].text;
     cell_add(&a->cells->ejections, 1);
+    if (atomic_exchange_explicit(&state_of(x)->owes_return, 1, memory_order_relaxed))
+        log_info("endpoint_returned", "route=%s version=%s endpoint=%s", x->route->conf->name,
+                 a->variant->name, text);
     log_warn("endpoint_ejected", "route=%s version=%s endpoint=%s failures=%u for_ms=%u",
-             x->route->conf->name, a->variant->name, a->variant->endpoints[a->endpoint].text,
-             x->route->conf->eject.consecutive, ms);
+             x->route->conf->name, a->variant->name, text, x->route->conf->eject.consecutive, ms);
 }
 
 void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)

@@ -52,7 +52,6 @@ struct known_endpoint {
         is_barred; /* the address belongs to another version of the route, which had it first: nobody goes here */
     const struct config_route *conf; /* of its route, in the present configuration */
     uint32_t said;                   /* enum endpoint_health that the log knows */
-    int64_t said_until_us; /* end of an ejection whose end the log does not know yet; 0 = none */
     struct probe *probe;   /* a connect under way; NULL = none */
     struct check *check;   /* active checks (health.h); NULL = none */
 };

@@ -22,8 +22,10 @@ struct endpoint_state {
     _Atomic uint32_t failures;         /* requests that failed, in a row */
     _Atomic uint32_t connect_failures; /* likewise connects */
     _Atomic uint32_t ejections; /* how often it was ejected of late: the next one is longer */
-    struct quota *quota;        /* of its address; one reference */
-    uint64_t hash;              /* of its text, for balance: hash */
+    _Atomic uint32_t
+        owes_return;     /* 1: it was ejected, and the log does not know yet that it is back */
+    struct quota *quota; /* of its address; one reference */
+    uint64_t hash;       /* of its text, for balance: hash */
 };
 
 #define ENDPOINT_LOAD(x)     atomic_load_explicit(&(x), memory_order_relaxed)
