@@ -59,7 +59,7 @@ struct kube_call {
     struct http_call *http_call;
     int64_t deadline_ms, denied_ms; /* monotonic; denied_ms 0: no 403 yet */
     struct kube_try tried;
-    bool has_begun; /* a stream: its owner has seen a part of it */
+    bool has_begun;      /* a stream: its owner has seen a part of it */
     char error[WHY_MAX]; /* of what failed before it was asked */
 };
 
@@ -367,67 +367,4 @@ const char *kube_namespace(const struct kube *k)
 struct event_base *kube_base(const struct kube *k)
 {
     return k->base;
-}
-
-/* Waiting. */
-
-struct waiting {
-    bool is_done, is_unknown;
-    unsigned status;
-    struct cJSON *json;
-    bool wants_json;
-    char reason[64], error[WHY_MAX];
-};
-
-static void on_awaited(void *arg, const struct kube_answer *a)
-{
-    struct waiting *w = arg;
-    w->is_done = true;
-    w->is_unknown = a->is_unknown;
-    w->status = a->status;
-    if (w->wants_json && a->json)
-        w->json = cJSON_Duplicate(a->json, true);
-    (void)snprintf(w->reason, sizeof w->reason, "%s", a->reason);
-    (void)snprintf(w->error, sizeof w->error, "%s", a->error);
-}
-
-static enum err err_of(const struct waiting *w)
-{
-    switch (w->status) {
-    case 404:
-        return ERR_NOT_FOUND;
-    case 409:
-        return ERR_CONFLICT;
-    case 400:
-    case 422:
-        return ERR_INVALID;
-    case 401:
-    case 403:
-        return ERR_DENIED;
-    default:
-        return w->status >= 200 && w->status < 300 && !w->error[0] ? OK : ERR_IO;
-    }
-}
-
-enum err kube_do(struct kube *k, enum kube_verb verb, const char *path, const struct cJSON *body,
-                 struct cJSON **json, bool *is_unknown, struct why *why)
-{
-    struct waiting w = {.wants_json = json != NULL};
-    struct kube_ask ask = {.verb = verb, .path = path, .body = body, .done = on_awaited, .arg = &w};
-    struct kube_call *call = kube_start(k, &ask);
-    if (!call)
-        return why_set(why, ERR_MEMORY, "out of memory");
-    while (!w.is_done)
-        if (event_base_loop(k->base, EVLOOP_ONCE) != 0) {
-            kube_cancel(call);
-            return why_set(why, ERR_IO, "the event loop does not turn");
-        }
-    if (json)
-        *json = w.json;
-    if (is_unknown)
-        *is_unknown = w.is_unknown;
-    enum err err = err_of(&w);
-    if (err == ERR_CONFLICT)
-        return why_set(why, err, "%s: %.440s", w.reason[0] ? w.reason : "Conflict", w.error);
-    return err == OK ? OK : why_set(why, err, "%.511s", w.error);
 }

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 from rig import wait_until
 
@@ -106,6 +107,31 @@ class Cluster:
     def stop(self):
         self.watcher.stop()
         self.standin.stop()
+
+
+class Follower:
+    """When a proxy has which weight, beside when an object was written with it."""
+
+    def __init__(self, proxy):
+        self.proxy, self.ended, self.since = proxy, False, {}
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self):
+        while not self.ended:
+            self.since.setdefault(self.proxy.status("my-web")["weight"]["intended"], time.monotonic())
+            time.sleep(0.005)
+
+    def lags_s(self, cluster):
+        """Seconds from the request that wrote a weight to the moment in which the proxy has it."""
+        self.ended = True
+        self.thread.join(5)
+        written = {}
+        for w in cluster.writes():
+            record = json.loads(((w.body or {}).get("metadata", {}).get("annotations") or {}).get("serin.io/rollout") or "{}")
+            if w.status == 200 and record.get("weight_desired"):
+                written.setdefault(record["weight_desired"] / 100, w.at)
+        return {weight: self.since[weight] - at for weight, at in written.items() if weight in self.since}
 
 
 def leader_of(proxies):

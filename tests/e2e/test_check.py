@@ -106,8 +106,20 @@ routes:
 """
 
 
+CONTROLLER = """\
+apiVersion: v1
+kind: ReplicationController
+metadata: { name: shop-v2 }
+spec:
+  selector: { app: shop, version: v2 }
+  template:
+    metadata: { labels: { app: shop, version: v2 } }
+    spec: { containers: [{ name: shop, image: "shop:v2" }] }
+"""
+
+
 def test_versions_that_are_workloads(file, tmp_path):
-    (tmp_path / "v2.yaml").write_text("kind: ReplicationController\n")
+    (tmp_path / "v2.yaml").write_text(CONTROLLER)
     path = file(PODS)
     assert check("-c", path).stdout.splitlines() == [
         f"{path}: ok", "route shop: v1 serves everyone", "  v1: pods of rc/shop-v1, port 80"]

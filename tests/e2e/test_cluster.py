@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import pytest
 
-from cluster import Cluster, leader_of, manifest, reach
+from cluster import Cluster, Follower, leader_of, manifest, reach
 from rig import run_serin, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -42,6 +42,7 @@ def test_the_road_of_the_seed_without_a_lost_request(cluster, proxies, users):
     leader = leader_of(both)
     follower = others(both, leader)
     assert follower.api("POST", "routes/my-web/start")[0] == 409
+    watch = Follower(follower)
     leader.cli("start", "my-web")
     for weight in (25, 50, 75):
         reach(leader, "ANALYZING", weight=weight)
@@ -50,6 +51,8 @@ def test_the_road_of_the_seed_without_a_lost_request(cluster, proxies, users):
     reach(follower, "STABLE", 10)
     counts = [u.stop() for u in load]
     assert all(c["failed"] == 0 and c["v2_requests"] > 0 for c in counts), counts
+    lags = watch.lags_s(cluster)
+    assert len(lags) >= 4 and max(lags.values()) < 1, lags      # what two proxies promise; some milliseconds in fact
     assert cluster.watcher.road == [(4, None), (4, 0), (4, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 3), (1, 4), (0, 4)]
     assert (cluster.watcher.least_ready, cluster.watcher.most_pods) == (4, 5)
     for proxy in both:

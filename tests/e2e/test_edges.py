@@ -40,16 +40,27 @@ def test_body_behind_an_answer_to_head_is_no_answer(serin, v1):
 
 
 def test_posts_to_an_upstream_that_closes_without_a_word(serin, v1):
+    """After the first surprises every connection rests for 2 ms before it serves again: in a batch whose ends all came within
+    one, nothing is lost. (A backend that was kept from closing for longer, on a busy machine, proves nothing.)"""
+    gaps = []
+
     def answer(connection, request):
+        began = time.monotonic()
         v1.plain(connection, request)
+        connection.sock.shutdown(socket.SHUT_WR)
+        gaps.append(time.monotonic() - began)
         connection.close()
     v1.answer = answer
     proxy = serin(route(v1.address, **NO_RETRY))
     with proxy.client() as c:
-        for _ in range(10):
+        for batch in range(200):
+            gaps.clear()
             c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx" * 20)
             statuses = [c.response().status for _ in range(20)]
-    assert set(statuses) == {200}, statuses     # after the first surprises, every connection rests before it serves again
+            if batch >= 9 and max(gaps) < 0.001:
+                break
+    assert max(gaps) < 0.001, f"no batch was quick enough: {max(gaps)} s"
+    assert set(statuses) == {200}, statuses
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kube_server.h"
 #include "rollout/kube/command.h"
+#include "rollout/kube/wait.h"
 
 #define PODS "/api/v1/namespaces/x/pods"
 #define POD  PODS "/p"
@@ -396,7 +397,7 @@ static void a_command_line_waits_for_its_answer(void **state)
         {404, "{\"message\":\"gone\"}", ERR_NOT_FOUND,
          "cannot update pods \"p\" in namespace x: gone"},
         {409, "{\"message\":\"m\",\"reason\":\"AlreadyExists\"}", ERR_CONFLICT,
-         "AlreadyExists: cannot update pods \"p\" in namespace x: m"},
+         "cannot update pods \"p\" in namespace x: m"},
         {422, "{\"message\":\"m\"}", ERR_INVALID, "cannot update pods \"p\" in namespace x: m"},
         {400, "{\"message\":\"m\"}", ERR_INVALID, "cannot update pods \"p\" in namespace x: m"},
         {403, "{\"message\":\"m\"}", ERR_DENIED, "cannot update pods \"p\" in namespace x: m"},
@@ -405,16 +406,16 @@ static void a_command_line_waits_for_its_answer(void **state)
     };
     struct server *s = *state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct cJSON *json = NULL, *body = cJSON_CreateObject();
+        struct cJSON *body = cJSON_CreateObject();
+        struct kube_wish wish = {.verb = KUBE_PUT, .path = POD, .body = body};
+        struct kube_outcome outcome = {NULL, true};
         struct why why = {""};
-        bool is_unknown = true;
         serve_json(s, rows[i].status, "", rows[i].json);
-        assert_int_equal(kube_do(s->kube, KUBE_PUT, POD, body, &json, &is_unknown, &why),
-                         rows[i].err);
+        assert_int_equal(kube_wait(s->kube, &wish, &outcome, &why), rows[i].err);
         assert_string_equal(why.text, rows[i].text);
-        assert_int_equal(json != NULL, rows[i].json[0] == '{');
-        assert_false(is_unknown);
-        cJSON_Delete(json);
+        assert_int_equal(outcome.json != NULL, rows[i].json[0] == '{');
+        assert_false(outcome.is_unknown);
+        cJSON_Delete(outcome.json);
         cJSON_Delete(body);
     }
 }

@@ -73,11 +73,4 @@ struct event_base *kube_base(const struct kube *k);
 struct kube_call *kube_start(struct kube *k, const struct kube_ask *ask) MUST_USE;
 void kube_cancel(struct kube_call *call);
 
-/* For commands, which have nothing else to do: runs the loop until the answer is there. *json (may
- * be NULL) is the caller's, NULL where there was none. OK on 2xx; ERR_NOT_FOUND 404; ERR_CONFLICT 409 (why.text begins
- * with the reason); ERR_INVALID 400 and 422; ERR_DENIED 401 and 403; ERR_IO otherwise. *is_unknown (may be NULL) as in
- * the answer. */
-enum err kube_do(struct kube *k, enum kube_verb verb, const char *path, const struct cJSON *body,
-                 struct cJSON **json, bool *is_unknown, struct why *why) MUST_USE;
-
 #endif
