@@ -61,7 +61,7 @@ void room_wait(struct pool *p, struct quota *q, struct upstream_waiter *w, bool 
     p->n_waiting++;
     p->load++;
     atomic_fetch_add_explicit(&q->queued, 1, memory_order_relaxed);
-    if (list_empty(&p->poll.link) || p->poll.deadline_ms == WHEEL_NEVER)
+    if (list_empty(&p->poll.link))
         wheel_set(p->upstream->wheel, &p->poll, time_monotonic_us() / 1000 + ROOM_POLL_MS);
 }
 
