@@ -99,12 +99,13 @@ static void write_roles(struct expo *e, const struct metrics *m, enum metric_id 
     }
 }
 
-static void write_inflight(struct expo *e, const struct metrics *m)
+static void write_gauges(struct expo *e, const struct metrics *m, enum metric_id id)
 {
     for (size_t i = 0; i < metrics_variant_count(m); i++) {
         const struct variant_metrics *v = metrics_variant_at(m, i);
         const char *labels[] = {v->route, v->version};
-        expo_sample(e, METRIC_INFLIGHT_REQUESTS, labels, (double)metrics_inflight(v));
+        expo_sample(e, id, labels,
+                    (double)(id == METRIC_TUNNELS ? metrics_tunnels(v) : metrics_inflight(v)));
     }
 }
 
@@ -163,6 +164,15 @@ static void write_retries(struct expo *e, const struct route_metrics *r)
     }
 }
 
+static void write_retries_refused(struct expo *e, const struct route_metrics *r)
+{
+    const char *labels[] = {r->route};
+    uint64_t n = 0;
+    for (unsigned i = 0; i < r->workers; i++)
+        n += cell_read(&r->cells[i]->retries_refused);
+    expo_sample(e, METRIC_RETRIES_REFUSED_TOTAL, labels, (double)n);
+}
+
 static void write_responses(struct expo *e, const struct route_metrics *r)
 {
     for (unsigned code = 0; code < CODE_CELLS; code++) {
@@ -180,6 +190,8 @@ static void write_routes(struct expo *e, const struct metrics *m, enum metric_id
     for (size_t i = 0; i < metrics_route_count(m); i++) {
         if (id == METRIC_RETRIES_TOTAL)
             write_retries(e, metrics_route_at(m, i));
+        else if (id == METRIC_RETRIES_REFUSED_TOTAL)
+            write_retries_refused(e, metrics_route_at(m, i));
         else
             write_responses(e, metrics_route_at(m, i));
     }
@@ -226,6 +238,7 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         write_roles(e, m, id);
         return;
     case METRIC_RETRIES_TOTAL:
+    case METRIC_RETRIES_REFUSED_TOTAL:
     case METRIC_RESPONSES_TOTAL:
         write_routes(e, m, id);
         return;
@@ -236,7 +249,8 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         write_ejections(e, m);
         return;
     case METRIC_INFLIGHT_REQUESTS:
-        write_inflight(e, m);
+    case METRIC_TUNNELS:
+        write_gauges(e, m, id);
         return;
     case METRIC_CLIENT_CONNECTIONS:
     case METRIC_CONNECTIONS_TOTAL:

@@ -317,10 +317,27 @@ uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role)
     return n;
 }
 
+uint64_t metrics_responses(const struct route_metrics *r)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < r->workers; i++)
+        for (unsigned code = 0; code < CODE_CELLS; code++)
+            n += cell_read(&r->cells[i]->responses[code]);
+    return n;
+}
+
 uint64_t metrics_inflight(const struct variant_metrics *v)
 {
     uint64_t n = 0;
     for (unsigned i = 0; i < v->workers; i++)
         n += cell_read(&v->cells[i]->inflight);
+    return n;
+}
+
+uint64_t metrics_tunnels(const struct variant_metrics *v)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->tunnels);
     return n;
 }

@@ -37,7 +37,7 @@ enum metric_source {
     X(REQUEST_DURATION_SECONDS, "serin_request_duration_seconds", HISTOGRAM, "seconds", CELLS, \
       METRIC_LABELS("route", "version", "role"), \
       "Time of the first attempt on a version, from the request's head to the end of the " \
-      "response.") \
+      "response; of an upgraded connection to its 101.") \
     X(REQUEST_ERRORS_TOTAL, "serin_request_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version", "role", "reason"), \
       "First attempts that a version failed, by reason.") \
@@ -45,6 +45,10 @@ enum metric_source {
       METRIC_LABELS("route", "from", "to", "result"), \
       "Further attempts after a failed one, by the role that failed, the role that was asked " \
       "instead, and how that ended.") \
+    X(RETRIES_REFUSED_TOTAL, "serin_retries_refused_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route"), \
+      "Failed attempts that were not followed by another one only because the route's retry.budget " \
+      "was used up.") \
     X(RESPONSES_TOTAL, "serin_responses_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "code"), \
       "Responses as clients saw them, after retries.") \
@@ -58,6 +62,9 @@ enum metric_source {
     X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Times that an endpoint of a version was left out for having failed.") \
+    X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Upgraded connections (WebSocket) now open on a version.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \

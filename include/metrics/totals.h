@@ -86,7 +86,13 @@ void metrics_durations(const struct variant_metrics *v, enum metric_role role,
 /* Requests that the weight alone assigned to a version in a role, cumulative. Any thread. */
 uint64_t metrics_weighed(const struct variant_metrics *v, enum metric_role role);
 
+/* Responses that the clients of a route saw, cumulative. Any thread. O(workers * CODE_CELLS). */
+uint64_t metrics_responses(const struct route_metrics *r);
+
 /* Requests now in flight on a version. Any thread. */
 uint64_t metrics_inflight(const struct variant_metrics *v);
+
+/* Upgraded connections now open on a version. Any thread. */
+uint64_t metrics_tunnels(const struct variant_metrics *v);
 
 #endif

@@ -3,6 +3,7 @@
 #include "proxy/control/api.h"
 
 #include "metrics/expo.h"
+#include "proxy/control/cluster.h"
 #include "proxy/control/gauges.h"
 #include "proxy/control/reload.h"
 #include <cjson/cJSON.h>
@@ -174,8 +175,10 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 
 static bool api_is_ready(void *host)
 {
-    const struct control *c = host;
-    return c->is_serving && c->drain_until_ms == 0;
+    struct control *c = host;
+    if (c->is_serving && cluster_is_known(c))
+        c->was_ready = true;
+    return c->was_ready && c->drain_until_ms == 0;
 }
 
 struct admin_host api_host(struct control *c)

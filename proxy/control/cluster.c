@@ -23,6 +23,7 @@ struct member {
     char route[KNOWN_NAME_MAX];
     char *said; /* what the file says of its workloads; another text is another fleet */
     struct fleet *fleet;
+    char trouble[WHY_MAX]; /* as the log has it */
 };
 
 struct cluster {
@@ -61,6 +62,16 @@ struct fleet *cluster_fleet(const struct control *c, const char *route)
 {
     const struct member *m = c->cluster ? find(c->cluster, route) : NULL;
     return m ? m->fleet : NULL;
+}
+
+bool cluster_is_known(const struct control *c)
+{
+    const struct cluster *cluster = c->cluster;
+    for (struct list *l = cluster ? cluster->members.next : NULL; l && l != &cluster->members;
+         l = l->next)
+        if (!fleet_is_known(CONTAINER_OF(l, struct member, link)->fleet))
+            return false;
+    return true;
 }
 
 static void on_endpoints(void *arg, const char *version, const char *const *endpoints, size_t n)
@@ -235,13 +246,27 @@ void cluster_stop(struct control *c)
     c->cluster = NULL;
 }
 
+/* A line where it begins, changes and ends: a proxy that may not list pods is never ready, and this says why. */
+static void say_trouble(struct member *m)
+{
+    const char *now = fleet_trouble(m->fleet);
+    if (strcmp(now, m->trouble) == 0)
+        return;
+    if (now[0])
+        log_warn("cluster_away", "route=%s why=\"%s\"", m->route, now);
+    else
+        log_info("cluster_back", "route=%s", m->route);
+    (void)snprintf(m->trouble, sizeof m->trouble, "%s", now);
+}
+
 void cluster_tick(struct control *c)
 {
     if (!c->cluster)
         return;
     for (struct list *l = c->cluster->members.next; l != &c->cluster->members; l = l->next) {
-        const struct member *m = CONTAINER_OF(l, struct member, link);
+        struct member *m = CONTAINER_OF(l, struct member, link);
         const struct config_route *route = config_find_route(control_config(c), m->route);
+        say_trouble(m);
         for (size_t i = 0; route && i < route->n_versions; i++) {
             struct fleet_counts counts = {0};
             const char *version = route->versions[i].name;

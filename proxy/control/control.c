@@ -44,6 +44,15 @@ static void look_at_slowness(struct control *c)
     }
 }
 
+/* For the retry budgets, also of routes that a reload has dropped: requests under way may still use theirs. */
+static void look_at_responses(struct control *c)
+{
+    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
+        struct known_route *r = CONTAINER_OF(l, struct known_route, link);
+        retry_budget_look(r->live.retries, metrics_responses(r->metrics));
+    }
+}
+
 /* For `serin check`, where a rollout owns state_dir. A disk that is full is told by the rollout itself. */
 static void keep_seen(struct control *c)
 {
@@ -74,6 +83,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
+    look_at_responses(c);
     keep_seen(c);
     if (c->is_publish_due && publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");

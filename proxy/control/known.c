@@ -73,6 +73,7 @@ void known_fini(struct known *k)
         struct known_route *r = CONTAINER_OF(node, struct known_route, link);
         rollout_close(r->rollout);
         breaker_free(r->live.breaker);
+        free(r->live.retries);
         free(r->live.failed_keys);
         slowness_fini(&r->slowness);
         free(r);
@@ -104,8 +105,10 @@ struct known_route *known_route(struct known *k, const char *name)
     (void)snprintf(r->name, sizeof r->name, "%s", name);
     r->metrics = metrics_route(k->metrics, name);
     r->live.breaker = breaker_new(k->workers);
-    if (!r->metrics || !r->live.breaker) {
+    r->live.retries = retry_budget_new();
+    if (!r->metrics || !r->live.breaker || !r->live.retries) {
         breaker_free(r->live.breaker);
+        free(r->live.retries);
         free(r);
         return NULL;
     }

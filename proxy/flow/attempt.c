@@ -3,9 +3,11 @@
 #include "proxy/flow/attempt.h"
 
 #include "base/log.h"
+#include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
 #include "proxy/upstream/eject.h"
+#include "proxy/flow/slow.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
 #include <errno.h>
@@ -46,8 +48,7 @@ static uint64_t bits_for_choice(const struct exchange *x, const struct route_var
     return x->route->conf->balance == BALANCE_HASH ? x->balance_hash : flow_random(x->flow);
 }
 
-static uint32_t choose_endpoint(const struct exchange *x, const struct route_variant *v,
-                                uint32_t avoid)
+uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v, uint32_t avoid)
 {
     struct pick p = {.endpoints = v->endpoints,
                      .n = v->n_endpoints,
@@ -93,7 +94,7 @@ static void rest_client(struct exchange *x)
     if (!exchange_wants_body(x))
         return;
     stream_read_off(&x->client->stream);
-    flow_deadline(x->flow, &x->client->timer, 0);
+    slow_rest_body(x);
 }
 
 /* x waits for a connection. False: too many do. */
@@ -180,7 +181,8 @@ void attempt_connect_late(struct exchange *x)
     attempt_failed(x, REASON_TIMEOUT, RETRY_CONNECT);
 }
 
-void attempt_start(struct exchange *x)
+/* endpoint: of the attempt's variant, or PICK_NONE. */
+static void begin(struct exchange *x, uint32_t endpoint)
 {
     struct attempt *a = &x->attempt;
     a->cells = a->variant->metrics->cells[x->flow->worker];
@@ -188,12 +190,12 @@ void attempt_start(struct exchange *x)
     a->is_counted = a->is_judged = a->got_bytes = false;
     a->slow = 0;
     cell_add(&a->cells->inflight, 1);
-    a->endpoint = choose_endpoint(x, a->variant, x->tries ? a->avoid : PICK_NONE);
-    if (a->endpoint == PICK_NONE) {
+    a->endpoint = endpoint;
+    if (endpoint == PICK_NONE) {
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
     }
-    struct pool *p = pool_of(x, a->endpoint);
+    struct pool *p = pool_of(x, endpoint);
     x->up = p->n_waiting ? NULL : pool_take(p, x, x->flow->now_us);
     if (!x->up) {
         dial(x, p, false);
@@ -216,6 +218,11 @@ void attempt_on_room(void *owner)
     end_wait(x);
     exchange_goto(x, EXCHANGE_SEND);
     pump_request_begin(x);
+}
+
+void attempt_start(struct exchange *x)
+{
+    begin(x, attempt_choose(x, x->attempt.variant, PICK_NONE));
 }
 
 void attempt_on_connected(void *owner, bool ok)
@@ -249,19 +256,13 @@ void attempt_release(struct exchange *x, bool may_reuse)
     x->up = NULL;
 }
 
-static bool is_idempotent(uint8_t method)
-{
-    return method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS ||
-           method == METHOD_PUT || method == METHOD_DELETE;
-}
-
 bool attempt_replace_stale(struct exchange *x)
 {
     struct attempt *a = &x->attempt;
     if (!x->up->is_reused || a->got_bytes)
         return false;
     pool_note_surprise(x->up, x->flow->now_us);
-    if (a->was_stale || !x->is_replayable || !is_idempotent(x->method))
+    if (a->was_stale || !x->is_replayable || !retry_is_idempotent(x->method))
         return false;
     a->was_stale = true;
     attempt_release(x, false);
@@ -271,76 +272,45 @@ bool attempt_replace_stale(struct exchange *x)
     return true;
 }
 
-/* Prepares another attempt where one is allowed and there is somewhere to go: a canary's failure goes to stable, a
- * stable one's to another stable endpoint. */
-static bool may_try_again(struct exchange *x, unsigned cause, bool nothing_sent)
+static void try_again(struct exchange *x, const struct failover *next)
 {
     struct attempt *a = &x->attempt;
-    const struct config_retry *policy = &x->route->conf->retry;
-    struct retry_facts facts = {
-        .cause = (enum retry_on)cause,
-        .method = x->method,
-        .nothing_sent = nothing_sent,
-        .is_replayable = x->is_replayable,
-        .tries = x->tries,
-        .active = x->flow->n_exchanges * x->flow->workers,
-        .active_retries = atomic_load_explicit(&x->flow->shared->retries, memory_order_relaxed)};
-    if (cause == RETRY_NEVER || x->n_interim || !retry_may(policy, &facts))
-        return false;
-    if (a->is_canary && policy->to_stable) {
-        a->variant = &x->route->stable;
-        a->is_canary = a->is_trial = false;
-        a->avoid = PICK_NONE;
-        return true;
-    }
-    a->avoid = a->endpoint;
-    return a->endpoint != PICK_NONE && choose_endpoint(x, a->variant, a->avoid) != PICK_NONE;
-}
-
-static void try_again(struct exchange *x, enum metric_role from)
-{
     x->tries++;
-    x->attempt.failed_role = (uint8_t)from;
-    if (!x->is_retrying)
-        atomic_fetch_add_explicit(&x->flow->shared->retries, 1, memory_order_relaxed);
-    x->is_retrying = true;
     x->send_failed = false;
-    x->attempt.was_stale = false;
+    a->failed_role = (uint8_t)a->variant->role;
+    a->variant = next->variant;
+    a->is_canary = next->variant == &x->route->canary;
+    a->was_stale = false;
     held_drop(&x->held);
     if (x->state != EXCHANGE_ROUTE)
         exchange_goto(x, EXCHANGE_ROUTE);
-    attempt_start(x);
+    begin(x, next->endpoint);
 }
 
 void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned cause)
 {
     unsigned status = reason == REASON_TIMEOUT ? 504 : reason == REASON_REFUSED ? 503 : 502;
-    bool nothing_sent = x->state == EXCHANGE_ROUTE || x->state == EXCHANGE_CONNECT;
-    enum metric_role role = x->attempt.variant->role;
+    struct failover next;
     attempt_settle(x, status, reason, false);
     attempt_release(x, false);
-    if (may_try_again(x, cause, nothing_sent))
-        try_again(x, role);
+    if (failover_find(x, cause, &next))
+        try_again(x, &next);
     else
         exchange_reply(x, status);
 }
 
-bool attempt_retry_status(struct exchange *x, unsigned status)
+bool attempt_retry_status(struct exchange *x, unsigned status, bool is_whole)
 {
     unsigned cause = status == 502   ? RETRY_502
                      : status == 503 ? RETRY_503
                      : status == 504 ? RETRY_504
                                      : RETRY_NEVER;
-    struct attempt failed = x->attempt;
-    if (cause == RETRY_NEVER || !may_try_again(x, cause, false))
+    struct failover next;
+    if (!failover_find(x, cause, &next))
         return false;
-    struct attempt next = x->attempt;
-    x->attempt = failed;
     attempt_settle(x, status, REASON_NONE, false);
-    attempt_release(x, false);
-    next.is_open = false;
-    x->attempt = next;
-    try_again(x, failed.variant->role);
+    attempt_release(x, is_whole);
+    try_again(x, &next);
     return true;
 }
 

@@ -172,21 +172,36 @@ static bool is_synced(const struct fleet *f)
     return true;
 }
 
-/* Why the API server cannot be asked now; "" = it can. */
-static const char *trouble_of(const struct fleet *f)
+bool fleet_is_known(const struct fleet *f)
 {
     for (size_t i = 0; i < f->n_versions; i++)
-        if (kube_watch_trouble(f->versions[i].object)[0])
-            return kube_watch_trouble(f->versions[i].object);
+        if (f->versions[i].exists && !f->versions[i].is_told)
+            return false;
+    return is_synced(f);
+}
+
+static const char *trouble_of_version(const struct fleet_version *v)
+{
+    const char *of_object = kube_watch_trouble(v->object);
+    return of_object[0] || !v->pods ? of_object : kube_watch_trouble(v->pods);
+}
+
+const char *fleet_trouble(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->n_versions; i++)
+        if (trouble_of_version(&f->versions[i])[0])
+            return trouble_of_version(&f->versions[i]);
     return kube_lease_trouble(f->lease);
 }
 
 static enum cluster_standing standing_of(const struct fleet *f)
 {
     if (kube_lease_is_held(f->lease))
-        return is_synced(f) ? CLUSTER_LEADS : trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
+        return is_synced(f)          ? CLUSTER_LEADS
+               : fleet_trouble(f)[0] ? CLUSTER_STRANDED
+                                     : CLUSTER_FOLLOWS;
     bool is_mine = kube_lease_holder(f->lease)[0] == '\0' || kube_lease_was_held(f->lease);
-    return is_mine && trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
+    return is_mine && fleet_trouble(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
 }
 
 bool fleet_leads(const struct fleet *f)
@@ -235,7 +250,7 @@ void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster
     fleet_view(f, &view);
     (void)fleet_plan(&view, &f->want, seen);
     seen->update_of = fleet_update_of(&view);
-    const char *trouble = trouble_of(f)[0] ? trouble_of(f) : f->error;
+    const char *trouble = fleet_trouble(f)[0] ? fleet_trouble(f) : f->error;
     if (trouble[0]) {
         seen->away = true;
         (void)snprintf(seen->why, sizeof seen->why, "%.*s", (int)sizeof seen->why - 1, trouble);

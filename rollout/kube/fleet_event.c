@@ -70,9 +70,11 @@ static cJSON *event_of(const struct fleet *f, const struct fleet_version *v, con
 static void on_posted(void *arg, const struct kube_answer *a)
 {
     struct fleet_event_call *e = arg;
+    bool was_failing = e->fleet->events_fail;
     e->call = NULL;
-    if (a->status / 100 != 2)
-        log_debug("event_not_posted", "route=%s why=\"%s\"", e->fleet->setup.route, a->error);
+    e->fleet->events_fail = a->status / 100 != 2;
+    if (e->fleet->events_fail && !was_failing) /* nothing else suffers, so once is enough */
+        log_warn("event_not_posted", "route=%s why=\"%s\"", e->fleet->setup.route, a->error);
 }
 
 void fleet_event(struct fleet *f, const char *name, const char *why)

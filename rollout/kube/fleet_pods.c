@@ -105,6 +105,7 @@ void fleet_pods_tell(struct fleet_version *v)
     if (texts && endpoints) {
         qsort(endpoints, n, sizeof *endpoints, compare);
         v->fleet->setup.on_endpoints(v->fleet->setup.arg, v->name, endpoints, n);
+        v->is_told = true;
     }
     free(texts);
     free(endpoints);

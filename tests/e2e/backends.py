@@ -134,6 +134,80 @@ class Backend:
             pass
 
 
+# --- how a backend is unwell: each takes one, and makes it so for every request from then on ---
+
+def unwell_answer(act):
+    """Reads a request whole, then acts."""
+    def make(backend):
+        backend.answer = act
+    return make
+
+
+def unwell_reading(how_far, act):
+    """Acts before the request is read whole: at "accept", behind its "head", or in the middle of its "body". What it saw of a
+    request is among backend.requests all the same."""
+    def make(backend):
+        def read(connection):
+            if how_far != "accept":
+                if not connection.buffer:
+                    connection.fill()
+                request = connection.head()
+                with backend.lock:
+                    backend.requests.append(request)
+                    backend.connections += 1
+                if how_far == "body":
+                    request.body = connection.exactly(min(5000, int(request.get("content-length", "0"))))
+            act(connection, None)
+        backend.read = read
+    return make
+
+
+def reset(connection, request):
+    connection.reset()
+
+
+def close(connection, request):
+    connection.close()
+
+
+def hang(connection, request):
+    connection.backend.released.wait(20)
+    connection.close()
+
+
+def sends(data, then=close):
+    def answer(connection, request):
+        connection.send(data)
+        then(connection, request)
+    return answer
+
+
+def says(status, body):
+    """One answer to everything; its connections live."""
+    def answer(connection, request):
+        connection.send(reply(status, b"" if request.method == "HEAD" else body, reason="Unwell"))
+    return answer
+
+
+UNWELL = {  # name: (how to make it so, the status that it earns by itself, the reason that it is counted under)
+    "refuses": (lambda backend: backend.refuse(), 502, "connect"),
+    "resets-at-once": (unwell_reading("accept", reset), 502, "reset|connect"),    # the reset may be there before the connect is
+    "resets-after-the-head": (unwell_reading("head", reset), 502, "reset"),
+    "resets-in-the-body": (unwell_reading("body", reset), 502, "reset"),
+    "resets": (unwell_answer(reset), 502, "reset"),
+    "closes": (unwell_answer(close), 502, "reset"),
+    "hangs": (unwell_answer(hang), 504, "timeout"),
+    "half-a-head": (unwell_answer(sends(b"HTTP/1.1 200 OK\r\nContent-Le")), 502, "reset"),
+    "half-a-head-and-hangs": (unwell_answer(sends(b"HTTP/1.1 200 OK\r\nContent-Le", hang)), 504, "timeout"),
+    "garbage": (unwell_answer(sends(b"\x00\x01\x02 garbage\r\n\r\n")), 502, "malformed"),
+    "503": (unwell_answer(says(503, b"busy")), 503, "5xx"),
+    "503-without-end": (unwell_answer(sends(b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n", hang)), 503,
+                        "5xx"),
+    "502": (unwell_answer(says(502, b"bad")), 502, "5xx"),
+    "504": (unwell_answer(says(504, b"late")), 504, "5xx"),
+}
+
+
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log warn;
 events {{ worker_connections 4000; }}

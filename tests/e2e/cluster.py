@@ -45,7 +45,8 @@ class Watcher:
 
     def look(self):
         wanted = [self.standin.replicas_of(name) for name in NAMES.values()]
-        pods = [p for p in self.standin.list("pods") if "deletionTimestamp" not in p["metadata"]]
+        pods = [p for p in self.standin.list("pods")
+                if "deletionTimestamp" not in p["metadata"] and p["metadata"]["labels"].get("app") == "my-web"]
         ready = sum(any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions") or [])
                     for p in pods)
         self.least_ready, self.most_pods = min(self.least_ready, ready), max(self.most_pods, len(pods))

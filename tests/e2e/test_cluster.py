@@ -5,7 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from cluster import Cluster, Follower, leader_of, manifest, reach
-from rig import run_serin, wait_until
+from rig import ask, run_serin, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -112,6 +112,27 @@ def test_a_revert_needs_no_api_server(cluster, proxies, users):
     cluster.standin.faults.back()
     reach(proxy, "ABORTED", 60)
     assert cluster.replicas() == (4, 0)
+
+
+def is_ready(proxy):
+    return ask(proxy.admin, target="/readyz", host=proxy.admin_host).status == 200
+
+
+def test_ready_means_that_the_pods_are_known(cluster, serin):
+    """A proxy that knows nobody would answer 503 to everyone: it gets no traffic until it does, and keeps it afterwards."""
+    cluster.standin.faults.away()
+    proxy = serin(cluster.route(), start=False, **cluster.top())
+    proxy.start(ready=False)
+    wait_until(lambda: "admin_listening" in proxy.log(), 10)
+    wait_until(lambda: proxy.status("my-web").get("cluster", {}).get("why"), 10)
+    assert not is_ready(proxy) and ask(proxy.admin, target="/healthz", host=proxy.admin_host).status == 200
+    cluster.standin.faults.back()
+    wait_until(lambda: is_ready(proxy), 20)
+    assert proxy.ask().get("x-version") == "v1"
+    cluster.standin.faults.away()
+    cluster.standin.faults.cut_watches()
+    wait_until(lambda: proxy.status("my-web").get("cluster", {}).get("why"), 10)
+    assert is_ready(proxy) and proxy.ask().get("x-version") == "v1"
 
 
 def test_another_takes_over_where_the_leader_dies(cluster, proxies, users):

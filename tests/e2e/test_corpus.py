@@ -13,7 +13,6 @@ import pytest
 from rig import die_with_me, route
 
 TESTS = os.path.join(os.path.dirname(__file__), "..")
-LATER = {"13_websocket": "Upgrade is not forwarded yet"}
 
 
 @pytest.fixture
@@ -39,8 +38,6 @@ def test_http1(proxy, record_property, corpus):
 
 @pytest.mark.parametrize("name", [os.path.basename(p)[:-len(".vtc")] for p in sorted(glob.glob(f"{TESTS}/suites/vtc/*.vtc"))])
 def test_varnishtest(proxy, name):
-    if name in LATER:
-        pytest.skip(LATER[name])
     host, port = proxy.address.rsplit(":", 1)
     done = subprocess.run(["varnishtest", "-t", "20", f"-Dproxy_addr={host}", f"-Dproxy_port={port}", f"-Dbe_port={proxy.backend_port}",
                            os.path.join(TESTS, "suites", "vtc", name + ".vtc")], capture_output=True, text=True, timeout=60,

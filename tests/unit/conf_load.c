@@ -42,6 +42,7 @@ static const char full[] =
     "    balance: round_robin\n"
     "    override: { header: X-Canary, cookie: canary }\n"
     "    sticky: { by: cookie, name: uid, issue: true }\n"
+    "    retry: { on: [reset, 503], to: same, methods: [GET, POST], max: 3, budget: 12.5% }\n"
     "    breaker: { window: 1s, min_requests: 0, error_rate: 12.5%, retry_after: 2s }\n"
     "    mirror: 0\n"
     "    headers: { request_id: false, forwarded: both }\n"
@@ -149,6 +150,9 @@ static void expect_route(const struct config_route *r)
     assert_int_equal(r->sticky.by, STICKY_COOKIE);
     assert_string_equal(r->sticky.name, "uid");
     assert_true(r->sticky.issue);
+    assert_int_equal(r->retry.on, RETRY_RESET | RETRY_503);
+    assert_int_equal(r->retry.methods, 1u << METHOD_GET | 1u << METHOD_POST);
+    assert_true(!r->retry.to_stable && r->retry.max == 3 && r->retry.budget_bp == 1250);
     assert_int_equal(r->breaker.window_ms, 1000);
     assert_int_equal(r->breaker.min_requests, 0);
     assert_int_equal(r->breaker.error_rate_bp, 1250);

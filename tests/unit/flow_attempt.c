@@ -340,7 +340,7 @@ static void a_failure_of_the_canary_is_retried_on_stable(void **state)
             hang_up(f, canary);
         }
         assert_silent(client);
-        assert_int_equal(atomic_load(&f->shared.retries), 1);
+        assert_int_equal(retry_budget_taken(f->live.retries, fake_now_us), i + 1);
         int stable = called(f, ROLE_STABLE);
         assert_message(hear(stable), "", rows[i].body);
         say(f, stable, OK_2 "hi");
@@ -386,13 +386,15 @@ static void what_may_not_be_retried_goes_down_as_it_is(void **state)
         int client = client_open(f);
         f->route_conf.retry.to_stable = i < 3;
         f->route_conf.retry.on = i == 0 ? RETRY_RESET : RETRY_503;
-        atomic_store(&f->shared.retries, i == 2 ? 3 : 0);
+        while (i == 2 && retry_budget_take(f->live.retries, RETRY_BUDGET_FLOOR, fake_now_us))
+            continue;
         int canary = ask(f, client, i == 1 ? POST3 "abc" : GET, ROLE_CANARY);
         say(f, canary, S503);
-        atomic_store(&f->shared.retries, 0);
+        *f->live.retries = (struct retry_budget){.look = 0};
         assert_hears(client, "HTTP/1.1 503 Unwell\r\n", "sick");
         assert_int_equal(called(f, ROLE_STABLE), -1);
         assert_int_equal(requests(f, ROLE_CANARY, 503), i + 1);
+        assert_int_equal(cell_read(&f->route->metrics->cells[0]->retries_refused), i >= 2);
         assert_at_rest(f);
         hang_up(f, canary);
         hang_up(f, client);
@@ -460,7 +462,7 @@ static void a_client_that_leaves_within_a_retry_ends_it(void **state)
     say(f, canary, S503);
     int stable = called(f, ROLE_STABLE);
     assert_hears(stable, "GET / ", "");
-    assert_int_equal(atomic_load(&f->shared.retries), 1);
+    assert_int_equal(retry_budget_taken(f->live.retries, fake_now_us), 1);
     hang_up(f, client);
     assert_at_rest(f);
     assert_int_equal(f->flow.n_clients, 0);

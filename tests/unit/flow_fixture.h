@@ -106,7 +106,9 @@ static inline void configure(struct fixture *f)
                                                   .connect_ms = 2000,
                                                   .response_header_ms = 40000,
                                                   .upstream_idle_ms = 30000,
-                                                  .response_idle_ms = 50000};
+                                                  .response_idle_ms = 50000,
+                                                  .drain_ms = 30000,
+                                                  .tunnel_idle_ms = 3600000};
     f->config.limits = (struct config_limits){
         .header_bytes = 32768, .headers = 100, .uri_bytes = 16384, .pending_per_endpoint = 100};
 }
@@ -159,6 +161,7 @@ static inline int start(void **state)
     f->base = event_base_new();
     f->metrics = metrics_new(1);
     f->live.breaker = breaker_new(1);
+    f->live.retries = retry_budget_new();
     f->listener = metrics_listener(f->metrics, "main")->cells[0];
     assert_int_equal(flow_init(&f->flow, f->base, 0, 1), OK);
     f->flow.order = &order;
@@ -188,7 +191,6 @@ static inline int teardown(void **state)
     assert_int_equal(f->flow.upstream.n_idle, 0);
     assert_int_equal(f->flow.wheel.count, 0);
     assert_int_equal(atomic_load(&f->shared.connections), 0);
-    assert_int_equal(atomic_load(&f->shared.retries), 0);
     for (unsigned i = 0; i < ROLE_COUNT; i++) {
         assert_int_equal(quota_read(&f->quotas[i].pending), 0);
         assert_int_equal(quota_read(&f->quotas[i].queued), 0);
@@ -199,12 +201,14 @@ static inline int teardown(void **state)
     for (size_t i = 0; i < metrics_variant_count(f->metrics); i++) {
         const struct variant_metrics *v = metrics_variant_at(f->metrics, i);
         assert_int_equal(metrics_inflight(v), 0);
+        assert_int_equal(metrics_tunnels(v), 0);
         assert_int_equal(cell_read(&v->cells[0]->upstream_open), 0);
         assert_int_equal(cell_read(&v->cells[0]->upstream_idle), 0);
         assert_int_equal(cell_read(&v->cells[0]->upstream_connecting), 0);
     }
     assert_int_equal(event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED), 0);
     breaker_free(f->live.breaker);
+    free(f->live.retries);
     metrics_free(f->metrics);
     event_base_free(f->base);
     for (unsigned i = 0; i < ROLE_COUNT; i++) {
@@ -355,7 +359,6 @@ static inline void assert_at_rest(const struct fixture *f)
 {
     assert_int_equal(f->flow.n_exchanges, 0);
     assert_int_equal(f->flow.upstream.n_busy, 0);
-    assert_int_equal(atomic_load(&f->shared.retries), 0);
     for (unsigned role = 0; role < ROLE_COUNT; role++)
         assert_int_equal(cell_read(&cells(f, (enum metric_role)role)->inflight), 0);
 }

@@ -57,6 +57,7 @@ static struct metrics *populated(void)
         cell_add(&v1->cells[w]->upstream_open, 9);
         cell_add(&v1->cells[w]->upstream_idle, 5);
         cell_add(&v1->cells[w]->upstream_connecting, 1);
+        cell_add(&v1->cells[w]->tunnels, 2);
     }
     cell_add(&v2->cells[0]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(200)], 90);
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(503)], 9);
@@ -66,6 +67,8 @@ static struct metrics *populated(void)
     cell_add(&v2->cells[1]->ejections, 2);
     hist_record(&v2->cells[0]->duration[ROLE_CANARY], 20000000);
     cell_add(&route->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_OK], 8);
+    cell_add(&route->cells[0]->retries_refused, 2);
+    cell_add(&route->cells[1]->retries_refused, 4);
     cell_add(&route->cells[0]->responses[code_cell(200)], 998);
     cell_add(&listener->cells[0]->connections, 12);
     cell_add(&listener->cells[0]->open, 2);
@@ -153,6 +156,7 @@ static void a_version_in_use_has_its_zeros_from_the_start(void **state)
     assert_has(text, "\nserin_request_duration_seconds_count{route=\"r\",version=\"v2\","
                      "role=\"canary\"} 0\n");
     assert_has(text, "\nserin_inflight_requests{route=\"r\",version=\"v2\"} 0\n");
+    assert_has(text, "\nserin_tunnels{route=\"r\",version=\"v2\"} 0\n");
     assert_lacks(text, "role=\"stable\"");
     assert_lacks(text, "code=\"201\"");
     assert_lacks(text, "assigned=\"sticky\"");

@@ -1,4 +1,4 @@
-/* One more attempt: every condition alone can forbid it, and the budget bounds them all.
+/* One more attempt: every condition alone can forbid it, and the budget is a share with a floor.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "proxy/http/head.h"
+#include "proxy/route/retry_budget.h"
 
 #define ALL_CAUSES (RETRY_CONNECT | RETRY_RESET | RETRY_502 | RETRY_503 | RETRY_504)
 #define IDEMPOTENT (1u << METHOD_GET | 1u << METHOD_HEAD | 1u << METHOD_OPTIONS | 1u << METHOD_PUT)
@@ -23,9 +24,7 @@ static const struct retry_facts allowed = {.cause = RETRY_RESET,
                                            .method = METHOD_GET,
                                            .nothing_sent = false,
                                            .is_replayable = true,
-                                           .tries = 1,
-                                           .active = 100,
-                                           .active_retries = 19};
+                                           .tries = 1};
 
 static void the_usual_request_is_retried(void **state)
 {
@@ -104,59 +103,51 @@ static void the_method_decides_once_something_was_sent(void **state)
     }
 }
 
-/* --- the budget --- */
+/* A 1xx is a beginning: what comes behind it must be of the same answer. */
+static void an_answer_that_has_begun_is_the_last(void **state)
+{
+    struct retry_facts facts = allowed;
+    (void)state;
+    facts.went_down = true;
+    assert_false(retry_may(&usual, &facts));
+    facts.nothing_sent = true;
+    assert_false(retry_may(&usual, &facts));
+}
 
-static void the_budget_is_a_share_of_what_is_active_but_never_below_its_minimum(void **state)
+static void the_budget_is_a_share_of_the_requests_but_never_below_its_floor(void **state)
 {
     static const struct {
-        uint32_t active, budget_bp, most; /* retries at a time */
+        uint64_t requests;
+        uint32_t budget_bp;
+        uint64_t most;
     } rows[] = {
-        {0, 2000, RETRY_BUDGET_MIN},
-        {1, 2000, RETRY_BUDGET_MIN},
-        {19, 2000, RETRY_BUDGET_MIN}, /* 3.8 */
-        {20, 2000, 4},
-        {24, 2000, 4},
-        {25, 2000, 5},
-        {100, 2000, 20},
-        {1000, 0, RETRY_BUDGET_MIN},
-        {1000, 1, RETRY_BUDGET_MIN},
+        {0, 2000, RETRY_BUDGET_FLOOR},
+        {1, 2000, RETRY_BUDGET_FLOOR},
+        {154, 2000, RETRY_BUDGET_FLOOR}, /* 30.8 */
+        {155, 2000, 31},
+        {1000, 2000, 200},
+        {12345, 2000, 2469},
+        {99999, 1, RETRY_BUDGET_FLOOR},
+        {500000, 1, 50},
+        {1000, 0, RETRY_BUDGET_FLOOR},
         {1000, SHARE_FULL_BP, 1000},
-        {50000, 1, 5},
-        {UINT32_MAX, SHARE_FULL_BP, UINT32_MAX}, /* does not overflow */
-        {UINT32_MAX, 5000, UINT32_MAX / 2},
+        {UINT64_MAX, SHARE_FULL_BP, UINT64_MAX}, /* does not overflow */
+        {UINT64_MAX, 5000, UINT64_MAX / 2},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct retry_facts facts = allowed;
         struct config_retry policy = usual;
         policy.budget_bp = rows[i].budget_bp;
-        facts.active = rows[i].active;
-        facts.active_retries = 0;
-        assert_true(retry_may(&policy, &facts));
-        facts.active_retries = rows[i].most - 1;
-        assert_true(retry_may(&policy, &facts));
-        facts.active_retries = rows[i].most;
-        assert_false(retry_may(&policy, &facts));
-        facts.active_retries = UINT32_MAX;
-        assert_false(retry_may(&policy, &facts));
+        assert_int_equal(retry_most(&policy, rows[i].requests), rows[i].most);
     }
 }
 
-/* Connect failures are no exception: a dead version would else double the load on the other one. */
-static void the_budget_holds_for_every_cause_and_method(void **state)
+static void methods_that_may_come_twice(void **state)
 {
-    struct config_retry policy = usual;
     (void)state;
-    policy.on = ALL_CAUSES;
-    for (size_t i = 0; i < ARRAY_LEN(causes); i++)
-        for (unsigned nothing_sent = 0; nothing_sent < 2; nothing_sent++) {
-            struct retry_facts facts = allowed;
-            facts.cause = causes[i];
-            facts.nothing_sent = nothing_sent;
-            assert_true(retry_may(&policy, &facts));
-            facts.active_retries++;
-            assert_false(retry_may(&policy, &facts));
-        }
+    for (unsigned method = METHOD_OTHER; method <= METHOD_TRACE; method++)
+        assert_int_equal(retry_is_idempotent((uint8_t)method),
+                         ((IDEMPOTENT | 1u << METHOD_DELETE) & 1u << method) != 0);
 }
 
 int main(void)
@@ -167,8 +158,9 @@ int main(void)
         cmocka_unit_test(tries_end_at_max),
         cmocka_unit_test(a_body_that_is_gone_cannot_be_sent_again),
         cmocka_unit_test(the_method_decides_once_something_was_sent),
-        cmocka_unit_test(the_budget_is_a_share_of_what_is_active_but_never_below_its_minimum),
-        cmocka_unit_test(the_budget_holds_for_every_cause_and_method),
+        cmocka_unit_test(an_answer_that_has_begun_is_the_last),
+        cmocka_unit_test(the_budget_is_a_share_of_the_requests_but_never_below_its_floor),
+        cmocka_unit_test(methods_that_may_come_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

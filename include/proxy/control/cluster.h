@@ -24,8 +24,11 @@ void cluster_release(struct control *c);
 
 void cluster_stop(struct control *c);
 
-/* Takes what the cluster tells of replicas, for /metrics. Once a tick. */
+/* Takes what the cluster tells of replicas, for /metrics; logs why the API server cannot be asked. Once a tick. */
 void cluster_tick(struct control *c);
+
+/* Whether who serves is known of every route: before, a request would find nobody. True where no version is a workload. */
+bool cluster_is_known(const struct control *c);
 
 /* The fleet of a route; NULL where it has none. */
 struct fleet *cluster_fleet(const struct control *c, const char *route);

@@ -43,6 +43,7 @@ struct control {
     uint64_t reloads_ok, reloads_failed;
     int64_t drain_until_ms; /* monotonic; 0 = not draining */
     bool is_serving;
+    bool was_ready;      /* and stays so: what a reload adds takes nothing from the other routes */
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;

@@ -52,8 +52,8 @@ struct known_endpoint {
         is_barred; /* the address belongs to another version of the route, which had it first: nobody goes here */
     const struct config_route *conf; /* of its route, in the present configuration */
     uint32_t said;                   /* enum endpoint_health that the log knows */
-    struct probe *probe;   /* a connect under way; NULL = none */
-    struct check *check;   /* active checks (health.h); NULL = none */
+    struct probe *probe;             /* a connect under way; NULL = none */
+    struct check *check;             /* active checks (health.h); NULL = none */
 };
 
 /* The replicas of a workload as the cluster tells them. */

@@ -7,6 +7,9 @@
 
 #define REASON_NONE REASON_COUNT /* the attempt did not fail */
 
+/* Chooses an endpoint of a version, not the one to avoid: PICK_NONE where there is none. avoid may be PICK_NONE. */
+uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v, uint32_t avoid);
+
 /* Chooses an endpoint of x->attempt.variant and gets a connection; the request goes out now or when it is there.
  * x may be gone on return. */
 void attempt_start(struct exchange *x);
@@ -22,15 +25,14 @@ void attempt_connect_late(struct exchange *x);
  * go again on a fresh one (RFC 9112 section 9.3.1): not counted, the version is not to blame. */
 bool attempt_replace_stale(struct exchange *x);
 
-/* The attempt has failed before anything of a response went down: counts it, then tries once more where the policy
- * allows, else answers 502, 503 or 504 by its reason. cause: what `retry.on` calls it, an enum retry_on, or
- * RETRY_NEVER. x may be gone on return. */
-#define RETRY_NEVER 0u
+/* The attempt has failed before a final head went down: counts it, then tries once more where failover_find allows, else
+ * answers 502, 503 or 504 by its reason. cause: an enum retry_on, or RETRY_NEVER. x may be gone on return. */
 void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned cause);
 
 /* The upstream answered 502, 503 or 504: counts the attempt and starts another where `retry.on` names that status
- * and the policy allows; false: not retried and not counted, the response goes down. */
-bool attempt_retry_status(struct exchange *x, unsigned status);
+ * and failover_find allows; the answer is thrown away. is_whole: nothing of it is still to come, and the connection may
+ * serve again; else it is closed. False: not retried and not counted, the response goes down. */
+bool attempt_retry_status(struct exchange *x, unsigned status, bool is_whole);
 
 /* Counts the attempt with its status and reason, where it was not counted yet. is_void: neither success nor failure
  * (the client left). */

@@ -4,6 +4,7 @@
 #define SERIN_PROXY_FLOW_EXCHANGE_H
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/pace.h"
 #include "proxy/http/body.h"
 #include "proxy/upstream/room.h"
 
@@ -28,6 +29,7 @@ enum exchange_end {
     END_CLIENT_GONE, /* the client closed */
     END_CLIENT_CUT, /* the client was too slow or sent nonsense after the head had gone down: reset */
     END_UPSTREAM_CUT, /* the upstream failed after its head had gone down: the client must see that the rest is missing */
+    END_UPGRADED, /* both connections are a tunnel's from now on */
 };
 
 /* The attempt on one version that is now under way. */
@@ -35,7 +37,6 @@ struct attempt {
     const struct route_variant *variant;
     struct variant_cells *cells;
     uint32_t endpoint;   /* number within the variant */
-    uint32_t avoid;      /* the one that failed before it, or PICK_NONE */
     uint8_t failed_role; /* enum metric_role of the attempt before it, where there was one */
     bool is_canary;
     bool is_trial;   /* the breaker's one trial request */
@@ -70,16 +71,19 @@ struct exchange {
     uint8_t tries;         /* retries made */
     uint8_t n_interim;     /* 1xx passed on */
     bool keep_alive;       /* what the client asked for */
-    bool is_retrying;      /* counts in flow_shared.retries */
     bool send_failed;      /* the upstream took no more of the request; its answer may still come */
     bool down_chunked;     /* the response body is framed in chunks towards the client */
     bool head_down;        /* a final response head went to the client */
     bool down_keep_alive;  /* what that head said */
     bool up_keep_alive;    /* what the upstream's head said */
     bool is_replayable;    /* replay holds the whole body so far */
+    bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
+    bool expects_continue; /* the client asked whether it may send the body */
     uint16_t status;       /* of the attempt's response */
     struct body request_body, response_body;
     uint64_t body_bytes;     /* decoded request body so far: limits.body_bytes */
+    uint64_t body_received;  /* the same as it came, framing included */
+    struct pace pace;        /* of the request body */
     struct slice head_out;   /* the rewritten request head */
     struct slice set_cookie; /* of a sticky cookie to issue; len 0 = none */
     struct slice request_id; /* made by us; len 0 = the client's own */
@@ -108,8 +112,9 @@ void exchange_on_client_drained(struct exchange *x);
  * it is whole or the client takes no more; before that a client that leaves takes its request back. */
 void exchange_on_client_end(struct exchange *x, bool is_orderly);
 
-/* The client closed, broke, or was too slow (is_timeout; answered 408 where nothing went down yet). */
-void exchange_on_client_gone(struct exchange *x, bool is_timeout);
+/* The client closed or broke (CLIENT_ERROR_ABORTED), or was too slow (_TIMEOUT, _SLOW; answered 408 where nothing went
+ * down yet, else cut). */
+void exchange_on_client_gone(struct exchange *x, enum metric_client_error why);
 
 /* For flow_init. */
 extern const struct upstream_events exchange_events;

@@ -10,6 +10,7 @@
 #include "proxy/route/endpoint.h"
 #include "proxy/route/failed_keys.h"
 #include "proxy/route/match.h"
+#include "proxy/route/retry_budget.h"
 #include "proxy/route/split.h"
 
 struct route_variant {
@@ -24,6 +25,7 @@ struct route_variant {
 /* Facts about a route that outlive snapshots: owned by the control thread, shared by relaxed atomics. */
 struct route_live {
     struct breaker *breaker;
+    struct retry_budget *retries;
     struct failed_keys *_Atomic failed_keys; /* NULL where no rollout of the route was sticky */
     _Atomic uint64_t stable_p99_us;          /* of the last ten minutes; 0 = not known */
     /* A request older than this is slow, by the role of its version and the quantile; 0 = not known. The judge's

@@ -24,7 +24,7 @@ struct pool {
     struct list link; /* in its bucket */
     struct upstream *upstream;
     struct wire_addr addr;
-    uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
+    uint32_t holders; /* worlds that name it, and tunnels to it; freed with the last */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
     uint32_t idle_max;   /* POOL_IDLE_MAX; 0 once retired */
@@ -40,6 +40,14 @@ struct pool {
     int64_t careful_until_us; /* its peer has surprised us */
 };
 
+/* What the owner of a busy connection is told. */
+struct upstream_events {
+    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
+    void (*on_readable)(void *owner);
+    void (*on_writable)(void *owner);
+    void (*on_room)(void *owner); /* of a waiter, which is in the queue no more (room.h) */
+};
+
 /* One connection. owner: who uses it now, NULL while idle. */
 struct upstream_conn {
     struct stream stream;
@@ -47,6 +55,7 @@ struct upstream_conn {
     void *owner;
     struct quota *shared;        /* that counts it, with a reference; NULL: none does */
     struct variant_cells *cells; /* of the version that opened it, for its gauges; NULL = none */
+    const struct upstream_events *events; /* the worker's, but for pool_hand_over */
     struct list link;
     struct wheel_entry timer; /* idle deadline */
     struct grave grave;
@@ -55,14 +64,6 @@ struct upstream_conn {
     bool is_reused; /* has served a request before this one */
     bool
         is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
-};
-
-/* What the owner of a busy connection is told. */
-struct upstream_events {
-    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
-    void (*on_readable)(void *owner);
-    void (*on_writable)(void *owner);
-    void (*on_room)(void *owner); /* of a waiter, which is in the queue no more (room.h) */
 };
 
 /* One worker's upstream side, embedded in its context. */
@@ -117,6 +118,11 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);
 /* The peer has ended a connection without a word, or sent more than it was asked for: where that was soon after its last
  * answer, the pool is careful from now on. */
 void pool_note_surprise(struct upstream_conn *c, int64_t now_us);
+
+/* A busy connection gets another owner, for good: one that closes it (pool_close) and after that lets go of the pool
+ * (pool_release), which is held for it from here on, whatever becomes of the worlds that name it. It goes on to count in
+ * the load. events: what the new owner is told; on_connected is not called. */
+void pool_hand_over(struct upstream_conn *c, void *owner, const struct upstream_events *events);
 
 /* Closes a busy connection. */
 void pool_close(struct upstream_conn *c);

@@ -44,6 +44,13 @@ struct fleet *fleet_new(struct kube *k, struct kube_lease *lease, const struct f
                         struct why *why) MUST_USE;
 void fleet_free(struct fleet *f);
 
+/* Whether the workloads were read once, with the record on them, and who of their pods may serve was told. Stays true
+ * when the server goes away. */
+bool fleet_is_known(const struct fleet *f);
+
+/* Why the API server cannot be asked now, objects, pods or lease; "" = it can. */
+const char *fleet_trouble(const struct fleet *f);
+
 /* The cluster port of a rollout (rollout/ports.h): keeps the want, begins the next step towards it where this process
  * leads, and says what is seen. */
 void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster_seen *seen);

@@ -24,6 +24,7 @@ struct fleet_version {
     struct kube_watch *object, *pods; /* pods: NULL until the selector is known */
     char selector[KUBE_SELECTOR_MAX]; /* of pods */
     bool exists;                      /* object is true, or is stale */
+    bool is_told;                     /* who of its pods may serve was told once */
     struct kube_workload state;       /* as the object was read last */
     char live_hash[KUBE_HASH_MAX];
     char unreadable[WHY_MAX]; /* why the object is not as it should be; "" = it is */
@@ -75,6 +76,7 @@ struct fleet {
     char autoscaler[CLUSTER_WHY_MAX];
 
     struct fleet_event_call events[FLEET_EVENTS_MAX];
+    bool events_fail; /* and the log says so */
 };
 
 /* --- fleet.c --- */

@@ -49,6 +49,7 @@ RESOURCES = [
     Resource("", "v1", "namespaces", "Namespace", ["ns"], ("status",), namespaced=False),
     Resource("", "v1", "configmaps", "ConfigMap", ["cm"]),
     Resource("", "v1", "secrets", "Secret"),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", ["sa"]),
     Resource("apps", "v1", "deployments", "Deployment", ["deploy"], SIZED, generation=True, categories=["all"]),
     Resource("apps", "v1", "replicasets", "ReplicaSet", ["rs"], SIZED, generation=True, categories=["all"]),
     Resource("coordination.k8s.io", "v1", "leases", "Lease", unconditional=False),
@@ -57,12 +58,16 @@ RESOURCES = [
     Resource("autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", ["hpa"], ("status",),
              categories=["all"], same_as=HPA),
     Resource("events.k8s.io", "v1", "events", "Event", ["ev"], same_as=EVENT),
+    Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+    Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+    Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ["pdb"], ("status",), generation=True),
     Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False,
              verbs=("create",)),
     Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False,
              verbs=("create",)),
 ]
-GROUPS = ["apps", "events.k8s.io", "authorization.k8s.io", "autoscaling", "coordination.k8s.io"]
+GROUPS = ["apps", "events.k8s.io", "authorization.k8s.io", "autoscaling", "coordination.k8s.io",
+          "rbac.authorization.k8s.io", "policy"]
 VERSIONS = {"autoscaling": ["v2", "v1"]}  # where there is more than v1; the first is preferred
 
 _BY_PATH = {(r.group, r.version, r.plural): r for r in RESOURCES}
