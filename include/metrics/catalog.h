@@ -55,6 +55,13 @@ enum metric_source {
     X(INFLIGHT_REQUESTS, "serin_inflight_requests", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Requests now on their way through a version.") \
+    X(UPSTREAM_CONNECTIONS, "serin_upstream_connections", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version", "state"), \
+      "Connections to endpoints that requests for a version have opened: idle, active (carrying a " \
+      "request) and connecting.") \
+    X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Times that an endpoint of a version was left out for having failed.") \
     X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Upgraded connections (WebSocket) now open on a version.") \
@@ -73,7 +80,7 @@ enum metric_source {
       "were used up.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
-      "1 where the endpoint may get requests, 0 where the last connect to it failed.") \
+      "1 where the endpoint may get requests, 0 where it is down or ejected.") \
     X(ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio", GAUGE, "ratio", HOST, \
       METRIC_LABELS("route", "kind"), \
       "The canary's share of the requests, 0 to 1: intended, and observed at this step.") \
@@ -111,6 +118,12 @@ enum metric_source {
       METRIC_LABELS("verb", "code"), \
       "Requests to the Kubernetes API server, by the status code of the answer; none = there was " \
       "none.") \
+    X(DNS_LOOKUPS_TOTAL, "serin_dns_lookups_total", COUNTER, "", HOST, \
+      METRIC_LABELS("result"), \
+      "Look-ups of endpoints that are names, by result.") \
+    X(DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("name"), \
+      "Time since a name was last found; its addresses of then serve on.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

@@ -83,7 +83,10 @@ struct variant_cells {
     metric_cell weighed
         [ROLE_COUNT];     /* requests that the weight alone assigned, at the moment when it did */
     metric_cell inflight; /* gauge: up and down by the same worker */
-    metric_cell tunnels;  /* the same: upgraded connections */
+    /* gauges of the connections that requests for this version have opened */
+    metric_cell upstream_open, upstream_idle, upstream_connecting;
+    metric_cell ejections; /* of its endpoints, by this worker */
+    metric_cell tunnels;   /* the same: upgraded connections */
     struct hist duration[ROLE_COUNT];
 };
 

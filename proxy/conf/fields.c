@@ -23,6 +23,7 @@
 #define VERSIONS_MAX  16
 #define ENDPOINTS_MAX 256
 #define MATCHES_MAX   256 /* hosts, and paths, of one route */
+#define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
 #define LATER_MAX     64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -58,7 +59,7 @@ static const struct config_choice access_formats[] = {{"off", ACCESS_OFF, false}
                                                       {0}};
 static const struct config_choice balances[] = {{"least_requests", BALANCE_LEAST_REQUESTS, false},
                                                 {"round_robin", BALANCE_ROUND_ROBIN, false},
-                                                {"hash", BALANCE_HASH, true},
+                                                {"hash", BALANCE_HASH, false},
                                                 {0}};
 static const struct config_choice stickies[] = {{"none", STICKY_NONE, false},
                                                 {"cookie", STICKY_COOKIE, false},
@@ -187,12 +188,18 @@ const struct config_field config_fields[] = {
 {"limits.connections", TYPE_INTEGER, "0", 1, 10000000, RELOAD_YES, "client connections of the process",
  IN_CONFIG(limits.connections), .zero = "no limit"},
 {"limits.pending_per_endpoint", TYPE_INTEGER, "1024", 1, 1000000, RELOAD_YES,
- "requests that wait for a connection to one endpoint; more: 503", IN_CONFIG(limits.pending_per_endpoint)},
+ "requests that wait for a connection to one endpoint; more, or longer than timeouts.connect: 503", IN_CONFIG(limits.pending_per_endpoint)},
 {"limits.upstream_connections_per_endpoint", TYPE_INTEGER, "0", 1, 1000000, RELOAD_YES,
- "connections to one endpoint", IN_CONFIG(limits.upstream_connections_per_endpoint), LATER, .zero = "no limit"},
+ "connections to one address, at least one a worker; more requests wait", IN_CONFIG(limits.upstream_connections_per_endpoint), .zero = "no limit"},
 {"limits.requests_per_connection", TYPE_INTEGER, "0", 1, 1000000000, RELOAD_YES,
  "requests on one client connection before it is closed", IN_CONFIG(limits.requests_per_connection),
  .zero = "no limit"},
+
+{"dns", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "how endpoints that are names are looked up", NOWHERE},
+{"dns.servers", TYPE_TEXTS, NULL, 1, SERVERS_MAX, RELOAD_YES,
+ "servers to ask, in place of /etc/resolv.conf and its search list", IN_CONFIG(dns.servers), FORM(TEXT_SERVER), .absent_help = "those of /etc/resolv.conf"},
+{"dns.timeout", TYPE_DURATION, "2s", 50, 30 * SECOND, RELOAD_YES, "for an answer, before the question is sent again (3 times in all)",
+ IN_CONFIG(dns.timeout_ms)},
 
 {"kubernetes", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the cluster of versions that are workloads", NOWHERE},
 {"kubernetes.kubeconfig", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
@@ -218,7 +225,7 @@ const struct config_field config_fields[] = {
 {"routes[].versions", TYPE_NAMED, NULL, 1, VERSIONS_MAX, RELOAD_YES, "its versions, by name",
  IN_ROUTE(versions), COUNT(config_route, n_versions), REQUIRED, .items = SCOPE_VERSION},
 {"routes[].versions.*.endpoints", TYPE_TEXTS, NULL, 1, ENDPOINTS_MAX, RELOAD_YES,
- "address:port, [v6]:port or unix:/path of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
+ "address:port, [v6]:port, unix:/path or dns:NAME:port of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
 {"routes[].versions.*.revision", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "part of its identity: another revision is a new version", IN_VERSION(revision), FORM(TEXT_NAME)},
 {"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints", IN_VERSION(has_tls), LATER},
@@ -264,23 +271,23 @@ const struct config_field config_fields[] = {
 {"routes[].retry.budget", TYPE_SHARE, "20%", 0, SHARE(100), RELOAD_YES,
  "most retries, as a share of the requests of the last 10 s; 30 in that time are always allowed",
  IN_ROUTE(retry.budget_bp)},
-{"routes[].health", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "active checks of the endpoints", NOWHERE, LATER},
-{"routes[].health.path", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "what is asked for", IN_ROUTE(health.path),
- FORM(TEXT_PREFIX)},
+{"routes[].health", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "active checks of the endpoints; left out = off", NOWHERE},
+{"routes[].health.path", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "what is asked for; 2xx and 3xx are good answers",
+ IN_ROUTE(health.path), REQUIRED, FORM(TEXT_PREFIX)},
 {"routes[].health.interval", TYPE_DURATION, "5s", 100, DAY, RELOAD_YES, "from one check to the next",
  IN_ROUTE(health.interval_ms)},
 {"routes[].health.timeout", TYPE_DURATION, "2s", 1, DAY, RELOAD_YES, "for the answer", IN_ROUTE(health.timeout_ms)},
 {"routes[].health.rise", TYPE_INTEGER, "2", 1, 100, RELOAD_YES, "good answers in a row that bring it back",
  IN_ROUTE(health.rise)},
-{"routes[].health.fall", TYPE_INTEGER, "3", 1, 100, RELOAD_YES, "bad ones in a row that take it away",
+{"routes[].health.fall", TYPE_INTEGER, "3", 1, 100, RELOAD_YES, "bad ones in a row that take it away, the last one of a version too",
  IN_ROUTE(health.fall)},
 {"routes[].eject", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "endpoints that fail are left out for a time", NOWHERE},
 {"routes[].eject.consecutive", TYPE_INTEGER, "5", 1, 1000, RELOAD_YES, "failures in a row that eject",
- IN_ROUTE(eject.consecutive), LATER, .zero = "off"},
-{"routes[].eject.base", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "first ejection's length; each further one is longer",
- IN_ROUTE(eject.base_ms), LATER},
-{"routes[].eject.max_ejected", TYPE_SHARE, "50%", 0, SHARE(100), RELOAD_YES, "most endpoints of a version out at once",
- IN_ROUTE(eject.max_ejected_bp), LATER},
+ IN_ROUTE(eject.consecutive), .zero = "off"},
+{"routes[].eject.base", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "first ejection's length; further ones are longer, up to 5m",
+ IN_ROUTE(eject.base_ms)},
+{"routes[].eject.max_ejected", TYPE_SHARE, "50%", 0, SHARE(100), RELOAD_YES, "most endpoints of a version out at once, and never the last",
+ IN_ROUTE(eject.max_ejected_bp)},
 {"routes[].breaker", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "the data plane's own reflex on a failing canary", NOWHERE},
 {"routes[].breaker.window", TYPE_DURATION, "10s", 100, HOUR, RELOAD_YES, "time over which the error rate is taken",
  IN_ROUTE(breaker.window_ms)},

@@ -9,9 +9,10 @@
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/health.h"
 #include "proxy/control/host.h"
 #include "proxy/control/manifests.h"
-#include "proxy/control/probe.h"
+#include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
 #include "proxy/wire/time.h"
@@ -80,7 +81,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct control *c = arg;
     (void)fd;
     (void)what;
-    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
     look_at_responses(c);
@@ -273,11 +274,14 @@ static enum err control_start(struct control *c, struct why *why)
     if (!c->metrics || !make_events(c))
         return why_set(why, ERR_MEMORY, "out of memory");
     c->http = http_new(c->base);
-    if (!c->http)
+    c->names = names_new(c);
+    if (!c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = known_configure(&c->known, config, why);
+    if (e == OK)
+        e = names_configure(c->names, why);
     if (e != OK)
         return e;
     if (!host_open_rollouts(c, config, c->manifests, why))
@@ -292,13 +296,15 @@ static enum err control_start(struct control *c, struct why *why)
     if (e == OK)
         e = cluster_start(c, why);
     if (e == OK)
-        probe_all(&c->known, c->base, config->timeouts.connect_ms);
+        health_look(&c->known, c->base, config->timeouts.connect_ms);
     c->is_serving = e == OK;
     return e;
 }
 
 static void control_stop(struct control *c)
 {
+    names_free(c->names); /* first: it runs the loop, for which everything has to be there */
+    c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);

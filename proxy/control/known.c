@@ -3,8 +3,13 @@
 #include "proxy/control/known.h"
 
 #include "base/log.h"
+#include "proxy/conf/dns_name.h"
 #include "proxy/control/address.h"
+#include "proxy/control/health.h"
 #include "proxy/control/probe.h"
+#include "proxy/control/states.h"
+#include "proxy/upstream/eject.h"
+#include "proxy/wire/time.h"
 
 void known_init(struct known *k, struct metrics *metrics, unsigned workers)
 {
@@ -12,12 +17,6 @@ void known_init(struct known *k, struct metrics *metrics, unsigned workers)
     list_init(&k->routes);
     list_init(&k->endpoints);
     list_init(&k->versions);
-}
-
-void endpoint_state_unref(struct endpoint_state *s)
-{
-    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
-        free(s);
 }
 
 /* Whether two endpoints are one address of one route under two names. */
@@ -62,6 +61,7 @@ static void forget_endpoint(struct known *k, struct known_endpoint *e)
         unbar(k, heir);
     unbar(k, e);
     probe_cancel(e);
+    health_stop(e);
     list_remove(&e->link);
     endpoint_state_unref(e->state);
     free(e);
@@ -139,13 +139,11 @@ static struct known_endpoint *add_endpoint(struct known *k, const char *route, c
                                            const char *text, const struct wire_addr *addr)
 {
     struct known_endpoint *e = calloc(1, sizeof *e);
-    struct endpoint_state *state = calloc(1, sizeof *state);
-    if (!e || !state) {
+    struct endpoint_state *state = e ? endpoint_state_new(k, text, addr) : NULL;
+    if (!state) {
         free(e);
-        free(state);
         return NULL;
     }
-    atomic_init(&state->refs, 1);
     e->state = state;
     e->addr = *addr;
     e->is_named = true;
@@ -173,7 +171,7 @@ static void sort_in(struct known *k, struct known_endpoint *e)
 
 /* --- what the file names --- */
 
-/* The file's word stands over what the cluster says. */
+/* The file's word stands over what the cluster or the DNS says. */
 static void claim(struct known *k, const struct known_endpoint *e)
 {
     struct known_endpoint *rival = list_empty(&k->versions) ? NULL : find_rival(k, e, false);
@@ -201,8 +199,8 @@ static enum err know_endpoint(struct known *k, const char *route, const char *ve
     return OK;
 }
 
-/* What served before the file made it a workload serves on until its pods are known. */
-static enum err know_workload(struct known *k, const char *route, const char *version)
+/* What served before the file made it dynamic serves on until others are given. */
+static enum err know_dynamic(struct known *k, const char *route, const char *version)
 {
     for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
@@ -225,14 +223,11 @@ static enum err know_workload(struct known *k, const char *route, const char *ve
 static enum err know_version(struct known *k, const char *route, const struct config_version *v,
                              struct why *why)
 {
-    if (v->workload)
-        return know_workload(k, route, v->name);
-    for (size_t i = 0; i < v->endpoints.n; i++) {
-        enum err e = know_endpoint(k, route, v->name, v->endpoints.items[i], why);
-        if (e != OK)
-            return e;
-    }
-    return OK;
+    enum err e = config_version_is_dynamic(v) ? know_dynamic(k, route, v->name) : OK;
+    for (size_t i = 0; e == OK && i < v->endpoints.n; i++)
+        if (!config_endpoint_is_name(v->endpoints.items[i]))
+            e = know_endpoint(k, route, v->name, v->endpoints.items[i], why);
+    return e;
 }
 
 static enum err know_route(struct known *k, const struct config_route *c, struct why *why)
@@ -284,6 +279,25 @@ static void drop_unnamed(struct known *k)
     }
 }
 
+/* What a reload says to those that were known before. */
+static void take_conf(struct known_endpoint *e, const struct config_route *conf)
+{
+    e->conf = conf;
+    if (!conf->health.path)
+        health_stop(e);
+    if (conf->eject.consecutive == 0)
+        eject_forget(e->state, time_monotonic_us());
+}
+
+static void spread_confs(struct known *k, const struct config_route *conf)
+{
+    for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
+        struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
+        if (strcmp(e->route, conf->name) == 0)
+            take_conf(e, conf);
+    }
+}
+
 enum err known_configure(struct known *k, const struct config *c, struct why *why)
 {
     forget_all_names(k);
@@ -291,12 +305,13 @@ enum err known_configure(struct known *k, const struct config *c, struct why *wh
         enum err e = know_route(k, &c->routes[i], why);
         if (e != OK)
             return e;
+        spread_confs(k, &c->routes[i]);
     }
     drop_unnamed(k);
     return OK;
 }
 
-/* --- what the cluster gives --- */
+/* --- what the cluster and the DNS give --- */
 
 struct known_version *known_find_version(const struct known *k, const char *route,
                                          const char *version)
@@ -362,11 +377,11 @@ static size_t gather_given(struct given *all, const struct known_version *v,
     return KNOWN_GIVEN_MAX;
 }
 
-/* Forgets what is not given any more, and marks what is known. Workers that have not adopted the next snapshot yet, and
+/* Marks what is known and, where what is given is whole, forgets what is not in it but for what the file names. Workers that have not adopted the next snapshot yet, and
  * retries in a world of before, find it down: they go elsewhere where there is anything else. Returns how many are gone for
  * the data plane. */
 static unsigned drop_ungiven(struct known *k, const struct known_version *v, struct given *all,
-                             size_t n)
+                             size_t n, bool is_whole)
 {
     struct list *next;
     struct given key;
@@ -378,10 +393,10 @@ static unsigned drop_ungiven(struct known *k, const struct known_version *v, str
             continue;
         wire_addr_text(&e->addr, key.text);
         struct given *g = n ? bsearch(&key, all, n, sizeof *all, compare_given) : NULL;
-        if (g) {
+        if (g)
             g->is_known = true;
+        if (g || !e->is_given || !is_whole)
             continue;
-        }
         gone += !e->is_barred;
         endpoint_note(e->state, ENDPOINT_DOWN);
         forget_endpoint(k, e);
@@ -404,6 +419,7 @@ static unsigned add_given(struct known *k, const struct known_version *v, const 
             break;
         }
         e->is_given = true;
+        e->conf = known_find_route(k, v->route)->conf;
         sort_in(k, e);
         const struct known_endpoint *owner = find_rival(k, e, false);
         if (owner)
@@ -413,8 +429,8 @@ static unsigned add_given(struct known *k, const struct known_version *v, const 
     return added;
 }
 
-bool known_take_endpoints(struct known *k, const char *route, const char *version,
-                          const char *const *texts, size_t n)
+static bool take_given(struct known *k, const char *route, const char *version,
+                       const char *const *texts, size_t n, bool is_whole)
 {
     const struct known_version *v = known_find_version(k, route, version);
     struct given *all = v ? malloc((n + 1) * sizeof *all) : NULL;
@@ -425,7 +441,7 @@ bool known_take_endpoints(struct known *k, const char *route, const char *versio
         return false;
     }
     n = gather_given(all, v, texts, n);
-    unsigned gone = drop_ungiven(k, v, all, n);
+    unsigned gone = drop_ungiven(k, v, all, n, is_whole);
     unsigned added = add_given(k, v, all, n);
     free(all);
     if (gone || added)
@@ -434,17 +450,36 @@ bool known_take_endpoints(struct known *k, const char *route, const char *versio
     return gone || added;
 }
 
+bool known_take_endpoints(struct known *k, const char *route, const char *version,
+                          const char *const *texts, size_t n)
+{
+    return take_given(k, route, version, texts, n, true);
+}
+
+bool known_add_endpoints(struct known *k, const char *route, const char *version,
+                         const char *const *texts, size_t n)
+{
+    return take_given(k, route, version, texts, n, false);
+}
+
 struct known_count known_count(const struct known *k, const char *route, const char *version,
                                bool is_proven)
 {
+    int64_t now_us = time_monotonic_us();
     struct known_count n = {0, 0};
+    unsigned ejected = 0;
     for (struct list *l = k->endpoints.next; version && l != &k->endpoints; l = l->next) {
         const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
         if (e->is_barred || !is_of(e, route, version))
             continue;
         n.total++;
         uint32_t health = atomic_load_explicit(&e->state->health, memory_order_relaxed);
-        n.available += is_proven ? health == ENDPOINT_UP : health != ENDPOINT_DOWN;
+        bool is_up = is_proven ? health == ENDPOINT_UP : health != ENDPOINT_DOWN;
+        bool is_ejected = is_up && !endpoint_may_serve(e->state, now_us);
+        n.available += is_up && !is_ejected;
+        ejected += is_ejected;
     }
+    if (n.available == 0)
+        n.available = ejected; /* they serve all the same: ejection never takes the last one */
     return n;
 }

@@ -122,6 +122,8 @@ enum err flow_adopt(struct flow *f, struct snapshot *snapshot)
     world_unref(f->world);
     f->world = w;
     f->upstream.idle_ms = snapshot->config->timeouts.upstream_idle_ms;
+    f->upstream.connections_max = snapshot->config->limits.upstream_connections_per_endpoint;
+    f->upstream.workers = f->workers;
     tunnels_review(f);
     return OK;
 }

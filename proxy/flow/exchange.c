@@ -18,7 +18,7 @@
     499 /* the code of a request whose client left before its response head */
 
 const struct upstream_events exchange_events = {attempt_on_connected, pump_on_upstream_readable,
-                                                pump_on_upstream_writable};
+                                                pump_on_upstream_writable, attempt_on_room};
 
 void exchange_goto(struct exchange *x, enum exchange_state next)
 {
@@ -65,8 +65,9 @@ static void on_due(struct wheel_entry *e)
         return;
     }
     if (x->state == EXCHANGE_CONNECT)
-        endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
-    attempt_failed(x, REASON_TIMEOUT, x->state == EXCHANGE_CONNECT ? RETRY_CONNECT : RETRY_504);
+        attempt_connect_late(x);
+    else
+        attempt_failed(x, REASON_TIMEOUT, RETRY_504);
 }
 
 static struct exchange *make(struct client *c)

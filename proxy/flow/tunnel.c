@@ -10,7 +10,7 @@ static void on_upstream_writable(void *owner);
 
 /* It is connected already. */
 static const struct upstream_events tunnel_events = {NULL, on_upstream_readable,
-                                                     on_upstream_writable};
+                                                     on_upstream_writable, NULL};
 
 static struct flow *flow_of(const struct tunnel *t)
 {

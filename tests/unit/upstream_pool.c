@@ -175,7 +175,7 @@ static void events_of_a_busy_one_are_its_owners(void **state)
 /* A tunnel outlives the request that began it, and every world that names its endpoint. */
 static void another_owner_holds_the_pool(void **state)
 {
-    static const struct upstream_events others = {NULL, on_readable, on_writable};
+    static const struct upstream_events others = {NULL, on_readable, on_writable, NULL};
     struct fixture *f = *state;
     struct owner first, second = {0};
     int peer = connect_new(f, &first);

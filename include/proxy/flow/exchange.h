@@ -6,6 +6,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/pace.h"
 #include "proxy/http/body.h"
+#include "proxy/upstream/room.h"
 
 #define EXCHANGE_ARENA_CEILING (128u << 10) /* a head and a body kept for one more attempt */
 #define EXCHANGE_FIRST_BYTES   2048u        /* most requests fit: no malloc */
@@ -55,12 +56,15 @@ struct exchange {
     const struct route *route; /* NULL where none matched */
     struct route_place *place;
     struct upstream_conn *up;
+    struct upstream_waiter waiter; /* in the queue of its endpoint */
+    struct quota *pending;         /* that counts it while it waits for a connection, or NULL */
     struct exchange *next_spare;
     struct list link; /* flow->exchanges */
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms, connect_until_ms;
     uint64_t key_hash;     /* of its sticky key, where it was assigned by one */
+    uint64_t balance_hash; /* balance: hash: of what its endpoint is chosen by */
     uint8_t state;         /* enum exchange_state */
     uint8_t assigned;      /* enum metric_assigned */
     uint8_t method, minor; /* of the request */
