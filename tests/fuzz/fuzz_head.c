@@ -45,9 +45,9 @@ static void check_same(void)
     }
 }
 
-/* Parses what was written: it must be whole, without hop-by-hop fields. False where there is
- * nothing more to compare. */
-static bool check_written(const char *out, ssize_t n, bool is_response)
+/* Parses what was written: it must be whole, without hop-by-hop fields but those of a WebSocket where
+ * upgrades. False where there is nothing more to compare. */
+static bool check_written(const char *out, ssize_t n, bool is_response, bool upgrades)
 {
     static const struct head_limits wide = {
         .head_bytes = 65536, .uri_bytes = 65536, .fields = HEAD_FIELDS_MAX};
@@ -62,10 +62,11 @@ static bool check_written(const char *out, ssize_t n, bool is_response)
         uint8_t id = again.fields[i].id;
         hosts += id == FIELD_HOST;
         CHECK(!again.fields[i].hop || id == FIELD_TRANSFER_ENCODING ||
-              (is_response && id == FIELD_CONNECTION));
+              (id == FIELD_CONNECTION && (is_response || upgrades)) ||
+              (id == FIELD_UPGRADE && upgrades));
     }
     CHECK(is_response || hosts == 1);
-    CHECK(again.minor == 1);
+    CHECK(again.minor == 1 && again.upgrade_websocket == upgrades);
     return true;
 }
 
@@ -94,16 +95,17 @@ static void check_fields(const char *bytes, const char *out, uint16_t skip, stru
         CHECK(is_among(again.fields[at].id, (const uint8_t *)added.at, added.len));
 }
 
-/* The head as written, with the body framed anew, is read as one message with that body. */
-static void check_is_one(char *out, size_t n, const struct body *planned, struct slice rest,
-                         bool is_chunked)
+/* The head as written at out[0, n), with the body framed anew, is read as one message with that body. planned: how it
+ * came, written: how it goes on. */
+static void check_is_one(char *out, size_t n, struct body planned, struct body written,
+                         struct slice rest)
 {
-    struct body body = *planned, read = {.kind = BODY_CHUNKED};
     struct slice data, got;
     char *copy = fuzz_copy(rest.at, rest.len);
-    ssize_t used = body_feed(&body, copy, rest.len, &data);
-    if (used >= 0 && body.done && body.kind != BODY_UNTIL_CLOSE) {
-        size_t at = n;
+    ssize_t used = body_feed(&planned, copy, rest.len, &data);
+    size_t at = n;
+    if (used >= 0 && planned.done && written.kind != BODY_UNTIL_CLOSE) {
+        bool is_chunked = written.kind == BODY_CHUNKED;
         if (is_chunked && data.len)
             at += body_chunk_head(out + at, data.len);
         memcpy(out + at, data.at, data.len);
@@ -111,11 +113,9 @@ static void check_is_one(char *out, size_t n, const struct body *planned, struct
         if (is_chunked) {
             memcpy(out + at, data.len ? "\r\n0\r\n\r\n" : "0\r\n\r\n", data.len ? 7 : 5);
             at += data.len ? 7 : 5;
-        } else {
-            read = *planned;
         }
         char *wire = fuzz_copy(out + n, at - n);
-        CHECK(body_feed(&read, wire, at - n, &got) == (ssize_t)(at - n) && read.done);
+        CHECK(body_feed(&written, wire, at - n, &got) == (ssize_t)(at - n) && written.done);
         CHECK(got.len == data.len);
         CHECK(data.len == 0 || memcmp(got.at, data.at, data.len) == 0);
         free(wire);
@@ -150,7 +150,9 @@ static void check_request_fields(const struct rewrite_request *r, const char *ou
                                     FIELD_X_FORWARDED_HOST,
                                     FIELD_X_FORWARDED_PROTO,
                                     FIELD_X_REQUEST_ID,
-                                    FIELD_VIA};
+                                    FIELD_VIA,
+                                    FIELD_CONNECTION,
+                                    FIELD_UPGRADE};
     uint8_t left_out[10] = {FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_EXPECT};
     size_t n = 3;
     if (r->forwarded != FORWARDED_OFF) {
@@ -178,29 +180,34 @@ static void check_request(const char *bytes, size_t len, uint8_t flags)
                                 .body = &body,
                                 .client = SLICE("2001:db8::1"),
                                 .is_tls = flags & IS_TLS,
+                                .upgrade_websocket = whole.upgrade_websocket,
                                 .forwarded = (enum forwarded_mode)((flags >> MODE_SHIFT) & 3),
                                 .request_id = request_id_received(&whole, bytes),
                                 .fallback_host = SLICE("fallback")};
     size_t room = whole.parsed + REWRITE_EXTRA_BYTES + r.request_id.len + 2 * r.client.len +
                   r.fallback_host.len;
     ssize_t n = rewrite_request(&r, out, room);
-    if (!check_written(out, n, false))
+    if (!check_written(out, n, false, r.upgrade_websocket))
         return;
     CHECK(body_plan_request(&body_again, &again) == 0);
     CHECK(body_again.kind == body.kind && body_again.left == body.left);
     CHECK(again.method == whole.method);
     check_target(bytes, out, r.fallback_host);
     check_request_fields(&r, out);
-    check_is_one(out, (size_t)n, &body, slice_of(bytes + whole.parsed, len - whole.parsed),
-                 body.kind == BODY_CHUNKED);
+    check_is_one(out, (size_t)n, body, body_again,
+                 slice_of(bytes + whole.parsed, len - whole.parsed));
 }
 
 static void check_response(const char *bytes, size_t len, uint8_t flags)
 {
     static const uint8_t left_out[] = {FIELD_CONTENT_LENGTH, FIELD_X_REQUEST_ID};
-    static const uint8_t added[] = {FIELD_TRANSFER_ENCODING, FIELD_CONTENT_LENGTH,
-                                    FIELD_CONNECTION,        FIELD_OTHER, /* Set-Cookie */
-                                    FIELD_X_REQUEST_ID,      FIELD_VIA};
+    static const uint8_t added[] = {FIELD_TRANSFER_ENCODING,
+                                    FIELD_CONTENT_LENGTH,
+                                    FIELD_CONNECTION,
+                                    FIELD_OTHER, /* Set-Cookie */
+                                    FIELD_X_REQUEST_ID,
+                                    FIELD_VIA,
+                                    FIELD_UPGRADE};
     static char out[2 * INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
     struct body body, body_again;
     if (body_plan_response(&body, &whole, flags & TO_HEAD) < 0)
@@ -214,7 +221,7 @@ static void check_response(const char *bytes, size_t len, uint8_t flags)
                                  .request_id = SLICE("12345678")};
     size_t room = whole.parsed + REWRITE_EXTRA_BYTES + r.request_id.len + r.set_cookie.len;
     ssize_t n = rewrite_response(&r, out, room);
-    CHECK(check_written(out, n, true));
+    CHECK(check_written(out, n, true, whole.status == 101));
     CHECK(again.status == whole.status);
     CHECK(body_plan_response(&body_again, &again, flags & TO_HEAD) == 0);
     CHECK(body_again.left == body.left);
@@ -224,8 +231,8 @@ static void check_response(const char *bytes, size_t len, uint8_t flags)
     CHECK(body_again.kind != BODY_UNTIL_CLOSE || !again.keep_alive);
     check_fields(bytes, out, 0, slice_of((const char *)left_out, sizeof left_out),
                  slice_of((const char *)added, sizeof added));
-    check_is_one(out, (size_t)n, &body, slice_of(bytes + whole.parsed, len - whole.parsed),
-                 chunked);
+    check_is_one(out, (size_t)n, body, body_again,
+                 slice_of(bytes + whole.parsed, len - whole.parsed));
 }
 
 /* Asks for lookups too: they must stay inside of the bytes. */
