@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire_stream.h"
 
+#include <sys/ioctl.h>
+
 /* --- receiving --- */
 
 static void recv_tells_bytes_from_nothing_from_the_end(void **state)
@@ -203,6 +205,7 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
     size_t sent = clog_up(f);
     uint32_t before = stream_unacknowledged(&f->s);
     assert_in_range(before, 1, sent - stream_pending(&f->s));
+    assert_int_equal(f->s.sent, sent - stream_pending(&f->s));
     stream_discard(&f->s);
     /* the last acknowledgement comes by itself once everything was read */
     for (unsigned i = 0; stream_unacknowledged(&f->s) && i < PATIENCE_MS; i++) {
@@ -218,6 +221,18 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
     (void)close(ends[1]);
 }
 
+/* A peer that reads nothing: what is unsent has its bound, far below what the kernel would take. */
+static void a_socket_keeps_little_unsent(void **state)
+{
+    struct fixture *f = *state;
+    stream_limit_unsent(f->s.fd);
+    (void)clog_up(f);
+    uint64_t with_bound = f->s.sent;
+    int in_peer = 0;
+    assert_int_equal(ioctl(f->peer, FIONREAD, &in_peer), 0);
+    assert_true(with_bound <= (uint64_t)in_peer + 2 * STREAM_UNSENT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +246,7 @@ int main(void)
         ON_TCP(the_peer_sees_an_end_or_a_reset),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),
+        ON_TCP(a_socket_keeps_little_unsent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
