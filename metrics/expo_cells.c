@@ -99,12 +99,13 @@ static void write_roles(struct expo *e, const struct metrics *m, enum metric_id 
     }
 }
 
-static void write_inflight(struct expo *e, const struct metrics *m)
+static void write_gauges(struct expo *e, const struct metrics *m, enum metric_id id)
 {
     for (size_t i = 0; i < metrics_variant_count(m); i++) {
         const struct variant_metrics *v = metrics_variant_at(m, i);
         const char *labels[] = {v->route, v->version};
-        expo_sample(e, METRIC_INFLIGHT_REQUESTS, labels, (double)metrics_inflight(v));
+        expo_sample(e, id, labels,
+                    (double)(id == METRIC_TUNNELS ? metrics_tunnels(v) : metrics_inflight(v)));
     }
 }
 
@@ -208,7 +209,8 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         write_routes(e, m, id);
         return;
     case METRIC_INFLIGHT_REQUESTS:
-        write_inflight(e, m);
+    case METRIC_TUNNELS:
+        write_gauges(e, m, id);
         return;
     case METRIC_CLIENT_CONNECTIONS:
     case METRIC_CONNECTIONS_TOTAL:

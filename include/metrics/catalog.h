@@ -37,7 +37,7 @@ enum metric_source {
     X(REQUEST_DURATION_SECONDS, "serin_request_duration_seconds", HISTOGRAM, "seconds", CELLS, \
       METRIC_LABELS("route", "version", "role"), \
       "Time of the first attempt on a version, from the request's head to the end of the " \
-      "response.") \
+      "response; of an upgraded connection to its 101.") \
     X(REQUEST_ERRORS_TOTAL, "serin_request_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version", "role", "reason"), \
       "First attempts that a version failed, by reason.") \
@@ -55,6 +55,9 @@ enum metric_source {
     X(INFLIGHT_REQUESTS, "serin_inflight_requests", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Requests now on their way through a version.") \
+    X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Upgraded connections (WebSocket) now open on a version.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \
@@ -108,6 +111,12 @@ enum metric_source {
       METRIC_LABELS("verb", "code"), \
       "Requests to the Kubernetes API server, by the status code of the answer; none = there was " \
       "none.") \
+    X(DNS_LOOKUPS_TOTAL, "serin_dns_lookups_total", COUNTER, "", HOST, \
+      METRIC_LABELS("result"), \
+      "Look-ups of endpoints that are names, by result.") \
+    X(DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("name"), \
+      "Time since a name was last found; its addresses of then serve on.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

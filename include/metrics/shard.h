@@ -83,6 +83,7 @@ struct variant_cells {
     metric_cell weighed
         [ROLE_COUNT];     /* requests that the weight alone assigned, at the moment when it did */
     metric_cell inflight; /* gauge: up and down by the same worker */
+    metric_cell tunnels;  /* the same: upgraded connections */
     struct hist duration[ROLE_COUNT];
 };
 

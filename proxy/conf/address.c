@@ -17,7 +17,7 @@ static bool parse_ip(struct slice text, int family, uint8_t ip[16])
     return strlen(copy) == text.len && inet_pton(family, copy, ip) == 1;
 }
 
-static enum err parse_port(struct slice text, uint16_t *port, struct why *why)
+enum err config_port_parse(struct slice text, uint16_t *port, struct why *why)
 {
     uint64_t v;
     if (text.len == 0)
@@ -50,7 +50,7 @@ static enum err parse_ipv6(struct slice text, struct config_address *out, struct
     if (port.len == 0 || port.at[0] != ':')
         return why_set(why, ERR_INVALID, "has no port");
     out->kind = CONFIG_ADDRESS_IPV6;
-    return parse_port(slice_of(port.at + 1, port.len - 1), &out->port, why);
+    return config_port_parse(slice_of(port.at + 1, port.len - 1), &out->port, why);
 }
 
 /* Why a text before the colon is no IPv4 address, in the words of the mistake that it most likely
@@ -73,8 +73,10 @@ enum err config_address_parse(struct slice text, struct config_address *out, str
     *out = (struct config_address){.kind = CONFIG_ADDRESS_IPV4};
     if (slice_starts(text, SLICE("unix:")))
         return parse_unix(slice_of(text.at + 5, text.len - 5), out, why);
-    if (slice_starts(text, SLICE("fd:")) || slice_starts(text, SLICE("dns:")))
+    if (slice_starts(text, SLICE("fd:")))
         return why_set(why, ERR_UNSUPPORTED, "is not yet supported");
+    if (slice_starts(text, SLICE("dns:")))
+        return why_set(why, ERR_INVALID, "is a name, not an address");
     if (text.len && text.at[0] == '[')
         return parse_ipv6(text, out, why);
     if (!slice_cut(text, ':', &host, &port))
@@ -83,13 +85,14 @@ enum err config_address_parse(struct slice text, struct config_address *out, str
         return why_set(why, ERR_INVALID, "has more than one colon (IPv6 goes into brackets)");
     if (!parse_ip(host, AF_INET, out->ip))
         return refuse_host(host, why);
-    return parse_port(port, &out->port, why);
+    return config_port_parse(port, &out->port, why);
 }
 
 bool config_address_equal(const struct config_address *a, const struct config_address *b)
 {
     return a->kind == b->kind && a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0 &&
-           slice_equal(a->path, b->path);
+           (a->kind == CONFIG_ADDRESS_NAME ? slice_equal_nocase(a->path, b->path)
+                                           : slice_equal(a->path, b->path));
 }
 
 bool config_address_is_local(const struct config_address *a)

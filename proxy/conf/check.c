@@ -2,14 +2,18 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/check.h"
 #include "base/check.h"
-#include "proxy/conf/address.h"
+#include "proxy/conf/dns_name.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 #include "proxy/conf/workloads.h"
+#include <strings.h>
 
 /* Pairs of host and path in one file: guards the memory of this check and the size of the lookup.
  */
 #define MATCHES_TOTAL_MAX 65536u
+
+/* Endpoints of one file that are names: guards the name servers, and the time of a reload. */
+#define NAMES_TOTAL_MAX 1024u
 
 struct checker {
     const struct config *config;
@@ -151,7 +155,7 @@ static void check_sticky(struct checker *c, struct route_place p)
                       "needs a cookie to set (expected by: cookie)");
 }
 
-/* --- endpoints: one address serves one version --- */
+/* --- endpoints: one address, or name, serves one version --- */
 
 struct endpoint {
     struct config_address address;
@@ -169,6 +173,8 @@ static int compare_endpoints(const void *left, const void *right)
     int order = memcmp(a->address.ip, b->address.ip, sizeof a->address.ip);
     if (order == 0 && a->address.kind == CONFIG_ADDRESS_UNIX)
         order = strcmp(a->text, b->text);
+    if (order == 0 && a->address.kind == CONFIG_ADDRESS_NAME)
+        order = strcasecmp(a->text, b->text);
     if (order == 0)
         order = a->node->line != b->node->line ? (a->node->line < b->node->line ? -1 : 1)
                                                : (a->node->column < b->node->column ? -1 : 1);
@@ -185,7 +191,7 @@ static size_t gather_endpoints(struct route_place p, struct endpoint *out)
         struct node *node = list ? list->first : NULL;
         for (size_t k = 0; k < v->endpoints.n && node; k++, node = node->next) {
             struct endpoint e = {.text = v->endpoints.items[k], .version = v->name, .node = node};
-            if (v->name && !config_address_parse(slice_str(e.text), &e.address, NULL))
+            if (v->name && !config_endpoint_parse(slice_str(e.text), &e.address, NULL))
                 out[n++] = e;
         }
     }
@@ -212,6 +218,20 @@ static void check_endpoints(struct checker *c, struct route_place p)
         node_complain(e->node, c->errors, "%.64s is an endpoint of version \"%s\" %s", e->text,
                       first->version, strcmp(first->version, e->version) == 0 ? "twice" : "too");
     }
+}
+
+static void check_names(struct checker *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->config->n_routes; i++)
+        for (size_t v = 0; v < c->config->routes[i].n_versions; v++) {
+            const struct config_string_list *all = &c->config->routes[i].versions[v].endpoints;
+            for (size_t k = 0; k < all->n; k++)
+                n += config_endpoint_is_name(all->items[k]);
+        }
+    if (n > NAMES_TOTAL_MAX)
+        node_complain(node_child(c->tree->root, "routes"), c->errors,
+                      "has %zu endpoints that are names (at most %u)", n, NAMES_TOTAL_MAX);
 }
 
 /* --- hosts and paths: one pair belongs to one route --- */
@@ -400,6 +420,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         more_checks_check(p.route, p.node, errors);
         workloads_check(p.route, p.node, errors);
     }
+    check_names(&c);
     check_matches(&c);
     workloads_check_all(config, tree->root, errors);
     node = routes ? routes->first : NULL;

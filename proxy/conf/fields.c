@@ -23,6 +23,7 @@
 #define VERSIONS_MAX  16
 #define ENDPOINTS_MAX 256
 #define MATCHES_MAX   256 /* hosts, and paths, of one route */
+#define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
 #define LATER_MAX     64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -168,12 +169,12 @@ const struct config_field config_fields[] = {
  IN_CONFIG(timeouts.response_idle_ms)},
 {"timeouts.request_total", TYPE_DURATION, "0", 1, DAY, RELOAD_YES, "for a request from its head to its end",
  IN_CONFIG(timeouts.request_total_ms), .zero = "off"},
-{"timeouts.drain", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "for open requests to end before a stop",
+{"timeouts.drain", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "for open requests to end before a stop, and tunnels of a version that serves no more",
  IN_CONFIG(timeouts.drain_ms), .zero = "no waiting"},
 {"timeouts.min_rate", TYPE_SIZE, "240B", 1, GIB, RELOAD_YES, "least bytes a second of a body up or down, after 5 s",
  IN_CONFIG(timeouts.min_rate_bytes), .zero = "off"},
 {"timeouts.tunnel_idle", TYPE_DURATION, "1h", 1, WEEK, RELOAD_YES, "for the next bytes of an upgraded connection",
- IN_CONFIG(timeouts.tunnel_idle_ms), LATER},
+ IN_CONFIG(timeouts.tunnel_idle_ms)},
 
 {"limits", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "how much a client may use", NOWHERE},
 {"limits.header_bytes", TYPE_SIZE, "32KiB", KIB, 64 * KIB, RELOAD_YES, "a request head; larger: 431",
@@ -193,6 +194,12 @@ const struct config_field config_fields[] = {
 {"limits.requests_per_connection", TYPE_INTEGER, "0", 1, 1000000000, RELOAD_YES,
  "requests on one client connection before it is closed", IN_CONFIG(limits.requests_per_connection),
  .zero = "no limit"},
+
+{"dns", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "how endpoints that are names are looked up", NOWHERE},
+{"dns.servers", TYPE_TEXTS, NULL, 1, SERVERS_MAX, RELOAD_YES,
+ "servers to ask, in place of /etc/resolv.conf and its search list", IN_CONFIG(dns.servers), FORM(TEXT_SERVER), .absent_help = "those of /etc/resolv.conf"},
+{"dns.timeout", TYPE_DURATION, "2s", 50, 30 * SECOND, RELOAD_YES, "for an answer, before the question is sent again (3 times in all)",
+ IN_CONFIG(dns.timeout_ms)},
 
 {"kubernetes", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the cluster of versions that are workloads", NOWHERE},
 {"kubernetes.kubeconfig", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
@@ -218,7 +225,7 @@ const struct config_field config_fields[] = {
 {"routes[].versions", TYPE_NAMED, NULL, 1, VERSIONS_MAX, RELOAD_YES, "its versions, by name",
  IN_ROUTE(versions), COUNT(config_route, n_versions), REQUIRED, .items = SCOPE_VERSION},
 {"routes[].versions.*.endpoints", TYPE_TEXTS, NULL, 1, ENDPOINTS_MAX, RELOAD_YES,
- "address:port, [v6]:port or unix:/path of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
+ "address:port, [v6]:port, unix:/path or dns:NAME:port of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
 {"routes[].versions.*.revision", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "part of its identity: another revision is a new version", IN_VERSION(revision), FORM(TEXT_NAME)},
 {"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints", IN_VERSION(has_tls), LATER},

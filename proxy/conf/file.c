@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,4 +33,19 @@ FILE *file_open(const char *path, struct why *why)
     if (fd >= 0)
         (void)close(fd);
     return NULL;
+}
+
+char *file_read(const char *path, size_t most, size_t *len, struct why *why)
+{
+    FILE *file = file_open(path, why);
+    char *text = file ? malloc(most + 1) : NULL;
+    if (file && !text)
+        (void)why_set(why, ERR_MEMORY, "cannot be read: out of memory");
+    if (text) {
+        *len = fread(text, 1, most, file);
+        text[*len] = '\0';
+    }
+    if (file)
+        (void)fclose(file);
+    return text;
 }

@@ -1,10 +1,7 @@
 /* Checks the form of the configuration's texts.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/text.h"
-#include "proxy/conf/address.h"
-
-#define HOST_MAX  253 /* bytes of a host name, RFC 1035 section 3.1 without the final dot */
-#define LABEL_MAX 63
+#include "proxy/conf/dns_name.h"
 
 struct form {
     const char *name, *expectation;
@@ -15,7 +12,8 @@ static const struct form forms[] = {
     [TEXT_NAME] = {"name", "1 to 64 of A-Z a-z 0-9 . _ -"},
     [TEXT_FILE] = {"file", "the path of a file"},
     [TEXT_BIND] = {"address", "127.0.0.1:8080, [::1]:8080 or unix:/path"},
-    [TEXT_ENDPOINT] = {"address", "127.0.0.1:8080, [::1]:8080 or unix:/path"},
+    [TEXT_ENDPOINT] = {"address", "127.0.0.1:8080, [::1]:8080, unix:/path or dns:NAME:8080"},
+    [TEXT_SERVER] = {"address", "127.0.0.1:53 or [::1]:53"},
     [TEXT_NETWORK] = {"network", "a network such as 10.0.0.0/8"},
     [TEXT_HOST] = {"host", "a host such as shop.example or *.shop.example"},
     [TEXT_PREFIX] = {"path", "the beginning of a path such as /api/"},
@@ -55,29 +53,32 @@ static enum err check_name(struct slice text, struct why *why)
     return OK;
 }
 
-static enum err check_address(struct slice text, bool may_be_zero, struct why *why)
+static enum err check_bind(struct slice text, struct why *why)
 {
     struct config_address address;
-    enum err e = config_address_parse(text, &address, why);
-    if (e == ERR_NOT_FOUND && !may_be_zero)
-        return why_set(why, ERR_INVALID,
-                       "is a host name (written dns:NAME:PORT, not yet supported)");
-    if (!e && !may_be_zero && address.port == 0 && address.kind != CONFIG_ADDRESS_UNIX)
+    return config_address_parse(text, &address, why);
+}
+
+static enum err check_endpoint(struct slice text, struct why *why)
+{
+    struct config_address address;
+    enum err e = config_endpoint_parse(text, &address, why);
+    if (e == ERR_NOT_FOUND)
+        return why_set(why, ERR_INVALID, "is a host name (written dns:NAME:PORT)");
+    if (e == OK && address.port == 0 && address.kind != CONFIG_ADDRESS_UNIX)
         return why_set(why, ERR_INVALID, "has port 0");
     return e;
 }
 
-/* A label in a host: letters, digits and inner hyphens; underscores too, since real names have
- * them. */
-static bool is_label(struct slice label)
+static enum err check_server(struct slice text, struct why *why)
 {
-    if (label.len == 0 || label.len > LABEL_MAX || label.at[0] == '-' ||
-        label.at[label.len - 1] == '-')
-        return false;
-    for (size_t i = 0; i < label.len; i++)
-        if (!is_alpha(label.at[i]) && !is_digit(label.at[i]) && !is_one_of(label.at[i], "-_"))
-            return false;
-    return true;
+    struct config_address address;
+    enum err e = config_address_parse(text, &address, why);
+    if (e == OK && address.kind == CONFIG_ADDRESS_UNIX)
+        return why_set(why, ERR_INVALID, "is a socket of this machine");
+    if (e == OK && address.port == 0)
+        return why_set(why, ERR_INVALID, "has port 0");
+    return e;
 }
 
 static enum err check_ipv6_host(struct slice text, struct why *why)
@@ -100,8 +101,8 @@ static enum err check_host(struct slice text, struct why *why)
         return check_ipv6_host(text, why);
     if (slice_equal(text, SLICE("*")))
         return why_set(why, ERR_INVALID, "is not needed (leave hosts out for every host)");
-    if (text.len > HOST_MAX)
-        return why_set(why, ERR_INVALID, "is longer than %u bytes", HOST_MAX);
+    if (text.len > DNS_NAME_MAX)
+        return why_set(why, ERR_INVALID, "is longer than %u bytes", DNS_NAME_MAX);
     if (memchr(text.at, ':', text.len) || memchr(text.at, '/', text.len))
         return why_set(why, ERR_INVALID, "is more than a host (no scheme, port or path)");
     for (size_t i = 0; i < text.len; i++)
@@ -113,7 +114,7 @@ static enum err check_host(struct slice text, struct why *why)
         more = slice_cut(rest, '.', &label, &rest);
         if (memchr(label.at, '*', label.len))
             return why_set(why, ERR_INVALID, "has a * that is not the whole first label");
-        if (!is_label(label))
+        if (!dns_label_is_good(label))
             return why_set(why, ERR_INVALID, "is not a host");
     }
     return OK;
@@ -180,15 +181,15 @@ static enum err check_object(struct slice text, struct why *why)
 {
     struct slice label, rest = text;
     bool more = true;
-    if (text.len > HOST_MAX)
-        return why_set(why, ERR_INVALID, "is longer than %u bytes", HOST_MAX);
+    if (text.len > DNS_NAME_MAX)
+        return why_set(why, ERR_INVALID, "is longer than %u bytes", DNS_NAME_MAX);
     for (size_t i = 0; i < text.len; i++)
         if (!is_digit(text.at[i]) && !(text.at[i] >= 'a' && text.at[i] <= 'z') &&
             !is_one_of(text.at[i], "-."))
             return why_set(why, ERR_INVALID, "holds a character that no name in Kubernetes has");
     while (more) {
         more = slice_cut(rest, '.', &label, &rest);
-        if (!is_label(label))
+        if (!dns_label_is_good(label))
             return why_set(why, ERR_INVALID, "is no name in Kubernetes");
     }
     return OK;
@@ -221,9 +222,11 @@ enum err text_check(enum text_form form, struct slice text, struct why *why)
     case TEXT_NAME:
         return check_name(text, why);
     case TEXT_BIND:
-        return check_address(text, true, why);
+        return check_bind(text, why);
     case TEXT_ENDPOINT:
-        return check_address(text, false, why);
+        return check_endpoint(text, why);
+    case TEXT_SERVER:
+        return check_server(text, why);
     case TEXT_NETWORK:
         return config_network_check(text, why);
     case TEXT_HOST:

@@ -5,7 +5,9 @@
 #include "metrics/expo.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/gauges.h"
+#include "proxy/control/names.h"
 #include "proxy/control/reload.h"
+#include "proxy/wire/time.h"
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 
@@ -176,7 +178,8 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 static bool api_is_ready(void *host)
 {
     struct control *c = host;
-    if (c->is_serving && cluster_is_known(c))
+    if (c->is_serving && cluster_is_known(c) &&
+        names_are_ready(c->names, time_monotonic_us() / 1000))
         c->was_ready = true;
     return c->was_ready && c->drain_until_ms == 0;
 }

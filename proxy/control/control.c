@@ -11,6 +11,7 @@
 #include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
 #include "proxy/control/manifests.h"
+#include "proxy/control/names.h"
 #include "proxy/control/probe.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
@@ -273,11 +274,14 @@ static enum err control_start(struct control *c, struct why *why)
     if (!c->metrics || !make_events(c))
         return why_set(why, ERR_MEMORY, "out of memory");
     c->http = http_new(c->base);
-    if (!c->http)
+    c->names = names_new(c);
+    if (!c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = known_configure(&c->known, config, why);
+    if (e == OK)
+        e = names_configure(c->names, why);
     if (e != OK)
         return e;
     if (!host_open_rollouts(c, config, c->manifests, why))
@@ -299,6 +303,8 @@ static enum err control_start(struct control *c, struct why *why)
 
 static void control_stop(struct control *c)
 {
+    names_free(c->names); /* first: it runs the loop, for which everything has to be there */
+    c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "metrics/process.h"
 #include "proxy/control/control.h"
+#include "proxy/control/names.h"
 #include <math.h>
 
 /* A gauge that has no value now is left out rather than shown as NaN. */
@@ -52,6 +53,21 @@ static void expose_kubernetes(const struct control *c, struct expo *e)
         (void)snprintf(code, sizeof code, row->code ? "%u" : "none", row->code);
         sample(e, METRIC_KUBERNETES_REQUESTS_TOTAL, labels, (double)row->total);
     }
+}
+
+static void expose_lookups(const struct control *c, struct expo *e)
+{
+    for (unsigned i = 0; c->names && i < LOOKUP_RESULTS; i++) {
+        const char *labels[] = {lookup_result_text((enum lookup_result)i)};
+        sample(e, METRIC_DNS_LOOKUPS_TOTAL, labels,
+               (double)names_lookups(c->names, (enum lookup_result)i));
+    }
+}
+
+static void expose_age(void *arg, const char *name, double age_s)
+{
+    const char *labels[] = {name};
+    sample(arg, METRIC_DNS_ANSWER_AGE_SECONDS, labels, age_s);
 }
 
 static void expose_weight(struct expo *e, const char *route, double intended, double observed)
@@ -161,6 +177,13 @@ void gauges_expose(void *host, struct expo *e, enum metric_id id)
         break;
     case METRIC_KUBERNETES_REQUESTS_TOTAL:
         expose_kubernetes(c, e);
+        break;
+    case METRIC_DNS_LOOKUPS_TOTAL:
+        expose_lookups(c, e);
+        break;
+    case METRIC_DNS_ANSWER_AGE_SECONDS:
+        if (c->names)
+            names_ages(c->names, expose_age, e);
         break;
     case METRIC_CONFIG_RELOADS_TOTAL:
         sample(e, id, ok, (double)c->reloads_ok);

@@ -3,6 +3,7 @@
 #include "proxy/control/known.h"
 
 #include "base/log.h"
+#include "proxy/conf/dns_name.h"
 #include "proxy/control/address.h"
 #include "proxy/control/probe.h"
 
@@ -173,7 +174,7 @@ static void sort_in(struct known *k, struct known_endpoint *e)
 
 /* --- what the file names --- */
 
-/* The file's word stands over what the cluster says. */
+/* The file's word stands over what the cluster or the DNS says. */
 static void claim(struct known *k, const struct known_endpoint *e)
 {
     struct known_endpoint *rival = list_empty(&k->versions) ? NULL : find_rival(k, e, false);
@@ -201,8 +202,8 @@ static enum err know_endpoint(struct known *k, const char *route, const char *ve
     return OK;
 }
 
-/* What served before the file made it a workload serves on until its pods are known. */
-static enum err know_workload(struct known *k, const char *route, const char *version)
+/* What served before the file made it dynamic serves on until others are given. */
+static enum err know_dynamic(struct known *k, const char *route, const char *version)
 {
     for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
@@ -225,14 +226,11 @@ static enum err know_workload(struct known *k, const char *route, const char *ve
 static enum err know_version(struct known *k, const char *route, const struct config_version *v,
                              struct why *why)
 {
-    if (v->workload)
-        return know_workload(k, route, v->name);
-    for (size_t i = 0; i < v->endpoints.n; i++) {
-        enum err e = know_endpoint(k, route, v->name, v->endpoints.items[i], why);
-        if (e != OK)
-            return e;
-    }
-    return OK;
+    enum err e = config_version_is_dynamic(v) ? know_dynamic(k, route, v->name) : OK;
+    for (size_t i = 0; e == OK && i < v->endpoints.n; i++)
+        if (!config_endpoint_is_name(v->endpoints.items[i]))
+            e = know_endpoint(k, route, v->name, v->endpoints.items[i], why);
+    return e;
 }
 
 static enum err know_route(struct known *k, const struct config_route *c, struct why *why)
@@ -296,7 +294,7 @@ enum err known_configure(struct known *k, const struct config *c, struct why *wh
     return OK;
 }
 
-/* --- what the cluster gives --- */
+/* --- what the cluster and the DNS give --- */
 
 struct known_version *known_find_version(const struct known *k, const char *route,
                                          const char *version)
@@ -362,11 +360,11 @@ static size_t gather_given(struct given *all, const struct known_version *v,
     return KNOWN_GIVEN_MAX;
 }
 
-/* Forgets what is not given any more, and marks what is known. Workers that have not adopted the next snapshot yet, and
+/* Marks what is known and, where what is given is whole, forgets what is not in it but for what the file names. Workers that have not adopted the next snapshot yet, and
  * retries in a world of before, find it down: they go elsewhere where there is anything else. Returns how many are gone for
  * the data plane. */
 static unsigned drop_ungiven(struct known *k, const struct known_version *v, struct given *all,
-                             size_t n)
+                             size_t n, bool is_whole)
 {
     struct list *next;
     struct given key;
@@ -378,10 +376,10 @@ static unsigned drop_ungiven(struct known *k, const struct known_version *v, str
             continue;
         wire_addr_text(&e->addr, key.text);
         struct given *g = n ? bsearch(&key, all, n, sizeof *all, compare_given) : NULL;
-        if (g) {
+        if (g)
             g->is_known = true;
+        if (g || !e->is_given || !is_whole)
             continue;
-        }
         gone += !e->is_barred;
         endpoint_note(e->state, ENDPOINT_DOWN);
         forget_endpoint(k, e);
@@ -413,8 +411,8 @@ static unsigned add_given(struct known *k, const struct known_version *v, const 
     return added;
 }
 
-bool known_take_endpoints(struct known *k, const char *route, const char *version,
-                          const char *const *texts, size_t n)
+static bool take_given(struct known *k, const char *route, const char *version,
+                       const char *const *texts, size_t n, bool is_whole)
 {
     const struct known_version *v = known_find_version(k, route, version);
     struct given *all = v ? malloc((n + 1) * sizeof *all) : NULL;
@@ -425,13 +423,25 @@ bool known_take_endpoints(struct known *k, const char *route, const char *versio
         return false;
     }
     n = gather_given(all, v, texts, n);
-    unsigned gone = drop_ungiven(k, v, all, n);
+    unsigned gone = drop_ungiven(k, v, all, n, is_whole);
     unsigned added = add_given(k, v, all, n);
     free(all);
     if (gone || added)
         log_info("endpoints", "route=%s version=%s endpoints=%u added=%u gone=%u", route, version,
                  known_count(k, route, version, false).total, added, gone);
     return gone || added;
+}
+
+bool known_take_endpoints(struct known *k, const char *route, const char *version,
+                          const char *const *texts, size_t n)
+{
+    return take_given(k, route, version, texts, n, true);
+}
+
+bool known_add_endpoints(struct known *k, const char *route, const char *version,
+                         const char *const *texts, size_t n)
+{
+    return take_given(k, route, version, texts, n, false);
 }
 
 struct known_count known_count(const struct known *k, const char *route, const char *version,

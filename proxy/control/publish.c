@@ -63,7 +63,7 @@ static enum err add_configured(const struct control *c, struct snapshot *s, stru
     return OK;
 }
 
-/* Endpoints of a workload come and go while the snapshot stays: it has texts of its own. */
+/* Endpoints of a workload or a name come and go while the snapshot stays: it has texts of its own. */
 static enum err add_given(const struct control *c, struct snapshot *s, struct route_variant *v,
                           const char *route, const struct config_version *conf)
 {
@@ -101,8 +101,8 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
     if (!v->metrics)
         return ERR_MEMORY;
     metrics_variant_use(v->metrics, v->role);
-    return conf->workload ? add_given(c, s, v, r->name, conf)
-                          : add_configured(c, s, v, r->name, conf);
+    return config_version_is_dynamic(conf) ? add_given(c, s, v, r->name, conf)
+                                           : add_configured(c, s, v, r->name, conf);
 }
 
 static enum err build_route(const struct control *c, struct snapshot *s, struct known_route *known)
@@ -161,14 +161,19 @@ enum err publish(struct control *c)
     return OK;
 }
 
+void publish_changes(struct control *c)
+{
+    if (publish(c) != OK)
+        log_error("publish_failed", "why=\"out of memory\"");
+    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+}
+
 bool publish_endpoints(struct control *c, const char *route, const char *version,
                        const char *const *texts, size_t n)
 {
     if (!known_take_endpoints(&c->known, route, version, texts, n))
         return false;
-    if (publish(c) != OK)
-        log_error("publish_failed", "route=%s why=\"out of memory\"", route);
-    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    publish_changes(c);
     return true;
 }
 

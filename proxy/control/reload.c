@@ -8,6 +8,7 @@
 #include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
 #include "proxy/control/manifests.h"
+#include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include <cjson/cJSON.h>
 
@@ -169,6 +170,8 @@ static enum err take(struct control *c, struct config *config, struct manifests 
     c->keep = keep;
     c->manifests = manifests;
     enum err e = known_configure(&c->known, config, why);
+    if (e == OK)
+        e = names_configure(c->names, why);
     if (e == OK) {
         c->is_reloading = true;
         configure_rollouts(c, report);
@@ -181,6 +184,7 @@ static enum err take(struct control *c, struct config *config, struct manifests 
         manifests_free(manifests);
         config_keep_unref(keep);
         (void)!known_configure(&c->known, old->config, why);
+        (void)!names_configure(c->names, why);
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);

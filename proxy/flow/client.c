@@ -5,6 +5,7 @@
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "base/log.h"
 #include <netinet/in.h>
@@ -51,6 +52,10 @@ void client_abort(struct client *c, bool is_broken)
         exchange_on_client_gone(c->exchange, CLIENT_ERROR_ABORTED);
         return;
     }
+    if (c->tunnel) {
+        tunnel_end(c->tunnel, true);
+        return;
+    }
     if (is_broken && c->state != CLIENT_DEAD)
         stream_reset_on_close(&c->stream);
     close_client(c);
@@ -60,7 +65,7 @@ void client_abort(struct client *c, bool is_broken)
  * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
 static void linger(struct client *c)
 {
-    if (shutdown(c->stream.fd, SHUT_WR) < 0) {
+    if (!stream_end(&c->stream)) {
         close_client(c);
         return;
     }
@@ -269,6 +274,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     case CLIENT_BUSY:
         read_busy(c);
         break;
+    case CLIENT_TUNNEL:
+        tunnel_on_client_readable(c->tunnel);
+        break;
     case CLIENT_LINGER:
         discard(c);
         break;
@@ -284,6 +292,10 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     flow_refresh_now(c->flow);
+    if (c->tunnel) {
+        tunnel_on_client_writable(c->tunnel);
+        return;
+    }
     enum stream_result r = stream_flush(&c->stream);
     if (r == STREAM_FAILED) {
         if (!c->exchange) /* which counts by itself */
@@ -369,6 +381,7 @@ static void on_due(struct wheel_entry *e)
     case CLIENT_LINGER:
         linger_due(c);
         break;
+    case CLIENT_TUNNEL: /* has a deadline of its own */
     case CLIENT_DEAD:
         break;
     }
@@ -384,6 +397,8 @@ void client_drain(struct client *c)
 {
     if (c->state == CLIENT_READY && !c->has_partial_head)
         close_client(c);
+    else if (c->tunnel)
+        tunnel_drain(c->tunnel);
 }
 
 bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,

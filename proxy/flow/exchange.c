@@ -133,6 +133,8 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     c->exchange = NULL;
     let_go(x);
     switch (why) {
+    case END_UPGRADED:
+        break;
     case END_DONE:
     case END_REPLIED:
         client_response_done(c, down_keep_alive  ? CLIENT_NEXT_REQUEST
@@ -197,13 +199,16 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
         }
         x->request_id = slice_of(id, 32);
     }
+    /* one with a body would leave open whether its bytes are the body's or the new protocol's */
+    x->is_upgrade = head->upgrade_websocket && head->method == METHOD_GET && request_is_read(x);
     struct rewrite_request r = {.head = head,
                                 .buf = buf,
                                 .body = &x->request_body,
                                 .client = client_peer(x->client),
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .request_id = x->request_id,
-                                .fallback_host = SLICE("localhost")};
+                                .fallback_host = SLICE("localhost"),
+                                .upgrade_websocket = x->is_upgrade};
     size_t room =
         head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
     char *out = arena_alloc(&x->arena, room);

@@ -6,6 +6,7 @@
 #include "proxy/flow/attempt.h"
 #include "proxy/flow/failover.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
 
@@ -238,8 +239,8 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
 static bool relay_interim(struct exchange *x, const char *buf)
 {
     const struct body none = {.kind = BODY_NONE, .done = true};
-    if (x->flow->head.status == 101 || x->n_interim >= INTERIM_MAX) {
-        malformed(x, "unexpected 1xx response");
+    if (x->n_interim >= INTERIM_MAX) {
+        malformed(x, "too many 1xx responses");
         return false;
     }
     x->n_interim++;
@@ -256,6 +257,38 @@ static bool relay_interim(struct exchange *x, const char *buf)
         return false;
     }
     return true;
+}
+
+/* A 101 that was asked for, whole: what came behind it is the new protocol's already. The version has done what it was
+ * asked; how the tunnel ends later says nothing about it. */
+static void switch_protocols(struct exchange *x, const char *buf, size_t head_len, size_t len)
+{
+    const struct body none = {.kind = BODY_NONE, .done = true};
+    const struct head *head = &x->flow->head;
+    if (!x->is_upgrade || x->state != EXCHANGE_WAIT || !head->upgrade_websocket ||
+        body_plan_response(&x->response_body, head, false) < 0) {
+        malformed(x, "unexpected 101 response");
+        return;
+    }
+    ssize_t out_len = write_head(x, buf, &none);
+    struct tunnel *t = out_len < 0 ? NULL : tunnel_new(x);
+    if (!t) {
+        malformed(x, out_len < 0 ? "response head too large" : "out of memory");
+        return;
+    }
+    exchange_goto(x, EXCHANGE_REPLY);
+    x->head_down = true;
+    x->status = 101;
+    cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(101)], 1);
+    struct iovec parts[] = {part(x->flow->out, (size_t)out_len),
+                            part(buf + head_len, len - head_len)};
+    if (stream_send(&x->client->stream, parts, 2) == STREAM_FAILED) {
+        free(t);
+        client_broke(x);
+        return;
+    }
+    attempt_settle(x, 101, REASON_NONE, false);
+    tunnel_start(t, x);
 }
 
 /* Server-sent events and their like last as long as the user looks: what the version does is known with the head. */
@@ -342,6 +375,10 @@ static void read_response_head(struct exchange *x)
         }
         if (f->head.status >= 200) {
             begin_reply(x, at, (size_t)n, len);
+            return;
+        }
+        if (f->head.status == 101) {
+            switch_protocols(x, at, (size_t)n, len);
             return;
         }
         if (!relay_interim(x, at))

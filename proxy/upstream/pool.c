@@ -87,7 +87,8 @@ void pool_retire(struct pool *p)
     close_all_idle(p);
 }
 
-/* A pool lives while a world names it: every busy connection belongs to a request that holds such a world. */
+/* A pool lives while a world names it: every busy connection belongs to a request that holds such a world, or to a tunnel
+ * that holds the pool. */
 void pool_release(struct pool *p)
 {
     if (--p->holders)
@@ -116,7 +117,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (c->owner) {
-        c->pool->upstream->events->on_readable(c->owner);
+        c->events->on_readable(c->owner);
         return;
     }
     /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
@@ -131,7 +132,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     if (!c->owner)
         return;
     if (!c->is_connecting) {
-        c->pool->upstream->events->on_writable(c->owner);
+        c->events->on_writable(c->owner);
         return;
     }
     int failure = 0;
@@ -143,7 +144,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     if (failure == 0)
         (void)stream_flush(&c->stream); /* nothing waits: rests the write event */
     errno = failure;
-    c->pool->upstream->events->on_connected(c->owner, failure == 0);
+    c->events->on_connected(c->owner, failure == 0);
 }
 
 static void on_idle_due(struct wheel_entry *e)
@@ -207,6 +208,7 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
         return NULL;
     }
     c->pool = p;
+    c->events = p->upstream->events;
     c->is_connecting = true;
     c->is_reused = c->is_doubtful = false;
     c->idle_since_us = 0;
@@ -242,6 +244,13 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
     p->n_idle++;
     p->upstream->n_idle++;
     wheel_set(p->upstream->wheel, &c->timer, now_us / 1000 + p->upstream->idle_ms);
+}
+
+void pool_hand_over(struct upstream_conn *c, void *owner, const struct upstream_events *events)
+{
+    c->owner = owner;
+    c->events = events;
+    c->pool->holders++;
 }
 
 void pool_close(struct upstream_conn *c)

@@ -163,6 +163,11 @@ enum stream_result stream_flush(struct stream *s)
     return STREAM_OK;
 }
 
+bool stream_end(struct stream *s)
+{
+    return shutdown(s->fd, SHUT_WR) == 0;
+}
+
 void stream_discard(struct stream *s)
 {
     free(s->out);

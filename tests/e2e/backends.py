@@ -45,11 +45,11 @@ class Backend:
     carried a request (serin also looks now and then whether an endpoint can be connected to).
     """
 
-    def __init__(self, version="v1", answer=None, family=socket.AF_INET, path=None):
+    def __init__(self, version="v1", answer=None, family=socket.AF_INET, path=None, host="127.0.0.1", port=0):
         self.version, self.answer = version, answer or self.plain
         self.requests, self.connections, self.released = [], 0, threading.Event()
         self.lock, self.open = threading.Lock(), set()
-        self.where = path or ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0)
+        self.where = path or ("::1" if family == socket.AF_INET6 else host, port)
         self.family = socket.AF_UNIX if path else family
         self.listener = None
         self.listen()

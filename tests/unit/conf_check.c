@@ -115,6 +115,18 @@ static void test_endpoints(void **state)
                   "      v2: { endpoints: [unix:/a] }\n    stable: v1\n",
          "f:6:25: routes[0].versions.v2.endpoints[0]: unix:/a is an endpoint of version \"v1\" "
          "too\n"},
+        {LISTENER
+         "routes:\n  - name: a\n    versions:\n"
+         "      v1: { endpoints: [\"dns:a.test:1\", \"dns:a.test.:1\", \"dns:a.test:2\"] }\n"
+         "      v2: { endpoints: [\"dns:A.Test:1\"] }\n    stable: v1\n",
+         "f:6:25: routes[0].versions.v2.endpoints[0]: dns:A.Test:1 is an endpoint of version "
+         "\"v1\" "
+         "too\n"},
+        {GOOD "dns: { servers: [\"127.0.0.1:53\", \"[::1]:5353\"], timeout: 500ms }\n", ""},
+        {GOOD "dns: { servers: [] }\n",
+         "f:7:8: dns.servers: has 0 items (a list of 1 to 8: 127.0.0.1:53 or [::1]:53)\n"},
+        {GOOD "dns: { timeout: 1ms }\n",
+         "f:7:17: dns.timeout: 1ms is below 50ms (a duration from 50ms to 30s)\n"},
         /* two routes may share their servers */
         {LISTENER "routes:\n" ONE("a", "") ONE("b", "    paths: [/b]\n"), ""},
     };
@@ -266,6 +278,26 @@ static void test_too_many_matches(void **state)
     free(text);
 }
 
+static void test_too_many_names(void **state)
+{
+    (void)state;
+    size_t room = 65536, at = 0;
+    char *text = malloc(room);
+    assert_non_null(text);
+    at += (size_t)snprintf(text, room, "%s", LISTENER "routes:\n");
+    for (int r = 0; r < 5; r++) {
+        at += (size_t)snprintf(text + at, room - at,
+                               "  - name: r%d\n    paths: [/%d]\n    stable: v1\n"
+                               "    versions: { v1: { endpoints: [",
+                               r, r);
+        for (int i = 0; i < 205; i++)
+            at += (size_t)snprintf(text + at, room - at, "\"dns:n%d:80\",", i);
+        at += (size_t)snprintf(text + at, room - at, "] } }\n");
+    }
+    help_expect(text, "f:2:1: routes: has 1025 endpoints that are names (at most 1024)\n");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_hosts_and_paths),  cmocka_unit_test(test_plans),
         cmocka_unit_test(test_too_many_matches), cmocka_unit_test(test_more_checks),
         cmocka_unit_test(test_outside_is_kept),  cmocka_unit_test(test_zones),
+        cmocka_unit_test(test_too_many_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

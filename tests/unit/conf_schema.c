@@ -178,8 +178,6 @@ static const struct help_row later_rows[] = {
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "timeouts: { min_rate: 0, tunnel_idle: 2h }\n",
-     "f:7:39: timeouts.tunnel_idle: \"2h\" is not yet supported (this release has 1h)\n"},
     {GOOD "limits: { upstream_connections_per_endpoint: 9 }\n",
      "f:7:46: limits.upstream_connections_per_endpoint: \"9\" is not yet supported (this "
      "release has "
@@ -212,7 +210,7 @@ static void test_a_default_in_other_words(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        GOOD "timeouts: { tunnel_idle: 3600s }\n",
+        GOOD "limits: { upstream_connections_per_endpoint: 0 }\n",
         GOOD "    retry: { on: [504, 503, 502, reset, connect], to: stable, budget: 20.00% }\n",
         GOOD "    mirror: 0\n    eject: { base: 30000ms }\n",
         BELOW_CHECKS("latency: { quantiles: [50.0%, 90%, 99%], warmup: 120s }"),

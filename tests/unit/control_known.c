@@ -323,6 +323,31 @@ static void answers_are_counted(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The file's addresses stay whatever a name is known to be; what served before stays until the list is whole. */
+static void names_beside_addresses(void **state)
+{
+    struct control *c = *state;
+    take_file(c, FILE_OF("endpoints: [\"" B "\", \"dns:web.test:80\"]", PODS_2, CANARY));
+    expect(c, B, "");
+    assert_false(give(c, "v1", B));
+    assert_true(give(c, "v1", C " " B " " A));
+    expect(c, A " " B " " C, "");
+    assert_true(give(c, "v1", C));
+    expect(c, B " " C, "");
+    const char *more[] = {A, C};
+    assert_true(known_add_endpoints(&c->known, "web", "v1", more, 2));
+    expect(c, A " " B " " C, "");
+    assert_false(known_add_endpoints(&c->known, "web", "v1", more, 2));
+    take_file(c, FILE_OF("endpoints: [\"dns:web.test:80\"]", PODS_2, CANARY));
+    expect(c, A " " B " " C, "");
+    assert_true(give(c, "v1", C));
+    expect(c, C, "");
+    take_file(c, FILE_OF("endpoints: [\"" A "\"]", PODS_2, CANARY));
+    expect(c, A, "");
+    assert_false(give(c, "v1", C)); /* what comes too late */
+    assert_false(known_add_endpoints(&c->known, "web", "v1", more, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +360,7 @@ int main(void)
         TEST(pods_that_went_cost_nothing),
         TEST(series_follow_the_pods),
         TEST(answers_are_counted),
+        TEST(names_beside_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,9 @@ static inline void configure(struct fixture *f)
                                                   .connect_ms = 2000,
                                                   .response_header_ms = 40000,
                                                   .upstream_idle_ms = 30000,
-                                                  .response_idle_ms = 50000};
+                                                  .response_idle_ms = 50000,
+                                                  .drain_ms = 30000,
+                                                  .tunnel_idle_ms = 3600000};
     f->config.limits = (struct config_limits){
         .header_bytes = 32768, .headers = 100, .uri_bytes = 16384, .pending_per_endpoint = 100};
 }
@@ -185,8 +187,10 @@ static inline int teardown(void **state)
     assert_int_equal(f->flow.wheel.count, 0);
     assert_int_equal(atomic_load(&f->shared.connections), 0);
     assert_int_equal(cell_read(&f->listener->open), 0);
-    for (size_t i = 0; i < metrics_variant_count(f->metrics); i++)
+    for (size_t i = 0; i < metrics_variant_count(f->metrics); i++) {
         assert_int_equal(metrics_inflight(metrics_variant_at(f->metrics, i)), 0);
+        assert_int_equal(metrics_tunnels(metrics_variant_at(f->metrics, i)), 0);
+    }
     assert_int_equal(event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED), 0);
     breaker_free(f->live.breaker);
     free(f->live.retries);

@@ -54,6 +54,7 @@ static struct metrics *populated(void)
         hist_record(&v1->cells[w]->duration[ROLE_STABLE], 4000);
         hist_record(&v1->cells[w]->duration[ROLE_STABLE], 60000);
         cell_add(&v1->cells[w]->inflight, 3);
+        cell_add(&v1->cells[w]->tunnels, 2);
     }
     cell_add(&v2->cells[0]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(200)], 90);
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(503)], 9);
@@ -151,6 +152,7 @@ static void a_version_in_use_has_its_zeros_from_the_start(void **state)
     assert_has(text, "\nserin_request_duration_seconds_count{route=\"r\",version=\"v2\","
                      "role=\"canary\"} 0\n");
     assert_has(text, "\nserin_inflight_requests{route=\"r\",version=\"v2\"} 0\n");
+    assert_has(text, "\nserin_tunnels{route=\"r\",version=\"v2\"} 0\n");
     assert_lacks(text, "role=\"stable\"");
     assert_lacks(text, "code=\"201\"");
     assert_lacks(text, "assigned=\"sticky\"");

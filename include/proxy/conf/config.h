@@ -156,6 +156,11 @@ struct config_route {
     int line;               /* where the route stands in the file, for messages */
 };
 
+struct config_dns {
+    struct config_string_list servers; /* "127.0.0.1:53"; n 0 = what the system asks */
+    uint32_t timeout_ms;               /* of one question to one server */
+};
+
 /* Each NULL = left out. */
 struct config_kubernetes {
     const char *kubeconfig, *context, *name_space;
@@ -174,6 +179,7 @@ struct config {
     struct config_log log;
     struct config_timeouts timeouts;
     struct config_limits limits;
+    struct config_dns dns;
     struct config_kubernetes kubernetes;
     struct config_route *routes;
     size_t n_routes;
@@ -182,6 +188,10 @@ struct config {
         struct config_place kubeconfig, context, name_space, lease, lease_duration;
     } places; /* of the keys that need a restart */
 };
+
+/* Whether its endpoints come and go at run time: it is a workload, or one of its endpoints is a name. Pure.
+ * O(endpoints). */
+bool config_version_is_dynamic(const struct config_version *v);
 
 /* Finds a route or a version by name; NULL where there is none. Pure. */
 const struct config_route *config_find_route(const struct config *c, const char *name);

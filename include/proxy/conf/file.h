@@ -10,4 +10,7 @@
  * could not be read again by a reload. */
 FILE *file_open(const char *path, struct why *why);
 
+/* The first bytes of a file, at most most of them, with a NUL behind them; the caller frees it. NULL with why as above. */
+char *file_read(const char *path, size_t most, size_t *len, struct why *why);
+
 #endif

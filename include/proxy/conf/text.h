@@ -15,7 +15,8 @@ enum text_form {
     TEXT_NAME,     /* route, version: [A-Za-z0-9._-] */
     TEXT_FILE,     /* a path on this machine */
     TEXT_BIND,     /* an address, port 0 allowed */
-    TEXT_ENDPOINT, /* an address, port 1 to 65535 */
+    TEXT_ENDPOINT, /* an address or dns:NAME, port 1 to 65535 */
+    TEXT_SERVER,   /* an IP address, port 1 to 65535 */
     TEXT_NETWORK,  /* 10.0.0.0/8 */
     TEXT_HOST,     /* shop.example, *.shop.example, 192.0.2.1, [2001:db8::1]; no port */
     TEXT_PREFIX,   /* the beginning of a URL's path */

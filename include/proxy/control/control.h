@@ -12,6 +12,7 @@ struct admin;
 struct cluster;
 struct http;
 struct manifests;
+struct names;
 
 /* A configuration and the snapshots that point into it; freed by whoever lets go last. */
 struct config_keep {
@@ -37,6 +38,7 @@ struct control {
     struct http *http;           /* for the rollouts that ask others */
     struct manifests *manifests; /* of the present configuration */
     struct cluster *cluster;     /* NULL where no version is a workload */
+    struct names *names;         /* endpoints that are names */
     char *token;                 /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];

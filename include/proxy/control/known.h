@@ -46,8 +46,8 @@ struct known_endpoint {
     char text[WIRE_TEXT_MAX];
     struct wire_addr addr;
     struct endpoint_state *state; /* one reference; snapshots hold others */
-    bool is_named; /* by the present configuration, or given for one of its workloads */
-    bool is_given; /* at run time: it serves a workload; false: the file has it */
+    bool is_named; /* by the present configuration, or given for one of its versions */
+    bool is_given; /* at run time: a pod, or an address of a name; false: the file has it */
     bool
         is_barred; /* the address belongs to another version of the route, which had it first: nobody goes here */
     uint32_t said;       /* enum endpoint_health that the log knows */
@@ -60,12 +60,12 @@ struct known_replicas {
     uint32_t wanted, current, ready, available;
 };
 
-/* One version that is a workload. */
+/* One version whose endpoints come and go: a workload, or one with names. */
 struct known_version {
     struct list link;
     char route[KNOWN_NAME_MAX], version[KNOWN_NAME_MAX];
-    struct known_replicas replicas;
-    bool is_named; /* by the present configuration */
+    struct known_replicas replicas; /* of a workload */
+    bool is_named;                  /* by the present configuration */
 };
 
 /* Endpoints of one version that are given at run time: guards the memory of a snapshot, and the time that it takes to
@@ -95,20 +95,24 @@ struct known_endpoint *known_find_endpoint(const struct known *k, const char *ro
                                            const char *version, const char *text);
 
 /* Takes over what a configuration names: routes get their conf, endpoints that it does not name any more are
- * forgotten. Endpoints of a version that is a workload stay: those that were given, and those of before it was one, until
- * others are given. ERR_MEMORY, ERR_INVALID (an address; the configuration's check lets none through). */
+ * forgotten. Endpoints of a dynamic version stay: those that were given, and those of before it was one, until others
+ * are given. ERR_MEMORY, ERR_INVALID (an address; the configuration's check lets none through). */
 enum err known_configure(struct known *k, const struct config *c, struct why *why) MUST_USE;
 
-/* Takes the addresses at which a workload can be reached now, "10.1.2.3:80", in place of those given before; in any
- * order. What is no address is left out, as are those beyond KNOWN_GIVEN_MAX and repeated ones. An address that another
+/* Takes the addresses at which a dynamic version can be reached now, "10.1.2.3:80", besides those of the file and in place
+ * of those given before; in any order. What is no address is left out, as are those beyond KNOWN_GIVEN_MAX and repeated ones. An address that another
  * version of the route has stays there until that one lets go; one that is in the file is the file's. An address that goes
  * gets no new request; the caller publishes where this says true: something changed for the data plane. False also where
- * the configuration has no such workload. Where memory is short what is missing is said in the log, and taken by the next
+ * the configuration has no such version. Where memory is short what is missing is said in the log, and taken by the next
  * call. O(n log n + endpoints), for each new one O(endpoints). */
 bool known_take_endpoints(struct known *k, const char *route, const char *version,
                           const char *const *texts, size_t n);
 
-/* NULL where the version is no workload of the present configuration. O(versions). */
+/* The same, but nothing that is there goes: for a list that is not whole yet. */
+bool known_add_endpoints(struct known *k, const char *route, const char *version,
+                         const char *const *texts, size_t n);
+
+/* NULL where the version is no dynamic one of the present configuration. O(versions). */
 struct known_version *known_find_version(const struct known *k, const char *route,
                                          const char *version);
 

@@ -13,7 +13,10 @@ void config_keep_unref(struct config_keep *k);
  * ERR_MEMORY: the old one stays in force, and the next tick tries again. */
 enum err publish(struct control *c) MUST_USE;
 
-/* Takes the addresses of a workload (known_take_endpoints) and, where that changes anything, publishes at once and probes
+/* Publishes endpoints that have changed, and probes those that are new. Not within a reload. */
+void publish_changes(struct control *c);
+
+/* Takes the addresses of a dynamic version (known_take_endpoints) and, where that changes anything, publishes at once and probes
  * those that are new. Returns whether it did. Not within a reload. */
 bool publish_endpoints(struct control *c, const char *route, const char *version,
                        const char *const *texts, size_t n);

@@ -28,6 +28,7 @@ enum exchange_end {
     END_CLIENT_GONE, /* the client closed */
     END_CLIENT_CUT, /* the client was too slow or sent nonsense after the head had gone down: reset */
     END_UPSTREAM_CUT, /* the upstream failed after its head had gone down: the client must see that the rest is missing */
+    END_UPGRADED, /* both connections are a tunnel's from now on */
 };
 
 /* The attempt on one version that is now under way. */
@@ -72,6 +73,7 @@ struct exchange {
     bool down_keep_alive;  /* what that head said */
     bool up_keep_alive;    /* what the upstream's head said */
     bool is_replayable;    /* replay holds the whole body so far */
+    bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
     bool expects_continue; /* the client asked whether it may send the body */
     uint16_t status;       /* of the attempt's response */
     struct body request_body, response_body;

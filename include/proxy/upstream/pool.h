@@ -22,7 +22,7 @@ struct pool {
     struct list link; /* in its bucket */
     struct upstream *upstream;
     struct wire_addr addr;
-    uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
+    uint32_t holders; /* worlds that name it, and tunnels to it; freed with the last */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
     uint32_t idle_max;        /* POOL_IDLE_MAX; 0 once retired */
@@ -31,11 +31,19 @@ struct pool {
     int64_t careful_until_us; /* its peer has surprised us */
 };
 
+/* What the owner of a busy connection is told. */
+struct upstream_events {
+    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
+    void (*on_readable)(void *owner);
+    void (*on_writable)(void *owner);
+};
+
 /* One connection. owner: who uses it now, NULL while idle. */
 struct upstream_conn {
     struct stream stream;
     struct pool *pool;
     void *owner;
+    const struct upstream_events *events; /* the worker's, but for pool_hand_over */
     struct list link;
     struct wheel_entry timer; /* idle deadline */
     struct grave grave;
@@ -44,13 +52,6 @@ struct upstream_conn {
     bool is_reused; /* has served a request before this one */
     bool
         is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
-};
-
-/* What the owner of a busy connection is told. */
-struct upstream_events {
-    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
-    void (*on_readable)(void *owner);
-    void (*on_writable)(void *owner);
 };
 
 /* One worker's upstream side, embedded in its context. */
@@ -98,6 +99,11 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);
 /* The peer has ended a connection without a word, or sent more than it was asked for: where that was soon after its last
  * answer, the pool is careful from now on. */
 void pool_note_surprise(struct upstream_conn *c, int64_t now_us);
+
+/* A busy connection gets another owner, for good: one that closes it (pool_close) and after that lets go of the pool
+ * (pool_release), which is held for it from here on, whatever becomes of the worlds that name it. It goes on to count in
+ * the load. events: what the new owner is told; on_connected is not called. */
+void pool_hand_over(struct upstream_conn *c, void *owner, const struct upstream_events *events);
 
 /* Closes a busy connection. */
 void pool_close(struct upstream_conn *c);

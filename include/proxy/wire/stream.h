@@ -74,6 +74,10 @@ static inline size_t stream_pending(const struct stream *s)
     return s->out_len - s->out_at;
 }
 
+/* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it. False:
+ * the connection is gone. */
+bool stream_end(struct stream *s);
+
 /* Throws away what waits and rests the write event: the peer takes nothing more. */
 void stream_discard(struct stream *s);
 
