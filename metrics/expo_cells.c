@@ -99,12 +99,47 @@ static void write_roles(struct expo *e, const struct metrics *m, enum metric_id 
     }
 }
 
-static void write_inflight(struct expo *e, const struct metrics *m)
+static void write_gauges(struct expo *e, const struct metrics *m, enum metric_id id)
 {
     for (size_t i = 0; i < metrics_variant_count(m); i++) {
         const struct variant_metrics *v = metrics_variant_at(m, i);
         const char *labels[] = {v->route, v->version};
-        expo_sample(e, METRIC_INFLIGHT_REQUESTS, labels, (double)metrics_inflight(v));
+        expo_sample(e, id, labels,
+                    (double)(id == METRIC_TUNNELS ? metrics_tunnels(v) : metrics_inflight(v)));
+    }
+}
+
+/* Idle ones, those that carry a request, and those that are not up yet. Each sum is read apart: where one moves
+ * meanwhile the difference must not fall below 0. */
+static void write_connections(struct expo *e, const struct metrics *m)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        uint64_t open = 0, idle = 0, connecting = 0;
+        for (unsigned w = 0; w < v->workers; w++) {
+            idle += cell_read(&v->cells[w]->upstream_idle);
+            connecting += cell_read(&v->cells[w]->upstream_connecting);
+            open += cell_read(&v->cells[w]->upstream_open);
+        }
+        const char *of_idle[] = {v->route, v->version, "idle"};
+        const char *of_active[] = {v->route, v->version, "active"};
+        const char *of_connecting[] = {v->route, v->version, "connecting"};
+        expo_sample(e, METRIC_UPSTREAM_CONNECTIONS, of_idle, (double)idle);
+        expo_sample(e, METRIC_UPSTREAM_CONNECTIONS, of_active,
+                    open > idle + connecting ? (double)(open - idle - connecting) : 0);
+        expo_sample(e, METRIC_UPSTREAM_CONNECTIONS, of_connecting, (double)connecting);
+    }
+}
+
+static void write_ejections(struct expo *e, const struct metrics *m)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        const char *labels[] = {v->route, v->version};
+        uint64_t n = 0;
+        for (unsigned w = 0; w < v->workers; w++)
+            n += cell_read(&v->cells[w]->ejections);
+        expo_sample(e, METRIC_EJECTIONS_TOTAL, labels, (double)n);
     }
 }
 
@@ -207,8 +242,15 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
     case METRIC_RESPONSES_TOTAL:
         write_routes(e, m, id);
         return;
+    case METRIC_UPSTREAM_CONNECTIONS:
+        write_connections(e, m);
+        return;
+    case METRIC_EJECTIONS_TOTAL:
+        write_ejections(e, m);
+        return;
     case METRIC_INFLIGHT_REQUESTS:
-        write_inflight(e, m);
+    case METRIC_TUNNELS:
+        write_gauges(e, m, id);
         return;
     case METRIC_CLIENT_CONNECTIONS:
     case METRIC_CONNECTIONS_TOTAL:

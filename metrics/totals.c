@@ -333,3 +333,11 @@ uint64_t metrics_inflight(const struct variant_metrics *v)
         n += cell_read(&v->cells[i]->inflight);
     return n;
 }
+
+uint64_t metrics_tunnels(const struct variant_metrics *v)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < v->workers; i++)
+        n += cell_read(&v->cells[i]->tunnels);
+    return n;
+}

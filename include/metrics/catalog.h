@@ -37,7 +37,7 @@ enum metric_source {
     X(REQUEST_DURATION_SECONDS, "serin_request_duration_seconds", HISTOGRAM, "seconds", CELLS, \
       METRIC_LABELS("route", "version", "role"), \
       "Time of the first attempt on a version, from the request's head to the end of the " \
-      "response.") \
+      "response; of an upgraded connection to its 101.") \
     X(REQUEST_ERRORS_TOTAL, "serin_request_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version", "role", "reason"), \
       "First attempts that a version failed, by reason.") \
@@ -55,6 +55,16 @@ enum metric_source {
     X(INFLIGHT_REQUESTS, "serin_inflight_requests", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Requests now on their way through a version.") \
+    X(UPSTREAM_CONNECTIONS, "serin_upstream_connections", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version", "state"), \
+      "Connections to endpoints that requests for a version have opened: idle, active (carrying a " \
+      "request) and connecting.") \
+    X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Times that an endpoint of a version was left out for having failed.") \
+    X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Upgraded connections (WebSocket) now open on a version.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \
@@ -70,7 +80,7 @@ enum metric_source {
       "were used up.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
-      "1 where the endpoint may get requests, 0 where the last connect to it failed.") \
+      "1 where the endpoint may get requests, 0 where it is down or ejected.") \
     X(ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio", GAUGE, "ratio", HOST, \
       METRIC_LABELS("route", "kind"), \
       "The canary's share of the requests, 0 to 1: intended, and observed at this step.") \

@@ -32,10 +32,11 @@ enum metric_reason {
 /* How a client failed (serin_client_errors_total). */
 enum metric_client_error {
     CLIENT_ERROR_BAD_REQUEST, /* refused by the parser */
-    CLIENT_ERROR_TIMEOUT,     /* head or body too slow */
+    CLIENT_ERROR_TIMEOUT,     /* head too late, or nothing moved for client_body */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
     CLIENT_ERROR_LIMIT, /* limits.connections, once a stretch in which clients wait */
+    CLIENT_ERROR_SLOW,  /* body sent, or response taken, below timeouts.min_rate */
     CLIENT_ERROR_COUNT
 };
 
@@ -82,6 +83,10 @@ struct variant_cells {
     metric_cell weighed
         [ROLE_COUNT];     /* requests that the weight alone assigned, at the moment when it did */
     metric_cell inflight; /* gauge: up and down by the same worker */
+    /* gauges of the connections that requests for this version have opened */
+    metric_cell upstream_open, upstream_idle, upstream_connecting;
+    metric_cell ejections; /* of its endpoints, by this worker */
+    metric_cell tunnels;   /* the same: upgraded connections */
     struct hist duration[ROLE_COUNT];
 };
 

@@ -92,4 +92,7 @@ uint64_t metrics_responses(const struct route_metrics *r);
 /* Requests now in flight on a version. Any thread. */
 uint64_t metrics_inflight(const struct variant_metrics *v);
 
+/* Upgraded connections now open on a version. Any thread. */
+uint64_t metrics_tunnels(const struct variant_metrics *v);
+
 #endif

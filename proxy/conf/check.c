@@ -88,6 +88,17 @@ static void check_admin(struct checker *c)
                       c->config->admin.bind);
 }
 
+/* Each worker has a connection of its own, so that none starves. */
+static void check_limits(struct checker *c)
+{
+    uint32_t most = c->config->limits.upstream_connections_per_endpoint;
+    struct node *node =
+        node_child(node_child(c->tree->root, "limits"), "upstream_connections_per_endpoint");
+    if (is_good(node) && most && most < c->config->workers)
+        node_complain(node, c->errors, "%u is below workers %u (at least one connection a worker)",
+                      most, c->config->workers);
+}
+
 /* --- names --- */
 
 static void check_route_name(struct checker *c, size_t at, struct node *node)
@@ -409,6 +420,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     struct node *routes = node_child(tree->root, "routes");
     check_binds(&c);
     check_admin(&c);
+    check_limits(&c);
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; i < config->n_routes; i++, node = node->next) {
         struct route_place p = {&config->routes[i], node};

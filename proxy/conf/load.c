@@ -110,7 +110,10 @@ static void check_zones(const struct config_route *route, struct node *node,
         struct why why;
         if (!tz || tz->bad || !route->outside.windows[i].tz)
             continue;
-        if (zone_file_load(ZONE_FILE_DIR, route->outside.windows[i].tz, &zone, &why) != OK)
+        enum err e = zone_file_load(ZONE_FILE_DIR, route->outside.windows[i].tz, &zone, &why);
+        if (e == ERR_MEMORY) /* not the file's fault */
+            refuse(errors, ERR_MEMORY, "", why.text);
+        else if (e != OK)
             node_complain(tz, errors, "%.300s", why.text);
         zone_free(zone);
     }

@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "proxy/control/admin_reply.h"
 
+#include "rollout/decide/fields.h"
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -131,7 +132,7 @@ static void reply_done(const struct admin_host *host, struct evhttp_request *req
         (void)cJSON_AddStringToObject(json, "who", c->who);
     (void)cJSON_AddStringToObject(json, "message", why->text);
     if (c->lines)
-        (void)cJSON_AddItemReferenceToObject(json, "changes", c->lines);
+        (void)fields_lend(json, "changes", c->lines);
     cJSON *status = c->route ? host->route(host->host, c->route) : NULL;
     if (status && !cJSON_AddItemToObject(json, "status", status))
         cJSON_Delete(status);

@@ -1,6 +1,7 @@
 /* Answers of the admin port: JSON, text and errors, each with the same guarding fields.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_reply.h"
+#include "rollout/decide/fields.h"
 
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
@@ -96,6 +97,6 @@ void admin_reply_errors(struct evhttp_request *req, int status, const char *code
     (void)cJSON_AddStringToObject(error, "code", code);
     (void)cJSON_AddStringToObject(error, "message", message);
     if (cJSON_GetArraySize(errors) > 0)
-        (void)cJSON_AddItemReferenceToObject(error, "errors", errors);
+        (void)fields_lend(error, "errors", errors);
     admin_reply_json(req, status, json);
 }

@@ -9,10 +9,10 @@
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/health.h"
 #include "proxy/control/host.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/names.h"
-#include "proxy/control/probe.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
 #include "proxy/wire/time.h"
@@ -81,7 +81,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct control *c = arg;
     (void)fd;
     (void)what;
-    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
     look_at_responses(c);
@@ -296,7 +296,7 @@ static enum err control_start(struct control *c, struct why *why)
     if (e == OK)
         e = cluster_start(c, why);
     if (e == OK)
-        probe_all(&c->known, c->base, config->timeouts.connect_ms);
+        health_look(&c->known, c->base, config->timeouts.connect_ms);
     c->is_serving = e == OK;
     return e;
 }

@@ -6,6 +6,7 @@
 #include "metrics/process.h"
 #include "proxy/control/control.h"
 #include "proxy/control/names.h"
+#include "proxy/wire/time.h"
 #include <math.h>
 
 /* A gauge that has no value now is left out rather than shown as NaN. */
@@ -17,11 +18,12 @@ static void sample(struct expo *e, enum metric_id id, const char *const *labels,
 
 static void expose_endpoints(const struct control *c, struct expo *e, enum metric_id id)
 {
+    int64_t now_us = time_monotonic_us();
     for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
         const struct known_endpoint *p = CONTAINER_OF(l, struct known_endpoint, link);
         const char *labels[] = {p->route, p->version, p->text};
         if (!p->is_barred)
-            sample(e, id, labels, endpoint_may_serve(p->state) ? 1 : 0);
+            sample(e, id, labels, endpoint_may_serve(p->state, now_us) ? 1 : 0);
     }
 }
 

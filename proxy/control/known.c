@@ -5,7 +5,11 @@
 #include "base/log.h"
 #include "proxy/conf/dns_name.h"
 #include "proxy/control/address.h"
+#include "proxy/control/health.h"
 #include "proxy/control/probe.h"
+#include "proxy/control/states.h"
+#include "proxy/upstream/eject.h"
+#include "proxy/wire/time.h"
 
 void known_init(struct known *k, struct metrics *metrics, unsigned workers)
 {
@@ -13,12 +17,6 @@ void known_init(struct known *k, struct metrics *metrics, unsigned workers)
     list_init(&k->routes);
     list_init(&k->endpoints);
     list_init(&k->versions);
-}
-
-void endpoint_state_unref(struct endpoint_state *s)
-{
-    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
-        free(s);
 }
 
 /* Whether two endpoints are one address of one route under two names. */
@@ -63,6 +61,7 @@ static void forget_endpoint(struct known *k, struct known_endpoint *e)
         unbar(k, heir);
     unbar(k, e);
     probe_cancel(e);
+    health_stop(e);
     list_remove(&e->link);
     endpoint_state_unref(e->state);
     free(e);
@@ -140,13 +139,11 @@ static struct known_endpoint *add_endpoint(struct known *k, const char *route, c
                                            const char *text, const struct wire_addr *addr)
 {
     struct known_endpoint *e = calloc(1, sizeof *e);
-    struct endpoint_state *state = calloc(1, sizeof *state);
-    if (!e || !state) {
+    struct endpoint_state *state = e ? endpoint_state_new(k, text, addr) : NULL;
+    if (!state) {
         free(e);
-        free(state);
         return NULL;
     }
-    atomic_init(&state->refs, 1);
     e->state = state;
     e->addr = *addr;
     e->is_named = true;
@@ -282,6 +279,25 @@ static void drop_unnamed(struct known *k)
     }
 }
 
+/* What a reload says to those that were known before. */
+static void take_conf(struct known_endpoint *e, const struct config_route *conf)
+{
+    e->conf = conf;
+    if (!conf->health.path)
+        health_stop(e);
+    if (conf->eject.consecutive == 0)
+        eject_forget(e->state, time_monotonic_us());
+}
+
+static void spread_confs(struct known *k, const struct config_route *conf)
+{
+    for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
+        struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
+        if (strcmp(e->route, conf->name) == 0)
+            take_conf(e, conf);
+    }
+}
+
 enum err known_configure(struct known *k, const struct config *c, struct why *why)
 {
     forget_all_names(k);
@@ -289,6 +305,7 @@ enum err known_configure(struct known *k, const struct config *c, struct why *wh
         enum err e = know_route(k, &c->routes[i], why);
         if (e != OK)
             return e;
+        spread_confs(k, &c->routes[i]);
     }
     drop_unnamed(k);
     return OK;
@@ -402,6 +419,7 @@ static unsigned add_given(struct known *k, const struct known_version *v, const 
             break;
         }
         e->is_given = true;
+        e->conf = known_find_route(k, v->route)->conf;
         sort_in(k, e);
         const struct known_endpoint *owner = find_rival(k, e, false);
         if (owner)
@@ -447,14 +465,21 @@ bool known_add_endpoints(struct known *k, const char *route, const char *version
 struct known_count known_count(const struct known *k, const char *route, const char *version,
                                bool is_proven)
 {
+    int64_t now_us = time_monotonic_us();
     struct known_count n = {0, 0};
+    unsigned ejected = 0;
     for (struct list *l = k->endpoints.next; version && l != &k->endpoints; l = l->next) {
         const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
         if (e->is_barred || !is_of(e, route, version))
             continue;
         n.total++;
         uint32_t health = atomic_load_explicit(&e->state->health, memory_order_relaxed);
-        n.available += is_proven ? health == ENDPOINT_UP : health != ENDPOINT_DOWN;
+        bool is_up = is_proven ? health == ENDPOINT_UP : health != ENDPOINT_DOWN;
+        bool is_ejected = is_up && !endpoint_may_serve(e->state, now_us);
+        n.available += is_up && !is_ejected;
+        ejected += is_ejected;
     }
+    if (n.available == 0)
+        n.available = ejected; /* they serve all the same: ejection never takes the last one */
     return n;
 }

@@ -4,10 +4,14 @@
 
 #include "base/log.h"
 #include "proxy/upstream/dial.h"
+#include "proxy/upstream/eject.h"
+#include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define CANNOT_CONNECT "cannot connect"
 
 struct probe {
     struct known_endpoint *endpoint;
@@ -27,24 +31,37 @@ void probe_cancel(struct known_endpoint *e)
     e->probe = NULL;
 }
 
-/* One line per change, whoever found out: a probe, or a worker by a failed request. */
-static void say_change(struct known_endpoint *e)
+void probe_say(struct known_endpoint *e, const char *why)
 {
     uint32_t now = atomic_load_explicit(&e->state->health, memory_order_relaxed);
     if (now == e->said)
         return;
     e->said = now;
     if (now == ENDPOINT_DOWN)
-        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"cannot connect\"",
-                 e->route, e->version, e->text);
+        log_warn("endpoint_down", "route=%s version=%s endpoint=%s why=\"%s\"", e->route,
+                 e->version, e->text, why);
     else
         log_info("endpoint_up", "route=%s version=%s endpoint=%s", e->route, e->version, e->text);
 }
 
+/* A worker has said that it is ejected; that it serves again is said here, or by a worker that ejects it anew. */
+static void say_return(struct known_endpoint *e, int64_t now_us)
+{
+    _Atomic uint32_t *owes = &e->state->owes_return;
+    if (ENDPOINT_LOAD(*owes) && endpoint_serves_from_us(e->state) <= now_us &&
+        atomic_exchange_explicit(owes, 0, memory_order_relaxed)) {
+        log_info("endpoint_returned", "route=%s version=%s endpoint=%s", e->route, e->version,
+                 e->text);
+    }
+}
+
 static void conclude(struct known_endpoint *e, int failure)
 {
-    endpoint_note(e->state, failure ? ENDPOINT_DOWN : ENDPOINT_UP);
-    say_change(e);
+    if (failure)
+        eject_note_probe(e->state);
+    else
+        endpoint_come_up(e->state, time_monotonic_us());
+    probe_say(e, CANNOT_CONNECT);
 }
 
 static void on_decided(evutil_socket_t fd, short what, void *arg)
@@ -80,18 +97,27 @@ static void start(struct known_endpoint *e, struct event_base *base, uint32_t ti
         probe_cancel(e);
 }
 
+/* Whether a connect would tell anything new. */
+static bool is_doubtful(const struct known_endpoint *e)
+{
+    return atomic_load_explicit(&e->state->health, memory_order_relaxed) != ENDPOINT_UP ||
+           atomic_load_explicit(&e->state->connect_failures, memory_order_relaxed);
+}
+
 void probe_all(struct known *k, struct event_base *base, uint32_t timeout_ms)
 {
     unsigned running = 0;
+    int64_t now_us = time_monotonic_us();
     for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
-        say_change(CONTAINER_OF(l, struct known_endpoint, link));
-        running += CONTAINER_OF(l, struct known_endpoint, link)->probe != NULL;
+        struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
+        probe_say(e, CANNOT_CONNECT);
+        say_return(e, now_us);
+        running += e->probe != NULL;
     }
     for (struct list *l = k->endpoints.next; l != &k->endpoints && running < PROBES_MAX;
          l = l->next) {
         struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->probe || e->is_barred ||
-            atomic_load_explicit(&e->state->health, memory_order_relaxed) == ENDPOINT_UP)
+        if (e->probe || e->is_barred || e->conf->health.path || !is_doubtful(e))
             continue;
         start(e, base, timeout_ms);
         running++;

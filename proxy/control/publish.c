@@ -4,7 +4,8 @@
 
 #include "base/log.h"
 #include "proxy/conf/load.h"
-#include "proxy/control/probe.h"
+#include "proxy/control/health.h"
+#include "proxy/control/states.h"
 
 struct config_keep *config_keep_new(struct config *config)
 {
@@ -165,7 +166,7 @@ void publish_changes(struct control *c)
 {
     if (publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");
-    probe_all(&c->known, c->base, control_config(c)->timeouts.connect_ms);
+    health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
 }
 
 bool publish_endpoints(struct control *c, const char *route, const char *version,

@@ -80,17 +80,34 @@ static bool canary_may_serve(struct exchange *x)
     return pass != BREAKER_REFUSE;
 }
 
+/* balance: hash keeps a user on an endpoint by what makes the route sticky, else by the client's address. Without
+ * either the choice is a random one. */
+static void note_balance_key(struct exchange *x, const char *buf, struct slice key)
+{
+    const struct config_sticky *conf = &x->route->conf->sticky;
+    const struct head *head = &x->flow->head;
+    if (key.len == 0 && conf->by == STICKY_COOKIE)
+        (void)head_find_cookie(head, buf, slice_str(conf->name), &key);
+    else if (key.len == 0 && conf->by == STICKY_HEADER)
+        (void)head_find_name(head, buf, slice_str(conf->name), &key);
+    if (key.len == 0 && x->client->has_address)
+        key = client_peer(x->client);
+    x->balance_hash = key.len ? hash_bytes((struct hash_salt){0, 0}, key) : flow_random(x->flow);
+}
+
 void assign_version(struct exchange *x, const char *buf)
 {
     const struct route *r = x->route;
     struct split_pick pick = {false, ASSIGNED_WEIGHT, 0};
+    struct split_request request = {.header = OVERRIDE_NONE, .cookie = OVERRIDE_NONE};
     if (r->split.is_active) {
-        struct split_request request = {.header = OVERRIDE_NONE, .cookie = OVERRIDE_NONE};
         read_override(x, buf, &request);
         if (request.header == OVERRIDE_NONE && request.cookie == OVERRIDE_NONE)
             read_key(x, buf, &request);
         pick = split_pick(&r->split, x->flow->order, &request, &x->place->cursor);
     }
+    if (r->conf->balance == BALANCE_HASH)
+        note_balance_key(x, buf, request.has_key ? request.key : slice_of(NULL, 0));
     x->assigned = (uint8_t)pick.assigned;
     x->key_hash = pick.key_hash;
     x->attempt.is_canary = pick.canary && canary_may_serve(x);

@@ -6,6 +6,8 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
+#include "proxy/upstream/eject.h"
+#include "proxy/flow/slow.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
 #include <errno.h>
@@ -23,6 +25,29 @@ static struct pool *pool_of(const struct exchange *x, uint32_t endpoint)
     return x->world->pools[x->attempt.variant->first_endpoint + endpoint];
 }
 
+static struct endpoint_state *state_of(const struct exchange *x)
+{
+    return x->attempt.variant->endpoints[x->attempt.endpoint].state;
+}
+
+static struct eject_place place_of(const struct exchange *x)
+{
+    const struct route_variant *v = x->attempt.variant;
+    return (struct eject_place){v->endpoints, v->n_endpoints, x->attempt.endpoint};
+}
+
+static bool is_checked(const struct exchange *x)
+{
+    return x->route->conf->health.path != NULL;
+}
+
+static uint64_t bits_for_choice(const struct exchange *x, const struct route_variant *v)
+{
+    if (v->n_endpoints < 2)
+        return 0;
+    return x->route->conf->balance == BALANCE_HASH ? x->balance_hash : flow_random(x->flow);
+}
+
 uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v, uint32_t avoid)
 {
     struct pick p = {.endpoints = v->endpoints,
@@ -31,8 +56,9 @@ uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v,
                      .balance = x->route->conf->balance,
                      .take_down = v == &x->route->stable,
                      .avoid = avoid,
-                     .random = v->n_endpoints > 1 ? flow_random(x->flow) : 0,
-                     .turn = &x->place->turn[v == &x->route->canary]};
+                     .random = bits_for_choice(x, v),
+                     .turn = &x->place->turn[v == &x->route->canary],
+                     .now_us = x->flow->now_us};
     return pick_endpoint(&p);
 }
 
@@ -41,6 +67,12 @@ static bool is_own_fault(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
            error == EADDRNOTAVAIL;
+}
+
+static void note_connect_failed(const struct exchange *x)
+{
+    struct eject_place place = place_of(x);
+    eject_note_connect(&place, is_checked(x), x->flow->now_us);
 }
 
 /* The connection could not even be begun. */
@@ -53,7 +85,7 @@ static void dial_failed(struct exchange *x, int error)
         exchange_reply(x, 503);
         return;
     }
-    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
+    note_connect_failed(x);
     attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
 }
 
@@ -62,38 +94,91 @@ static void rest_client(struct exchange *x)
     if (!exchange_wants_body(x))
         return;
     stream_read_off(&x->client->stream);
-    flow_deadline(x->flow, &x->client->timer, 0);
+    slow_rest_body(x);
 }
 
-static void dial(struct exchange *x, struct pool *p)
+/* x waits for a connection. False: too many do. */
+static bool begin_wait(struct exchange *x, struct quota *q)
 {
-    /* the limit is the process's; each worker keeps to its part of it */
-    uint32_t part =
-        (conf_of(x)->limits.pending_per_endpoint + x->flow->workers - 1) / x->flow->workers;
-    if (p->n_connecting >= part) {
+    if (x->pending)
+        return true;
+    if (!quota_take(&q->pending, conf_of(x)->limits.pending_per_endpoint))
+        return false;
+    x->pending = q;
+    return true;
+}
+
+/* It has one, or gives up. */
+static void end_wait(struct exchange *x)
+{
+    room_leave(&x->waiter);
+    quota_give(&x->pending->pending);
+    x->pending = NULL;
+}
+
+/* Begins a connection where there is room for one, else x queues for it. 0, or the errno of what could not be begun;
+ * EAGAIN: the queue of a UNIX socket is full, and there is no event for its having room. */
+static int dial_or_queue(struct exchange *x, struct pool *p, bool is_first)
+{
+    struct quota *q = state_of(x)->quota, *shared;
+    if ((p->n_waiting && !is_first) || !room_take(p, q, &shared)) {
+        x->waiter.owner = x;
+        room_wait(p, q, &x->waiter, is_first);
+        return 0;
+    }
+    x->up = pool_dial(p, x);
+    if (!x->up) {
+        int failure = errno;
+        room_give(p, shared);
+        return failure;
+    }
+    room_use(x->up, shared);
+    pool_count(x->up, x->attempt.cells);
+    return 0;
+}
+
+/* is_first: x has waited already. */
+static void dial(struct exchange *x, struct pool *p, bool is_first)
+{
+    uint32_t connect_ms = conf_of(x)->timeouts.connect_ms;
+    if (!begin_wait(x, state_of(x)->quota)) {
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
     }
-    x->up = pool_dial(p, x);
-    if (!x->up && errno != EAGAIN) {
-        dial_failed(x, errno);
+    int failure = dial_or_queue(x, p, is_first);
+    if (failure && failure != EAGAIN) {
+        dial_failed(x, failure);
         return;
     }
     if (x->state != EXCHANGE_CONNECT) {
         exchange_goto(x, EXCHANGE_CONNECT);
-        x->connect_until_ms = flow_now_ms(x->flow) + conf_of(x)->timeouts.connect_ms;
+        x->connect_until_ms = flow_now_ms(x->flow) + connect_ms;
     }
     rest_client(x);
-    /* EAGAIN: the queue of a UNIX socket is full, and there is no event for its having room */
-    exchange_deadline(x, x->up ? conf_of(x)->timeouts.connect_ms : DIAL_AGAIN_MS);
+    int64_t left_ms = x->connect_until_ms - flow_now_ms(x->flow);
+    if (x->waiter.pool)
+        exchange_deadline(x, left_ms > 0 ? (uint32_t)left_ms : 1);
+    else
+        exchange_deadline(x, failure ? DIAL_AGAIN_MS : connect_ms);
 }
 
 bool attempt_dial_again(struct exchange *x)
 {
-    if (x->state != EXCHANGE_CONNECT || x->up || flow_now_ms(x->flow) >= x->connect_until_ms)
+    if (x->state != EXCHANGE_CONNECT || x->up || x->waiter.pool ||
+        flow_now_ms(x->flow) >= x->connect_until_ms)
         return false;
-    dial(x, pool_of(x, x->attempt.endpoint));
+    dial(x, pool_of(x, x->attempt.endpoint), true);
     return true;
+}
+
+void attempt_connect_late(struct exchange *x)
+{
+    if (x->waiter.pool) {
+        attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
+        return;
+    }
+    note_connect_failed(x);
+    attempt_failed(x, REASON_TIMEOUT, RETRY_CONNECT);
 }
 
 /* endpoint: of the attempt's variant, or PICK_NONE. */
@@ -111,11 +196,26 @@ static void begin(struct exchange *x, uint32_t endpoint)
         return;
     }
     struct pool *p = pool_of(x, endpoint);
-    x->up = pool_take(p, x, x->flow->now_us);
+    x->up = p->n_waiting ? NULL : pool_take(p, x, x->flow->now_us);
     if (!x->up) {
-        dial(x, p);
+        dial(x, p, false);
         return;
     }
+    exchange_goto(x, EXCHANGE_SEND);
+    pump_request_begin(x);
+}
+
+void attempt_on_room(void *owner)
+{
+    struct exchange *x = owner;
+    flow_refresh_now(x->flow);
+    struct pool *p = pool_of(x, x->attempt.endpoint);
+    x->up = pool_take(p, x, x->flow->now_us);
+    if (!x->up) {
+        dial(x, p, true);
+        return;
+    }
+    end_wait(x);
     exchange_goto(x, EXCHANGE_SEND);
     pump_request_begin(x);
 }
@@ -129,9 +229,13 @@ void attempt_on_connected(void *owner, bool ok)
 {
     struct exchange *x = owner;
     flow_refresh_now(x->flow);
-    endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state,
-                  ok ? ENDPOINT_UP : ENDPOINT_DOWN);
+    end_wait(x);
+    if (ok && is_checked(x))
+        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
+    else if (ok)
+        endpoint_come_up(state_of(x), x->flow->now_us);
     if (!ok) {
+        note_connect_failed(x);
         attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
         return;
     }
@@ -141,6 +245,8 @@ void attempt_on_connected(void *owner, bool ok)
 
 void attempt_release(struct exchange *x, bool may_reuse)
 {
+    if (x->pending)
+        end_wait(x);
     if (!x->up)
         return;
     if (may_reuse && stream_pending(&x->up->stream) == 0)
@@ -162,7 +268,7 @@ bool attempt_replace_stale(struct exchange *x)
     attempt_release(x, false);
     x->send_failed = false;
     exchange_goto(x, EXCHANGE_ROUTE);
-    dial(x, pool_of(x, a->endpoint));
+    dial(x, pool_of(x, a->endpoint), false);
     return true;
 }
 
@@ -227,6 +333,29 @@ void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
         end_trial(x, TRIAL_OK);
 }
 
+/* What the outcome says of the endpoint. What it was not asked says nothing. */
+static void note_endpoint(struct exchange *x, enum metric_reason reason, bool failed)
+{
+    struct attempt *a = &x->attempt;
+    if (!failed) {
+        eject_note_success(state_of(x));
+        return;
+    }
+    if (reason == REASON_REFUSED || x->waiter.pool)
+        return;
+    struct eject_place place = place_of(x);
+    uint32_t ms = eject_note_failure(&place, &x->route->conf->eject, x->flow->now_us);
+    if (ms == 0)
+        return;
+    const char *text = a->variant->endpoints[a->endpoint].text;
+    cell_add(&a->cells->ejections, 1);
+    if (atomic_exchange_explicit(&state_of(x)->owes_return, 1, memory_order_relaxed))
+        log_info("endpoint_returned", "route=%s version=%s endpoint=%s", x->route->conf->name,
+                 a->variant->name, text);
+    log_warn("endpoint_ejected", "route=%s version=%s endpoint=%s failures=%u for_ms=%u",
+             x->route->conf->name, a->variant->name, text, x->route->conf->eject.consecutive, ms);
+}
+
 void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)
 {
     struct attempt *a = &x->attempt;
@@ -235,6 +364,8 @@ void attempt_count(struct exchange *x, unsigned status, enum metric_reason reaso
     if (a->is_counted)
         return;
     a->is_counted = true;
+    if (!is_void)
+        note_endpoint(x, reason, failed);
     if (x->tries) {
         struct route_cells *cells = x->route->metrics->cells[x->flow->worker];
         cell_add(&cells->retries[a->failed_role][role][failed ? RETRY_FAILED : RETRY_OK], 1);

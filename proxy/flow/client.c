@@ -4,6 +4,8 @@
 
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/reply.h"
+#include "proxy/flow/slow.h"
+#include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "base/log.h"
 #include <netinet/in.h>
@@ -12,7 +14,8 @@
 
 #define LINGER_MS                                                                                  \
     5000 /* a closing connection waits so long for the next sign of its peer: input, or output taken */
-#define LINGER_MAX_MS 30000 /* a peer that goes on sending holds it no longer than this */
+#define LINGER_GAP_MS (2 * LINGER_MS) /* output that nobody takes: two looks */
+#define LINGER_MAX_MS 30000           /* a peer that goes on sending holds it no longer than this */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -46,7 +49,11 @@ static void close_client(struct client *c)
 void client_abort(struct client *c, bool is_broken)
 {
     if (c->exchange) {
-        exchange_on_client_gone(c->exchange, false);
+        exchange_on_client_gone(c->exchange, CLIENT_ERROR_ABORTED);
+        return;
+    }
+    if (c->tunnel) {
+        tunnel_end(c->tunnel, true);
         return;
     }
     if (is_broken && c->state != CLIENT_DEAD)
@@ -58,15 +65,15 @@ void client_abort(struct client *c, bool is_broken)
  * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
 static void linger(struct client *c)
 {
-    if (shutdown(c->stream.fd, SHUT_WR) < 0) {
+    if (!stream_end(&c->stream)) {
         close_client(c);
         return;
     }
     c->state = CLIENT_LINGER;
-    c->unacknowledged = UINT32_MAX;
-    c->linger_until_ms = flow_now_ms(c->flow) + LINGER_MAX_MS;
+    c->until_ms = flow_now_ms(c->flow) + LINGER_MAX_MS;
     held_drop(&c->held);
     stream_read_on(&c->stream);
+    pace_wait(&c->pace, flow_now_ms(c->flow));
     flow_deadline(c->flow, &c->timer, LINGER_MS);
 }
 
@@ -79,6 +86,13 @@ static void close_or_linger(struct client *c)
         close_client(c);
 }
 
+/* The end of the idle time or of a head. Looked at sooner is whether the last response is read at all. */
+static void set_end(struct client *c, uint32_t in_ms, uint32_t look_in_ms)
+{
+    c->until_ms = flow_now_ms(c->flow) + in_ms;
+    flow_deadline(c->flow, &c->timer, look_in_ms < in_ms ? look_in_ms : in_ms);
+}
+
 static void await_head(struct client *c)
 {
     c->state = CLIENT_READY;
@@ -87,7 +101,7 @@ static void await_head(struct client *c)
         close_or_linger(c);
         return;
     }
-    flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_idle_ms);
+    set_end(c, conf_of(c)->timeouts.client_idle_ms, PACE_GRACE_MS);
     stream_read_on(&c->stream);
     if (c->held.len)
         stream_wake(&c->stream);
@@ -118,7 +132,7 @@ void client_response_done(struct client *c, enum client_next next)
     }
     c->state = CLIENT_FLUSH;
     stream_read_off(&c->stream);
-    flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_body_ms);
+    slow_await_reader(c);
 }
 
 static void count_error(struct client *c, enum metric_client_error e)
@@ -151,8 +165,8 @@ static void keep_partial(struct client *c, const char *bytes, size_t len)
         refuse(c, 503);
         return;
     }
-    if (!c->has_partial_head)
-        flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_header_ms);
+    if (!c->has_partial_head && c->n_requests) /* the time of the first one has run since accept */
+        set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
     c->has_partial_head = true;
 }
 
@@ -240,20 +254,11 @@ static void read_busy(struct client *c)
 static void discard(struct client *c)
 {
     ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
-    int64_t left_ms = c->linger_until_ms - flow_now_ms(c->flow);
+    int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
     if (n == STREAM_EOF || n == STREAM_ERROR || left_ms <= 0)
         close_client(c);
     else
         flow_deadline(c->flow, &c->timer, (uint32_t)(left_ms < LINGER_MS ? left_ms : LINGER_MS));
-}
-
-/* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
- * what the kernel still has for it. */
-static bool is_still_reading(struct client *c)
-{
-    uint32_t before = c->unacknowledged;
-    c->unacknowledged = stream_unacknowledged(&c->stream);
-    return c->unacknowledged && c->unacknowledged < before;
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
@@ -268,6 +273,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
         break;
     case CLIENT_BUSY:
         read_busy(c);
+        break;
+    case CLIENT_TUNNEL:
+        tunnel_on_client_readable(c->tunnel);
         break;
     case CLIENT_LINGER:
         discard(c);
@@ -284,34 +292,98 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     flow_refresh_now(c->flow);
+    if (c->tunnel) {
+        tunnel_on_client_writable(c->tunnel);
+        return;
+    }
     enum stream_result r = stream_flush(&c->stream);
     if (r == STREAM_FAILED) {
         if (!c->exchange) /* which counts by itself */
             count_error(c, CLIENT_ERROR_ABORTED);
         client_abort(c, false);
     } else if (r == STREAM_PENDING) {
-        flow_deadline(c->flow, &c->timer, conf_of(c)->timeouts.client_body_ms);
+        return; /* the next look finds how much it has taken */
     } else if (c->state == CLIENT_FLUSH) {
+        slow_rest_reader(c);
         after_flush(c);
     } else if (c->exchange) {
         exchange_on_client_drained(c->exchange);
     }
 }
 
+/* Takes too little of its last response: what the kernel has for it is thrown away, or it would be kept for as long as
+ * the peer acknowledges that it is there. */
+static void cut(struct client *c, enum pace_verdict verdict)
+{
+    count_error(c, slow_error(verdict));
+    client_abort(c, true);
+}
+
+/* Between two requests, or within a head. */
+static void ready_due(struct client *c)
+{
+    int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
+    if (left_ms <= 0) {
+        if (c->has_partial_head) {
+            held_drop(&c->held);
+            refuse(c, 408);
+        } else {
+            close_client(c);
+        }
+        return;
+    }
+    if (conf_of(c)->timeouts.min_rate_bytes &&
+        stream_unacknowledged(&c->stream) > SLOW_SMALL_BYTES) {
+        pace_wait(&c->pace, flow_now_ms(c->flow));
+        enum pace_verdict verdict = slow_look(c, conf_of(c)->timeouts.client_body_ms);
+        if (verdict != PACE_OK)
+            cut(c, verdict);
+        return;
+    }
+    pace_rest(&c->pace, flow_now_ms(c->flow));
+    flow_deadline(c->flow, &c->timer, (uint32_t)left_ms);
+}
+
+/* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
+ * what the kernel still has for it. */
+static void linger_due(struct client *c)
+{
+    uint32_t unread = stream_unacknowledged(&c->stream);
+    enum pace_verdict verdict = unread ? slow_look(c, LINGER_GAP_MS) : PACE_STALLED;
+    bool has_time = unread <= SLOW_SMALL_BYTES && flow_now_ms(c->flow) < c->until_ms;
+    if (verdict == PACE_OK || (verdict == PACE_SLOW && has_time))
+        flow_deadline(c->flow, &c->timer, LINGER_MS);
+    else if (verdict == PACE_SLOW && unread > SLOW_SMALL_BYTES)
+        cut(c, verdict);
+    else
+        close_client(c);
+}
+
 static void on_due(struct wheel_entry *e)
 {
     struct client *c = CONTAINER_OF(e, struct client, timer);
-    if (c->state == CLIENT_READY && c->has_partial_head) {
-        held_drop(&c->held);
-        refuse(c, 408);
-    } else if (c->state == CLIENT_BUSY) {
-        exchange_on_client_gone(c->exchange, true);
-    } else if (c->state == CLIENT_LINGER && is_still_reading(c)) {
-        flow_deadline(c->flow, &c->timer, LINGER_MS);
-    } else {
-        if (c->state == CLIENT_FLUSH)
-            count_error(c, CLIENT_ERROR_TIMEOUT);
-        close_client(c);
+    uint32_t gap_ms = conf_of(c)->timeouts.client_body_ms;
+    enum pace_verdict verdict;
+    switch ((enum client_state)c->state) {
+    case CLIENT_READY:
+        ready_due(c);
+        break;
+    case CLIENT_BUSY:
+        verdict = slow_look(c, gap_ms);
+        if (verdict != PACE_OK)
+            exchange_on_client_gone(c->exchange, slow_error(verdict));
+        break;
+    case CLIENT_FLUSH:
+        verdict = slow_look(c, gap_ms);
+        if (verdict != PACE_OK)
+            cut(c, verdict);
+        break;
+    case CLIENT_LINGER:
+        linger_due(c);
+        break;
+    case CLIENT_TUNNEL: /* has a deadline of its own */
+    case CLIENT_DEAD:
+        break;
     }
 }
 
@@ -325,6 +397,8 @@ void client_drain(struct client *c)
 {
     if (c->state == CLIENT_READY && !c->has_partial_head)
         close_client(c);
+    else if (c->tunnel)
+        tunnel_drain(c->tunnel);
 }
 
 bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
@@ -349,7 +423,7 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
     f->n_clients++;
     cell_add(&listener->connections, 1);
     cell_add(&listener->open, 1);
-    flow_deadline(f, &c->timer, conf_of(c)->timeouts.client_idle_ms);
+    set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
     read_head(c); /* a request is often there already: one turn of the loop is saved */
     return true;
 }

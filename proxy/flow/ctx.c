@@ -5,6 +5,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/judged.h"
+#include "proxy/flow/tunnel.h"
 #include "proxy/wire/time.h"
 #include <sys/random.h>
 
@@ -88,6 +89,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
     graveyard_init(&f->graves, base);
     list_init(&f->clients);
+    list_init(&f->tunnels);
     judged_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
     return OK;
@@ -120,13 +122,18 @@ enum err flow_adopt(struct flow *f, struct snapshot *snapshot)
     world_unref(f->world);
     f->world = w;
     f->upstream.idle_ms = snapshot->config->timeouts.upstream_idle_ms;
+    f->upstream.connections_max = snapshot->config->limits.upstream_connections_per_endpoint;
+    f->upstream.workers = f->workers;
+    tunnels_review(f);
     return OK;
 }
 
 void flow_drain(struct flow *f)
 {
-    f->is_draining = true;
     flow_refresh_now(f);
+    if (!f->is_draining)
+        f->drain_until_ms = flow_now_ms(f) + f->world->snapshot->config->timeouts.drain_ms;
+    f->is_draining = true;
     struct list *next;
     for (struct list *l = f->clients.next; l != &f->clients; l = next) {
         next = l->next;

@@ -8,6 +8,7 @@
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
 #include "proxy/flow/reply.h"
+#include "proxy/flow/slow.h"
 #include "proxy/http/rewrite.h"
 
 #define GIVEN_UP_MIN_US                                                                            \
@@ -17,7 +18,7 @@
     499 /* the code of a request whose client left before its response head */
 
 const struct upstream_events exchange_events = {attempt_on_connected, pump_on_upstream_readable,
-                                                pump_on_upstream_writable};
+                                                pump_on_upstream_writable, attempt_on_room};
 
 void exchange_goto(struct exchange *x, enum exchange_state next)
 {
@@ -49,7 +50,7 @@ static void on_due(struct wheel_entry *e)
     bool awaits_body =
         x->state == EXCHANGE_SEND && exchange_wants_body(x) && !stream_pending(&x->up->stream);
     if (awaits_body || stream_pending(&x->client->stream)) {
-        exchange_on_client_gone(x, true); /* request_total ran out on a slow client */
+        exchange_on_client_gone(x, CLIENT_ERROR_TIMEOUT); /* request_total ran out on a slow one */
         return;
     }
     if (x->state == EXCHANGE_REPLY) {
@@ -64,8 +65,9 @@ static void on_due(struct wheel_entry *e)
         return;
     }
     if (x->state == EXCHANGE_CONNECT)
-        endpoint_note(x->attempt.variant->endpoints[x->attempt.endpoint].state, ENDPOINT_DOWN);
-    attempt_failed(x, REASON_TIMEOUT, x->state == EXCHANGE_CONNECT ? RETRY_CONNECT : RETRY_504);
+        attempt_connect_late(x);
+    else
+        attempt_failed(x, REASON_TIMEOUT, RETRY_504);
 }
 
 static struct exchange *make(struct client *c)
@@ -132,6 +134,8 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     c->exchange = NULL;
     let_go(x);
     switch (why) {
+    case END_UPGRADED:
+        break;
     case END_DONE:
     case END_REPLIED:
         client_response_done(c, down_keep_alive  ? CLIENT_NEXT_REQUEST
@@ -196,13 +200,16 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
         }
         x->request_id = slice_of(id, 32);
     }
+    /* one with a body would leave open whether its bytes are the body's or the new protocol's */
+    x->is_upgrade = head->upgrade_websocket && head->method == METHOD_GET && request_is_read(x);
     struct rewrite_request r = {.head = head,
                                 .buf = buf,
                                 .body = &x->request_body,
                                 .client = client_peer(x->client),
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .request_id = x->request_id,
-                                .fallback_host = SLICE("localhost")};
+                                .fallback_host = SLICE("localhost"),
+                                .upgrade_websocket = x->is_upgrade};
     size_t room =
         head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
     char *out = arena_alloc(&x->arena, room);
@@ -257,6 +264,7 @@ static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
         return false;
     }
     *used = (size_t)n;
+    x->body_received += (size_t)n;
     if (pump_request_body(x, data))
         return true;
     attempt_settle(x, 503, REASON_NONE, true);
@@ -278,8 +286,10 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     x->method = head->method;
     x->minor = head->minor;
     x->keep_alive = head->keep_alive;
+    x->expects_continue = head->expect_continue;
     uint32_t total_ms = x->world->snapshot->config->timeouts.request_total_ms;
     x->total_deadline_ms = total_ms ? flow_now_ms(x->flow) + total_ms : WHEEL_NEVER;
+    slow_rest_reader(c);
     flow_deadline(x->flow, &c->timer, 0);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
@@ -312,16 +322,14 @@ bool exchange_wants_body(const struct exchange *x)
 size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 {
     size_t used = 0;
-    flow_deadline(x->flow, &x->client->timer, x->world->snapshot->config->timeouts.client_body_ms);
+    pace_moved(&x->pace, flow_now_ms(x->flow));
     (void)take_body(x, buf, len, &used);
     return used;
 }
 
 void exchange_on_client_drained(struct exchange *x)
 {
-    bool reads = exchange_wants_body(x) && x->client->stream.is_reading;
-    flow_deadline(x->flow, &x->client->timer,
-                  reads ? x->world->snapshot->config->timeouts.client_body_ms : 0);
+    slow_rest_reader(x->client);
     if (x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
@@ -340,16 +348,17 @@ static bool gave_up(const struct exchange *x)
 void exchange_on_client_end(struct exchange *x, bool is_orderly)
 {
     if (!is_orderly || x->state != EXCHANGE_REPLY || !request_is_read(x)) {
-        exchange_on_client_gone(x, false);
+        exchange_on_client_gone(x, CLIENT_ERROR_ABORTED);
         return;
     }
     x->keep_alive = x->down_keep_alive = false;
     stream_read_off(&x->client->stream);
 }
 
-void exchange_on_client_gone(struct exchange *x, bool is_timeout)
+void exchange_on_client_gone(struct exchange *x, enum metric_client_error why)
 {
-    client_error(x, is_timeout ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_ABORTED);
+    bool is_timeout = why != CLIENT_ERROR_ABORTED;
+    client_error(x, why);
     bool is_hung = !is_timeout && x->state == EXCHANGE_WAIT && gave_up(x);
     if (x->head_down)
         attempt_settle(x, x->status, REASON_NONE, x->status < 500);

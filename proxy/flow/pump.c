@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "proxy/flow/attempt.h"
 #include "proxy/flow/failover.h"
+#include "proxy/flow/slow.h"
+#include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
 
@@ -51,7 +53,7 @@ static void stop_sending(struct exchange *x)
     x->send_failed = true;
     if (!x->request_body.done)
         stream_read_off(&x->client->stream);
-    flow_deadline(x->flow, &x->client->timer, 0);
+    slow_rest_body(x);
     if (x->state != EXCHANGE_REPLY)
         exchange_deadline(x, timeouts_of(x)->response_header_ms);
     stream_wake(&x->up->stream);
@@ -65,16 +67,14 @@ static void after_send(struct exchange *x, enum stream_result r)
     }
     bool is_whole = x->request_body.done;
     if (r == STREAM_PENDING) {
-        if (!is_whole) {
+        if (!is_whole)
             stream_read_off(&x->client->stream);
-            flow_deadline(x->flow, &x->client->timer, 0);
-        }
+        slow_rest_body(x);
     } else if (!is_whole) {
         stream_read_on(&x->client->stream);
-        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+        slow_await_body(x);
     } else {
-        flow_deadline(x->flow, &x->client->timer,
-                      stream_pending(&x->client->stream) ? timeouts_of(x)->client_body_ms : 0);
+        slow_rest_body(x);
         if (x->state == EXCHANGE_SEND)
             exchange_goto(x, EXCHANGE_WAIT);
     }
@@ -163,7 +163,7 @@ static void malformed(struct exchange *x, const char *fault)
 
 static void client_broke(struct exchange *x)
 {
-    exchange_on_client_gone(x, false);
+    exchange_on_client_gone(x, CLIENT_ERROR_ABORTED);
 }
 
 /* After bytes went down: ends a whole response, else waits for whoever is slower. */
@@ -177,7 +177,7 @@ static void after_reply(struct exchange *x, enum stream_result r)
     } else if (r == STREAM_PENDING) {
         stream_read_off(&x->up->stream);
         exchange_deadline(x, 0);
-        flow_deadline(x->flow, &x->client->timer, timeouts_of(x)->client_body_ms);
+        slow_await_reader(x->client);
     } else {
         exchange_deadline(x, timeouts_of(x)->response_idle_ms);
     }
@@ -239,8 +239,8 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
 static bool relay_interim(struct exchange *x, const char *buf)
 {
     const struct body none = {.kind = BODY_NONE, .done = true};
-    if (x->flow->head.status == 101 || x->n_interim >= INTERIM_MAX) {
-        malformed(x, "unexpected 1xx response");
+    if (x->n_interim >= INTERIM_MAX) {
+        malformed(x, "too many 1xx responses");
         return false;
     }
     x->n_interim++;
@@ -257,6 +257,38 @@ static bool relay_interim(struct exchange *x, const char *buf)
         return false;
     }
     return true;
+}
+
+/* A 101 that was asked for, whole: what came behind it is the new protocol's already. The version has done what it was
+ * asked; how the tunnel ends later says nothing about it. */
+static void switch_protocols(struct exchange *x, const char *buf, size_t head_len, size_t len)
+{
+    const struct body none = {.kind = BODY_NONE, .done = true};
+    const struct head *head = &x->flow->head;
+    if (!x->is_upgrade || x->state != EXCHANGE_WAIT || !head->upgrade_websocket ||
+        body_plan_response(&x->response_body, head, false) < 0) {
+        malformed(x, "unexpected 101 response");
+        return;
+    }
+    ssize_t out_len = write_head(x, buf, &none);
+    struct tunnel *t = out_len < 0 ? NULL : tunnel_new(x);
+    if (!t) {
+        malformed(x, out_len < 0 ? "response head too large" : "out of memory");
+        return;
+    }
+    exchange_goto(x, EXCHANGE_REPLY);
+    x->head_down = true;
+    x->status = 101;
+    cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(101)], 1);
+    struct iovec parts[] = {part(x->flow->out, (size_t)out_len),
+                            part(buf + head_len, len - head_len)};
+    if (stream_send(&x->client->stream, parts, 2) == STREAM_FAILED) {
+        free(t);
+        client_broke(x);
+        return;
+    }
+    attempt_settle(x, 101, REASON_NONE, false);
+    tunnel_start(t, x);
 }
 
 /* Server-sent events and their like last as long as the user looks: what the version does is known with the head. */
@@ -343,6 +375,10 @@ static void read_response_head(struct exchange *x)
         }
         if (f->head.status >= 200) {
             begin_reply(x, at, (size_t)n, len);
+            return;
+        }
+        if (f->head.status == 101) {
+            switch_protocols(x, at, (size_t)n, len);
             return;
         }
         if (!relay_interim(x, at))

@@ -279,11 +279,18 @@ static int take_connection(struct head *h, const char *buf, struct persistence *
     return 0;
 }
 
+/* Of several protocols each reader may take another one: then it is none of them. */
 static bool asks_for_websocket(const struct head *h, const char *buf)
 {
-    struct slice value;
-    return head_find(h, buf, FIELD_UPGRADE, &value) &&
-           slice_equal_nocase(value, SLICE("websocket"));
+    bool is_asked = false;
+    for (uint16_t i = 0; i < h->n_fields; i++) {
+        if (h->fields[i].id != FIELD_UPGRADE)
+            continue;
+        if (is_asked || !slice_equal_nocase(span_in(h->fields[i].value, buf), SLICE("websocket")))
+            return false;
+        is_asked = true;
+    }
+    return is_asked;
 }
 
 int fields_end(struct head *h, const char *buf)

@@ -211,6 +211,11 @@ static void put_request_framing(struct out *o, const struct rewrite_request *r)
     (SET(FIELD_FORWARDED) | SET(FIELD_X_FORWARDED_FOR) | SET(FIELD_X_FORWARDED_HOST) |             \
      SET(FIELD_X_FORWARDED_PROTO))
 
+static void put_upgrade(struct out *o)
+{
+    PUT(o, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+}
+
 static uint32_t request_left_out(const struct rewrite_request *r)
 {
     uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT);
@@ -233,6 +238,8 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
     PUT(&o, "\r\n");
     uint32_t seen = put_fields(&o, h, r->buf, request_left_out(r));
     put_request_framing(&o, r);
+    if (r->upgrade_websocket)
+        put_upgrade(&o);
     if (h->method == METHOD_OPTIONS && (seen & SET(FIELD_MAX_FORWARDS)))
         put_max_forwards(&o, h, r->buf);
     if (r->forwarded == FORWARDED_X || r->forwarded == FORWARDED_BOTH)
@@ -310,6 +317,8 @@ ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t roo
     if (h->status >= 200) {
         put_date(&o, r->date, seen);
         put_response_framing(&o, r);
+    } else if (h->status == 101) {
+        put_upgrade(&o);
     }
     if (r->set_cookie.len) {
         PUT(&o, "Set-Cookie: ");

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/upstream/dial.h"
 
+#include "proxy/wire/stream.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,8 +16,10 @@ int dial_start(const struct wire_addr *to)
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (family != AF_UNIX)
+    if (family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        stream_limit_unsent(fd);
+    }
     memcpy(&ss, to->bytes, to->len);
     if (connect(fd, (struct sockaddr *)&ss, to->len) == 0 || errno == EINPROGRESS)
         return fd;

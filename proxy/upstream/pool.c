@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "proxy/upstream/dial.h"
+#include "proxy/upstream/room.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@ void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wh
     *u = (struct upstream){.base = base, .wheel = wheel, .graves = graves, .events = events};
     for (unsigned i = 0; i < POOL_BUCKETS; i++)
         list_init(&u->buckets[i]);
+    room_init(u);
 }
 
 static struct list *bucket_of(struct upstream *u, const struct wire_addr *addr)
@@ -46,6 +48,7 @@ struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr)
         p->upstream = u;
         p->addr = *addr;
         list_init(&p->idle);
+        room_init_pool(p);
         list_push_front(bucket, &p->link);
     }
     p->holders++;
@@ -64,15 +67,41 @@ static void end_conn(struct upstream_conn *c)
     struct upstream *u = c->pool->upstream;
     wheel_cancel(u->wheel, &c->timer);
     stream_close(&c->stream);
+    c->pool->n_open--;
+    if (c->cells)
+        cell_sub(&c->cells->upstream_open, 1);
+    room_give(c->pool, c->shared);
     grave_bury(u->graves, &c->grave, free_conn);
 }
 
-static void close_idle(struct upstream_conn *c)
+void pool_count(struct upstream_conn *c, struct variant_cells *cells)
+{
+    c->cells = cells;
+    cell_add(&cells->upstream_open, 1);
+    cell_add(&cells->upstream_connecting, 1);
+}
+
+static void leave_idle(struct upstream_conn *c)
 {
     list_remove(&c->link);
     c->pool->n_idle--;
     c->pool->upstream->n_idle--;
+    if (c->cells)
+        cell_sub(&c->cells->upstream_idle, 1);
+}
+
+static void close_idle(struct upstream_conn *c)
+{
+    leave_idle(c);
     end_conn(c);
+}
+
+static void end_connecting(struct upstream_conn *c)
+{
+    c->is_connecting = false;
+    c->pool->n_connecting--;
+    if (c->cells)
+        cell_sub(&c->cells->upstream_connecting, 1);
 }
 
 static void close_all_idle(struct pool *p)
@@ -87,13 +116,15 @@ void pool_retire(struct pool *p)
     close_all_idle(p);
 }
 
-/* A pool lives while a world names it: every busy connection belongs to a request that holds such a world. */
+/* A pool lives while a world names it: every busy connection belongs to a request that holds such a world, or to a tunnel
+ * that holds the pool. */
 void pool_release(struct pool *p)
 {
     if (--p->holders)
         return;
     close_all_idle(p);
-    CHECK(p->load == 0);
+    CHECK(p->load == 0 && p->n_open == 0);
+    room_fini_pool(p);
     list_remove(&p->link);
     free(p);
 }
@@ -102,6 +133,7 @@ void upstream_fini(struct upstream *u)
 {
     for (unsigned i = 0; i < POOL_BUCKETS; i++)
         CHECK(list_empty(&u->buckets[i]));
+    room_fini(u);
 }
 
 void pool_note_surprise(struct upstream_conn *c, int64_t now_us)
@@ -116,7 +148,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (c->owner) {
-        c->pool->upstream->events->on_readable(c->owner);
+        c->events->on_readable(c->owner);
         return;
     }
     /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
@@ -131,19 +163,18 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     if (!c->owner)
         return;
     if (!c->is_connecting) {
-        c->pool->upstream->events->on_writable(c->owner);
+        c->events->on_writable(c->owner);
         return;
     }
     int failure = 0;
     socklen_t len = sizeof failure;
     if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
         failure = errno;
-    c->is_connecting = false;
-    c->pool->n_connecting--;
+    end_connecting(c);
     if (failure == 0)
         (void)stream_flush(&c->stream); /* nothing waits: rests the write event */
     errno = failure;
-    c->pool->upstream->events->on_connected(c->owner, failure == 0);
+    c->events->on_connected(c->owner, failure == 0);
 }
 
 static void on_idle_due(struct wheel_entry *e)
@@ -184,9 +215,7 @@ struct upstream_conn *pool_take(struct pool *p, void *owner, int64_t now_us)
     struct upstream_conn *c = find_idle(p, now_us);
     if (!c)
         return NULL;
-    list_remove(&c->link);
-    p->n_idle--;
-    p->upstream->n_idle--;
+    leave_idle(c);
     /* the idle deadline stays in the wheel and is moved on by the next pool_put; until then it must not fire */
     c->timer.deadline_ms = WHEEL_NEVER;
     c->is_reused = true;
@@ -207,6 +236,9 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
         return NULL;
     }
     c->pool = p;
+    c->shared = NULL;
+    c->cells = NULL;
+    c->events = p->upstream->events;
     c->is_connecting = true;
     c->is_reused = c->is_doubtful = false;
     c->idle_since_us = 0;
@@ -216,6 +248,7 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
     stream_init(&c->stream, p->upstream->base, fd, on_read, on_write, c);
     stream_write_on(&c->stream);
     p->n_connecting++;
+    p->n_open++;
     become_busy(c, owner);
     return c;
 }
@@ -231,7 +264,8 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
 {
     struct pool *p = c->pool;
     become_free(c);
-    if (p->n_idle >= p->idle_max) {
+    if (p->n_idle >= p->idle_max ||
+        ((c->shared || p->upstream->connections_max) && !room_may_keep(c))) {
         end_conn(c);
         return;
     }
@@ -241,13 +275,24 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
     list_push_front(&p->idle, &c->link);
     p->n_idle++;
     p->upstream->n_idle++;
+    if (c->cells)
+        cell_add(&c->cells->upstream_idle, 1);
+    if (p->n_waiting)
+        room_tell(p);
     wheel_set(p->upstream->wheel, &c->timer, now_us / 1000 + p->upstream->idle_ms);
+}
+
+void pool_hand_over(struct upstream_conn *c, void *owner, const struct upstream_events *events)
+{
+    c->owner = owner;
+    c->events = events;
+    c->pool->holders++;
 }
 
 void pool_close(struct upstream_conn *c)
 {
     if (c->is_connecting)
-        c->pool->n_connecting--;
+        end_connecting(c);
     become_free(c);
     end_conn(c);
 }

@@ -5,11 +5,19 @@
 #include "base/check.h"
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+void stream_limit_unsent(int fd)
+{
+    int most = STREAM_UNSENT_MAX;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
 
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
                  event_callback_fn on_write, void *arg)
@@ -18,6 +26,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
     s->is_reading = s->is_writing = false;
     s->out = NULL;
     s->out_at = s->out_len = 0;
+    s->sent = 0;
     CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
     CHECK(event_assign(&s->write, base, fd, EV_WRITE | EV_PERSIST, on_write, arg) == 0);
 }
@@ -79,8 +88,10 @@ static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
     for (;;) {
         ssize_t sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
-        if (sent >= 0)
+        if (sent >= 0) {
+            s->sent += (uint64_t)sent;
             return sent;
+        }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return 0;
         if (errno != EINTR)
@@ -150,6 +161,11 @@ enum stream_result stream_flush(struct stream *s)
     }
     stream_discard(s);
     return STREAM_OK;
+}
+
+bool stream_end(struct stream *s)
+{
+    return shutdown(s->fd, SHUT_WR) == 0;
 }
 
 void stream_discard(struct stream *s)

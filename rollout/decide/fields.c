@@ -197,3 +197,13 @@ enum err fields_read(const cJSON *object, const struct field_set *set, void *bas
             return why_set(why, ERR_INVALID, "%s%s: missing", path, set->nested[i]);
     return check_names(object, set, path, why);
 }
+
+bool fields_lend(cJSON *into, const char *name, const cJSON *item)
+{
+    cJSON *reference = cJSON_IsArray(item) ? cJSON_CreateArrayReference(item->child)
+                                           : cJSON_CreateObjectReference(item->child);
+    if (reference && cJSON_AddItemToObject(into, name, reference))
+        return true;
+    cJSON_Delete(reference);
+    return false;
+}

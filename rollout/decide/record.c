@@ -184,8 +184,7 @@ static enum err write_all(const struct record *r, cJSON *root)
         write_seen(root, "at_stage", &m->at_stage) != OK ||
         write_seen(root, "at_steady", &m->at_steady) != OK || write_evidence(r, root) != OK)
         return ERR_MEMORY;
-    return cJSON_AddItemReferenceToObject(root, "outside", r->outside) &&
-                   cJSON_AddItemReferenceToObject(root, "history", r->history)
+    return fields_lend(root, "outside", r->outside) && fields_lend(root, "history", r->history)
                ? OK
                : ERR_MEMORY;
 }

@@ -31,7 +31,7 @@ ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h",
                        "rollout/zone_file.h"}}  # single headers
 
 PURE = ("base", "rollout/decide", "proxy/http", "proxy/route")  # no I/O, clock, thread or global state
-PURE_FILES = {"rollout/kube/objects", "rollout/kube/pod", "rollout/kube/scale_plan",
+PURE_FILES = {"proxy/flow/pace", "rollout/kube/objects", "rollout/kube/pod", "rollout/kube/scale_plan",
               "rollout/kube/fleet_plan"}  # the same, in a folder that is not pure
 IMPURE = re.compile(r"(event2/.*|curl/.*|openssl/.*|sys/(socket|time|epoll|stat|mman|select|un|uio)\.h|time\.h|netdb\.h"
                     r"|netinet/.*|arpa/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|pthread\.h|threads\.h)$")

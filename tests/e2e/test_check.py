@@ -254,7 +254,7 @@ def test_the_list_of_keys_as_json():
         "key": "timeouts.connect", "type": "duration", "range": "1ms..24h", "default": "2s", "unit": "ms s m h",
         "reload": "yes", "help": "for a connection to an endpoint to come up", "required": False, "supported": True}
     assert keys["routes[].name"]["required"]
-    assert not keys["routes[].health.path"]["supported"]
+    assert keys["routes[].health.path"]["supported"] and not keys["routes[].mirror"]["supported"]
 
 
 def test_help():

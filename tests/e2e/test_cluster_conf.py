@@ -18,6 +18,8 @@ from rig import SERIN, die_with_me, wait_until
 import rights  # from tests/kube, to which cluster has shown the way
 from kubeapi import access
 
+pytestmark = pytest.mark.cluster
+
 QUICK = {"steps": ["50%"], "hold": "1s", "bake": "0", "min_requests": 20, "harm_budget": "5%", "checks": {"latency": {"warmup": "10m"}}}
 
 # No daemon of docker, no protobuf in the stand-in, and no kubelet: these three do what is left to do.

@@ -15,7 +15,8 @@ static void hold_to_promises(const struct config *config)
         CHECK(!r->has_weight || (r->canary && !r->has_rollout));
         CHECK(!r->has_rollout || plan_check(&r->plan, NULL) == OK);
         for (size_t k = 0; k < r->n_versions; k++)
-            CHECK(r->versions[k].name && r->versions[k].endpoints.n > 0);
+            CHECK(r->versions[k].name &&
+                  (r->versions[k].endpoints.n > 0 || r->versions[k].workload));
     }
 }
 

@@ -1,7 +1,8 @@
 /* Fuzzer of heads: however they are cut, the outcome is the same, and what is written is accepted.
  * SPDX-License-Identifier: Apache-2.0 */
 /* First byte of an input: flags; second: the size of the parts. What is written for an accepted
- * head must be accepted again, with the same framing. */
+ * head must be accepted again, with the same framing and the same fields; and what is written for
+ * one message is one message, whatever its body looks like. */
 #include "fuzz.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
@@ -68,9 +69,107 @@ static bool check_written(const char *out, ssize_t n, bool is_response)
     return true;
 }
 
-static void check_request(const char *bytes, uint8_t flags)
+static bool is_among(uint8_t id, const uint8_t *ids, size_t n)
 {
-    static char out[INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
+    return n && memchr(ids, id, n);
+}
+
+/* The fields that go on are there, first, byte for byte and in their order, and behind them stands
+ * nothing but what the proxy adds. skip: fields in front of them. */
+static void check_fields(const char *bytes, const char *out, uint16_t skip, struct slice left_out,
+                         struct slice added)
+{
+    uint16_t at = skip;
+    for (int i = 0; i < whole.n_fields; i++) {
+        const struct field *f = &whole.fields[i];
+        if (f->hop || is_among(f->id, (const uint8_t *)left_out.at, left_out.len))
+            continue;
+        CHECK(at < again.n_fields);
+        const struct field *g = &again.fields[at++];
+        CHECK(f->id == g->id);
+        CHECK(slice_equal(span_in(f->name, bytes), span_in(g->name, out)));
+        CHECK(slice_equal(span_in(f->value, bytes), span_in(g->value, out)));
+    }
+    for (; at < again.n_fields; at++)
+        CHECK(is_among(again.fields[at].id, (const uint8_t *)added.at, added.len));
+}
+
+/* The head as written, with the body framed anew, is read as one message with that body. */
+static void check_is_one(char *out, size_t n, const struct body *planned, struct slice rest,
+                         bool is_chunked)
+{
+    struct body body = *planned, read = {.kind = BODY_CHUNKED};
+    struct slice data, got;
+    char *copy = fuzz_copy(rest.at, rest.len);
+    ssize_t used = body_feed(&body, copy, rest.len, &data);
+    if (used >= 0 && body.done && body.kind != BODY_UNTIL_CLOSE) {
+        size_t at = n;
+        if (is_chunked && data.len)
+            at += body_chunk_head(out + at, data.len);
+        memcpy(out + at, data.at, data.len);
+        at += data.len;
+        if (is_chunked) {
+            memcpy(out + at, data.len ? "\r\n0\r\n\r\n" : "0\r\n\r\n", data.len ? 7 : 5);
+            at += data.len ? 7 : 5;
+        } else {
+            read = *planned;
+        }
+        char *wire = fuzz_copy(out + n, at - n);
+        CHECK(body_feed(&read, wire, at - n, &got) == (ssize_t)(at - n) && read.done);
+        CHECK(got.len == data.len);
+        CHECK(data.len == 0 || memcmp(got.at, data.at, data.len) == 0);
+        free(wire);
+    }
+    free(copy);
+}
+
+static void check_target(const char *bytes, const char *out, struct slice fallback)
+{
+    struct slice path = span_in(whole.path, bytes), target = span_in(again.target, out);
+    if (whole.method == METHOD_OPTIONS && path.len == 0)
+        CHECK(slice_equal(target, SLICE("*")));
+    else if (path.len == 0)
+        CHECK(slice_equal(target, SLICE("/")));
+    else if (path.at[0] == '?')
+        CHECK(target.at[0] == '/' && slice_equal(slice_of(target.at + 1, target.len - 1), path));
+    else
+        CHECK(slice_equal(target, path));
+    CHECK(slice_equal(span_in(again.method_text, out), span_in(whole.method_text, bytes)));
+    CHECK(slice_equal(span_in(again.authority, out),
+                      whole.authority.len ? span_in(whole.authority, bytes) : fallback));
+}
+
+static void check_request_fields(const struct rewrite_request *r, const char *out)
+{
+    static const uint8_t added[] = {FIELD_TRANSFER_ENCODING,
+                                    FIELD_CONTENT_LENGTH,
+                                    FIELD_EXPECT,
+                                    FIELD_MAX_FORWARDS,
+                                    FIELD_FORWARDED,
+                                    FIELD_X_FORWARDED_FOR,
+                                    FIELD_X_FORWARDED_HOST,
+                                    FIELD_X_FORWARDED_PROTO,
+                                    FIELD_X_REQUEST_ID,
+                                    FIELD_VIA};
+    uint8_t left_out[10] = {FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_EXPECT};
+    size_t n = 3;
+    if (r->forwarded != FORWARDED_OFF) {
+        left_out[n++] = FIELD_FORWARDED;
+        left_out[n++] = FIELD_X_FORWARDED_FOR;
+        left_out[n++] = FIELD_X_FORWARDED_HOST;
+        left_out[n++] = FIELD_X_FORWARDED_PROTO;
+    }
+    if (r->request_id.len)
+        left_out[n++] = FIELD_X_REQUEST_ID;
+    if (whole.method == METHOD_OPTIONS)
+        left_out[n++] = FIELD_MAX_FORWARDS;
+    check_fields(r->buf, out, 1, slice_of((const char *)left_out, n),
+                 slice_of((const char *)added, sizeof added));
+}
+
+static void check_request(const char *bytes, size_t len, uint8_t flags)
+{
+    static char out[2 * INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
     struct body body, body_again;
     if (body_plan_request(&body, &whole) < 0)
         return;
@@ -90,11 +189,19 @@ static void check_request(const char *bytes, uint8_t flags)
     CHECK(body_plan_request(&body_again, &again) == 0);
     CHECK(body_again.kind == body.kind && body_again.left == body.left);
     CHECK(again.method == whole.method);
+    check_target(bytes, out, r.fallback_host);
+    check_request_fields(&r, out);
+    check_is_one(out, (size_t)n, &body, slice_of(bytes + whole.parsed, len - whole.parsed),
+                 body.kind == BODY_CHUNKED);
 }
 
-static void check_response(const char *bytes, uint8_t flags)
+static void check_response(const char *bytes, size_t len, uint8_t flags)
 {
-    static char out[INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
+    static const uint8_t left_out[] = {FIELD_CONTENT_LENGTH, FIELD_X_REQUEST_ID};
+    static const uint8_t added[] = {FIELD_TRANSFER_ENCODING, FIELD_CONTENT_LENGTH,
+                                    FIELD_CONNECTION,        FIELD_OTHER, /* Set-Cookie */
+                                    FIELD_X_REQUEST_ID,      FIELD_VIA};
+    static char out[2 * INPUT_BYTES_MAX + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX];
     struct body body, body_again;
     if (body_plan_response(&body, &whole, flags & TO_HEAD) < 0)
         return;
@@ -115,6 +222,10 @@ static void check_response(const char *bytes, uint8_t flags)
     CHECK((body_again.kind == BODY_CHUNKED) == chunked);
     /* A body without an end of its own must not be followed by another response. */
     CHECK(body_again.kind != BODY_UNTIL_CLOSE || !again.keep_alive);
+    check_fields(bytes, out, 0, slice_of((const char *)left_out, sizeof left_out),
+                 slice_of((const char *)added, sizeof added));
+    check_is_one(out, (size_t)n, &body, slice_of(bytes + whole.parsed, len - whole.parsed),
+                 chunked);
 }
 
 /* Asks for lookups too: they must stay inside of the bytes. */
@@ -150,9 +261,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (result > 0) {
         look_around(bytes);
         if (is_response)
-            check_response(bytes, flags);
+            check_response(bytes, len, flags);
         else
-            check_request(bytes, flags);
+            check_request(bytes, len, flags);
     }
     free(bytes);
     return 0;

@@ -163,14 +163,14 @@ static const struct help_row later_rows[] = {
      "f:1:52: listeners[0].tls.certificates[0].key: is missing (PEM file of the private "
      "key)\n"},
     {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
-    {GOOD "    balance: hash\n", "f:7:14: routes[0].balance: \"hash\" is not yet supported (one of "
-                                 "least_requests, round_robin)\n"},
-    {GOOD "    eject: { consecutive: 2, max_ejected: 50% }\n",
-     "f:7:27: routes[0].eject.consecutive: \"2\" is not yet supported (this release has 5)\n"},
-    {GOOD "    health: {}\n", "f:7:5: routes[0].health: is not yet supported\n"},
-    {GOOD "    health:\n", "f:7:12: routes[0].health: is not yet supported\n"},
-    {GOOD "    eject: { base: 31s }\n",
-     "f:7:20: routes[0].eject.base: \"31s\" is not yet supported (this release has 30s)\n"},
+    {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
+                              "and 3xx are good answers)\n"},
+    {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",
+     ""},
+    {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 3 }\n",
+     "f:8:46: limits.upstream_connections_per_endpoint: 3 is below workers 4 (at least one "
+     "connection a worker)\n"},
+    {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 4 }\n", ""},
     {GOOD "    mirror: 5%\n",
      "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json }\n",
@@ -178,13 +178,6 @@ static const struct help_row later_rows[] = {
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "timeouts: { min_rate: 0, tunnel_idle: 2h }\n",
-     "f:7:23: timeouts.min_rate: \"0\" is not yet supported (this release has 240B)\n"
-     "f:7:39: timeouts.tunnel_idle: \"2h\" is not yet supported (this release has 1h)\n"},
-    {GOOD "limits: { upstream_connections_per_endpoint: 9 }\n",
-     "f:7:46: limits.upstream_connections_per_endpoint: \"9\" is not yet supported (this "
-     "release has "
-     "0)\n"},
     {GOOD "    rollout: { abort_steps: [10%] }\n",
      "f:7:16: routes[0].rollout.abort_steps: is not yet supported (this release has [])\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
@@ -213,9 +206,9 @@ static void test_a_default_in_other_words(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        GOOD "timeouts: { tunnel_idle: 3600s }\n",
+        GOOD "limits: { upstream_connections_per_endpoint: 0 }\n",
         GOOD "    retry: { on: [504, 503, 502, reset, connect], to: stable, budget: 20.00% }\n",
-        GOOD "    mirror: 0\n    eject: { base: 30000ms }\n",
+        GOOD "    mirror: 0\n    eject: { base: 31s }\n",
         BELOW_CHECKS("latency: { quantiles: [50.0%, 90%, 99%], warmup: 120s }"),
         GOOD "    rollout: { more_checks: [], gates: [], windows: [], abort_steps: [] }\n",
     };

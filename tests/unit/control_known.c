@@ -228,12 +228,12 @@ static void one_that_goes_is_down_for_the_old_world(void **state)
     struct snapshot *old = snapshot_ref(c->snapshot);
     assert_true(give(c, "v1", B));
     expect(c, B, "");
-    assert_false(endpoint_may_serve(old->routes[0].stable.endpoints[0].state));
-    assert_true(endpoint_may_serve(old->routes[0].stable.endpoints[1].state));
+    assert_false(endpoint_is_reachable(old->routes[0].stable.endpoints[0].state));
+    assert_true(endpoint_is_reachable(old->routes[0].stable.endpoints[1].state));
     assert_string_equal(old->routes[0].stable.endpoints[0].text, A); /* its text is its own */
     assert_true(give(c, "v1", A " " B));
     expect(c, A " " B, "");
-    assert_true(endpoint_may_serve(c->snapshot->routes[0].stable.endpoints[0].state));
+    assert_true(endpoint_is_reachable(c->snapshot->routes[0].stable.endpoints[0].state));
     snapshot_unref(old);
 }
 

@@ -249,14 +249,15 @@ static void draining_closes_idle_ones_now_and_busy_ones_behind_their_response(vo
 
 /* --- waiting has an end --- */
 
-static void a_silent_client_is_closed_after_its_idle_time(void **state)
+/* Without a word, for it has asked for nothing: browsers connect ahead of what they may want. */
+static void a_silent_client_is_closed_after_the_time_of_a_head(void **state)
 {
     struct fixture *f = *state;
     int client = client_open(f);
-    pass(f, f->config.timeouts.client_idle_ms - 1);
+    pass(f, f->config.timeouts.client_header_ms - 1);
     assert_silent(client);
     pass(f, 1 + WHEEL_TICK_MS);
-    assert_ended(client); /* without a word: it has asked for nothing */
+    assert_ended(client);
     assert_int_equal(f->flow.n_clients, 0);
     assert_int_equal(client_errors(f, CLIENT_ERROR_TIMEOUT), 0);
     (void)close(client);
@@ -280,6 +281,21 @@ static void a_slow_head_is_answered_408(void **state)
     assert_int_equal(f->flow.n_clients, 1); /* lingers */
     pass(f, 5000);
     assert_int_equal(f->flow.n_clients, 0);
+    (void)close(client);
+}
+
+/* The first head has the time from accept on: who sends nothing for a while has the rest of it. */
+static void the_first_head_has_its_time_from_accept_on(void **state)
+{
+    struct fixture *f = *state;
+    int client = client_open(f);
+    pass(f, f->config.timeouts.client_header_ms - 1000);
+    say(f, client, "GET / HTTP/1.1\r\n");
+    pass(f, 999);
+    assert_silent(client);
+    pass(f, 1 + WHEEL_TICK_MS);
+    assert_hears(client, "HTTP/1.1 408 ", "408 Request Timeout\n");
+    assert_int_equal(client_errors(f, CLIENT_ERROR_TIMEOUT), 1);
     (void)close(client);
 }
 
@@ -352,8 +368,9 @@ int main(void)
         TEST(a_client_that_asks_to_close_is_closed_behind_its_response),
         TEST(the_last_request_of_a_connection_says_so),
         TEST(draining_closes_idle_ones_now_and_busy_ones_behind_their_response),
-        TEST(a_silent_client_is_closed_after_its_idle_time),
+        TEST(a_silent_client_is_closed_after_the_time_of_a_head),
         TEST(a_slow_head_is_answered_408),
+        TEST(the_first_head_has_its_time_from_accept_on),
         TEST(each_head_has_a_deadline_of_its_own),
         TEST(what_is_held_ends_with_the_worker),
         TEST(one_that_leaves_within_its_head_counts_as_aborted),

@@ -58,6 +58,7 @@ struct fixture {
     struct config_route route_conf;
     struct route_live live;
     struct route *route;
+    struct quota quotas[ROLE_COUNT];
     struct endpoint_state states[ROLE_COUNT];
     int endpoints[ROLE_COUNT]; /* listening; accept is the test's */
     struct wire_addr addrs[ROLE_COUNT];
@@ -105,7 +106,9 @@ static inline void configure(struct fixture *f)
                                                   .connect_ms = 2000,
                                                   .response_header_ms = 40000,
                                                   .upstream_idle_ms = 30000,
-                                                  .response_idle_ms = 50000};
+                                                  .response_idle_ms = 50000,
+                                                  .drain_ms = 30000,
+                                                  .tunnel_idle_ms = 3600000};
     f->config.limits = (struct config_limits){
         .header_bytes = 32768, .headers = 100, .uri_bytes = 16384, .pending_per_endpoint = 100};
 }
@@ -144,6 +147,10 @@ static inline void begin(void)
     memset(f, 0, sizeof *f);
     assert_int_equal(log_open(&quiet, NULL), OK);
     fake_now_us = INT64_C(1000000000);
+    for (unsigned i = 0; i < ROLE_COUNT; i++) {
+        atomic_init(&f->quotas[i].refs, 1);
+        f->states[i].quota = &f->quotas[i];
+    }
     split_order_init(&order);
     configure(f);
 }
@@ -184,9 +191,21 @@ static inline int teardown(void **state)
     assert_int_equal(f->flow.upstream.n_idle, 0);
     assert_int_equal(f->flow.wheel.count, 0);
     assert_int_equal(atomic_load(&f->shared.connections), 0);
+    for (unsigned i = 0; i < ROLE_COUNT; i++) {
+        assert_int_equal(quota_read(&f->quotas[i].pending), 0);
+        assert_int_equal(quota_read(&f->quotas[i].queued), 0);
+        assert_int_equal(quota_read(&f->quotas[i].shared), 0);
+        assert_int_equal(atomic_load(&f->quotas[i].refs), 1);
+    }
     assert_int_equal(cell_read(&f->listener->open), 0);
-    for (size_t i = 0; i < metrics_variant_count(f->metrics); i++)
-        assert_int_equal(metrics_inflight(metrics_variant_at(f->metrics, i)), 0);
+    for (size_t i = 0; i < metrics_variant_count(f->metrics); i++) {
+        const struct variant_metrics *v = metrics_variant_at(f->metrics, i);
+        assert_int_equal(metrics_inflight(v), 0);
+        assert_int_equal(metrics_tunnels(v), 0);
+        assert_int_equal(cell_read(&v->cells[0]->upstream_open), 0);
+        assert_int_equal(cell_read(&v->cells[0]->upstream_idle), 0);
+        assert_int_equal(cell_read(&v->cells[0]->upstream_connecting), 0);
+    }
     assert_int_equal(event_base_get_num_events(f->base, EVENT_BASE_COUNT_ADDED), 0);
     breaker_free(f->live.breaker);
     free(f->live.retries);

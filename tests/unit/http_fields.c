@@ -213,6 +213,11 @@ static void wishes_are_noted(void **state)
         {SLICE(GET "Upgrade: websocket\r\n\r\n"), false, false},
         {SLICE(GET "Connection: upgrade\r\n\r\n"), false, false},
         {SLICE(GET "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"), false, false},
+        {SLICE(GET "Connection: upgrade\r\nUpgrade: websocket, h2c\r\n\r\n"), false, false},
+        {SLICE(GET "Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n\r\n"), false,
+         false},
+        {SLICE(GET "Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n\r\n"), false,
+         false},
         {SLICE(GET0 "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"), false, false},
     };
     static struct head h;

@@ -119,6 +119,18 @@ static void requests_are_written_anew(void **state)
     }
 }
 
+/* Whether it goes on is the caller's to say: never by the mere words of the client. */
+static void an_upgrade_is_asked_for_anew(void **state)
+{
+    (void)state;
+    struct rewrite_request r = request_of(
+        SLICE("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: x-hop , UPGRADE\r\nX-Hop: 1\r\n"
+              "Upgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"));
+    r.upgrade_websocket = true;
+    check_request(&r, "GET / HTTP/1.1\r\nHost: a.test\r\nSec-WebSocket-Key: k\r\n"
+                      "Connection: Upgrade\r\nUpgrade: websocket\r\n" ADDED);
+}
+
 #define TOLD                                                                                       \
     "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\nX-Forwarded-For:\r\n"  \
     "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\n"          \
@@ -229,7 +241,8 @@ static void extra_bytes_are_enough(void **state)
                                 .client = slice_str(client),
                                 .is_tls = true,
                                 .forwarded = FORWARDED_BOTH,
-                                .request_id = slice_str(id)};
+                                .request_id = slice_str(id),
+                                .upgrade_websocket = true};
     size_t enough = (size_t)n + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * strlen(client);
     assert_true(rewrite_request(&r, room, enough) > n);
 }
@@ -331,6 +344,19 @@ static void responses_are_written_anew(void **state)
     }
 }
 
+/* Whether it was asked for is the caller's to know. */
+static void an_upgrade_is_answered_anew(void **state)
+{
+    (void)state;
+    struct rewrite_response r = response_of(
+        SLICE("HTTP/1.1 101 Switching Protocols\r\nConnection: x-hop, upgrade\r\nX-Hop: 1\r\n"
+              "Upgrade: WebSocket\r\nSec-WebSocket-Accept: x\r\nContent-Length: 5\r\n\r\n"),
+        false);
+    r.keep_alive = false;
+    check_response(&r, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n"
+                       "Connection: Upgrade\r\nUpgrade: websocket\r\n" VIA);
+}
+
 static void response_gets_cookie_and_id(void **state)
 {
     (void)state;
@@ -350,10 +376,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_written_anew),
+        cmocka_unit_test(an_upgrade_is_asked_for_anew),
         cmocka_unit_test(forwarding_fields_follow_the_mode),
         cmocka_unit_test(request_id_is_replaced_or_passed_on),
         cmocka_unit_test(extra_bytes_are_enough),
         cmocka_unit_test(responses_are_written_anew),
+        cmocka_unit_test(an_upgrade_is_answered_anew),
         cmocka_unit_test(response_gets_cookie_and_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

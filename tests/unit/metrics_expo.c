@@ -54,12 +54,17 @@ static struct metrics *populated(void)
         hist_record(&v1->cells[w]->duration[ROLE_STABLE], 4000);
         hist_record(&v1->cells[w]->duration[ROLE_STABLE], 60000);
         cell_add(&v1->cells[w]->inflight, 3);
+        cell_add(&v1->cells[w]->upstream_open, 9);
+        cell_add(&v1->cells[w]->upstream_idle, 5);
+        cell_add(&v1->cells[w]->upstream_connecting, 1);
+        cell_add(&v1->cells[w]->tunnels, 2);
     }
     cell_add(&v2->cells[0]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(200)], 90);
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(503)], 9);
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_WEIGHT][code_cell(299)], 1);
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_HEADER][code_cell(204)], 2);
     cell_add(&v2->cells[0]->errors[ROLE_CANARY][REASON_5XX], 9);
+    cell_add(&v2->cells[1]->ejections, 2);
     hist_record(&v2->cells[0]->duration[ROLE_CANARY], 20000000);
     cell_add(&route->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_OK], 8);
     cell_add(&route->cells[0]->retries_refused, 2);
@@ -151,6 +156,7 @@ static void a_version_in_use_has_its_zeros_from_the_start(void **state)
     assert_has(text, "\nserin_request_duration_seconds_count{route=\"r\",version=\"v2\","
                      "role=\"canary\"} 0\n");
     assert_has(text, "\nserin_inflight_requests{route=\"r\",version=\"v2\"} 0\n");
+    assert_has(text, "\nserin_tunnels{route=\"r\",version=\"v2\"} 0\n");
     assert_lacks(text, "role=\"stable\"");
     assert_lacks(text, "code=\"201\"");
     assert_lacks(text, "assigned=\"sticky\"");

@@ -178,7 +178,7 @@ static void parts_are_never_above_the_whole(void **state)
     assert_int_equal(t.key_failed, 0);
 }
 
-static void durations_and_inflight_sum_workers(void **state)
+static void durations_and_gauges_sum_workers(void **state)
 {
     struct variant_metrics *v = metrics_variant(*state, "web", "v1");
     struct hist_sum sum = {.sum_us = 0};
@@ -191,6 +191,9 @@ static void durations_and_inflight_sum_workers(void **state)
     assert_int_equal(hist_count(&sum), 2);
     assert_int_equal(sum.sum_us, 30);
     assert_int_equal(metrics_inflight(v), 3);
+    cell_add(&v->cells[0]->tunnels, 4);
+    cell_add(&v->cells[1]->tunnels, 1);
+    assert_int_equal(metrics_tunnels(v), 5);
 }
 
 static void responses_sum_workers_and_codes(void **state)
@@ -224,7 +227,7 @@ int main(void)
         TEST(entries_are_bounded),
         TEST(judged_sums_workers_and_keeps_roles_apart),
         TEST(parts_are_never_above_the_whole),
-        TEST(durations_and_inflight_sum_workers),
+        TEST(durations_and_gauges_sum_workers),
         TEST(responses_sum_workers_and_codes),
         cmocka_unit_test(nothing_to_free_is_fine),
     };

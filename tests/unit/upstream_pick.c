@@ -1,65 +1,6 @@
 /* The choice of an endpoint: by load, in turn, past what is down or has just failed, and to nobody
  * in disfavour. SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "proxy/upstream/pick.h"
-
-#include "base/check.h"
-
-#define ENDPOINTS_MAX 10
-
-struct fixture {
-    struct endpoint endpoints[ENDPOINTS_MAX];
-    struct endpoint_state states[ENDPOINTS_MAX];
-    uint32_t load[ENDPOINTS_MAX];
-    uint32_t *loads[ENDPOINTS_MAX];
-    uint32_t turn;
-    struct pick pick;
-};
-
-static void start(struct fixture *f, uint32_t n, enum balance balance)
-{
-    memset(f, 0, sizeof *f);
-    for (uint32_t i = 0; i < ENDPOINTS_MAX; i++) {
-        f->endpoints[i].state = &f->states[i];
-        f->loads[i] = &f->load[i];
-    }
-    f->pick = (struct pick){.endpoints = f->endpoints,
-                            .n = n,
-                            .loads = f->loads,
-                            .balance = balance,
-                            .avoid = PICK_NONE,
-                            .turn = &f->turn};
-}
-
-static void set_health(struct fixture *f, uint32_t i, enum endpoint_health health)
-{
-    endpoint_note(&f->states[i], health);
-}
-
-/* Those whose bit is set are down. */
-static void set_down(struct fixture *f, unsigned down)
-{
-    for (uint32_t i = 0; i < f->pick.n; i++)
-        set_health(f, i, down & 1u << i ? ENDPOINT_DOWN : ENDPOINT_UP);
-}
-
-/* Picks with these two random places: the whole number modulo n is the first, its upper half the
- * second. */
-static uint32_t pick_from(struct fixture *f, uint32_t a, uint32_t b)
-{
-    f->pick.random = (uint64_t)b << 32 | a;
-    while (f->pick.random % f->pick.n != a % f->pick.n)
-        f->pick.random++;
-    return pick_endpoint(&f->pick);
-}
-
-static const enum balance balances[] = {BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_HASH};
+#include "upstream_pick.h"
 
 /* --- who may be chosen at all --- */
 
@@ -128,11 +69,9 @@ static void the_less_loaded_of_two_places_is_chosen(void **state)
         {{0, 5, 0, 4}, 0, 1, 3, 3},  /* not the least of all: 0 and 2 were not looked at */
         {{0, 5, 0, 6}, 0, 1, 3, 1},  /* */
         {{0, 5, 0, 5}, 0, 3, 1, 3},  /* */
-        {{0, 9, 3, 0}, 0, 1, 1, 2},  /* the same place twice: its next neighbour is the second */
-        {{2, 0, 0, 3}, 0, 3, 3, 0},  /* round the end */
-        {{0, 0, 0, 9}, 0, 7, 15, 0}, /* places are taken modulo n */
-        {{9, 9, 1, 5}, 2, 1, 3, 2},  /* 1 is down: the next one stands for it */
-        {{9, 9, 9, 5}, 6, 1, 0, 3},  /* 1 and 2 are down */
+        {{0, 9, 9, 0}, 0, 5, 11, 3}, /* places are taken modulo n */
+        {{9, 1, 9, 9}, 12, 0, 1, 1}, /* 2 and 3 are down: what is left is the pair */
+        {{9, 1, 9, 9}, 12, 2, 3, 1}, /* wherever it was looked for */
         {{9, 9, 9, 9}, 14, 1, 2, 0}, /* one is left, whatever its load */
         {{UINT32_MAX, 0, 0, 1}, 0, 0, 3, 3},
     };
@@ -194,23 +133,6 @@ static void with_all_down_the_choice_is_made_all_the_same(void **state)
 
 /* --- shares --- */
 
-/* splitmix64: good in all bits, as struct pick asks for. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static double chi_square(const unsigned *n, unsigned k, double expected)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < k; i++)
-        sum += ((double)n[i] - expected) * ((double)n[i] - expected) / expected;
-    return sum;
-}
-
 static void without_load_every_endpoint_gets_its_share(void **state)
 {
     /* 1 in 100000 by chance, for n - 1 degrees of freedom */
@@ -246,13 +168,32 @@ static void the_second_place_is_drawn_apart_from_the_first(void **state)
         f.pick.random = next_random(&seed);
         chosen[pick_endpoint(&f.pick)]++;
     }
-    /* Of 16 pairs 0 wins (0,0) whose neighbour is 1, and (0,1); 1 wins (1,0) only, as (1,1) has 2
-     * for neighbour. */
-    assert_in_range(chosen[0], 19300, 20700);
-    assert_in_range(chosen[1], 9500, 10500);
-    /* 2: (2,0) (2,1) (2,2) (2,3) (0,2) (1,2) (1,1); 3: (3,…) (0,3) (1,3) */
-    assert_in_range(chosen[2], 69000, 71000);
-    assert_in_range(chosen[3], 59000, 61000);
+    /* Of the 12 pairs of two different ones 0 wins (0,1) and 1 wins (1,0); 2: (2,…) (0,2) (1,2); 3 likewise. */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_in_range(chosen[i], 12800, 13870);
+        assert_in_range(chosen[2 + i], 65800, 67530);
+    }
+}
+
+/* Who is out leaves its share to all the others alike, and not to its neighbour. */
+static void the_share_of_those_that_are_out_goes_to_all_alike(void **state)
+{
+    unsigned chosen[ENDPOINTS_MAX] = {0};
+    uint64_t seed = 5;
+    struct fixture f;
+    (void)state;
+    start(&f, 10, BALANCE_LEAST_REQUESTS);
+    set_down(&f, 3 << 4);
+    eject(&f, 0, 1);
+    for (unsigned i = 0; i < 70000; i++) {
+        f.pick.random = next_random(&seed);
+        chosen[pick_endpoint(&f.pick)]++;
+    }
+    assert_int_equal(chosen[0] + chosen[4] + chosen[5], 0);
+    chosen[0] = chosen[9];
+    chosen[4] = chosen[8];
+    chosen[5] = chosen[7];
+    assert_true(chi_square(chosen, 7, 10000) < 33.1);
 }
 
 /* Balls in bins: with two choices the fullest is a few above the mean, however many there are; with
@@ -349,6 +290,7 @@ int main(void)
         cmocka_unit_test(without_load_every_endpoint_gets_its_share),
         cmocka_unit_test(the_second_place_is_drawn_apart_from_the_first),
         cmocka_unit_test(load_stays_level),
+        cmocka_unit_test(the_share_of_those_that_are_out_goes_to_all_alike),
         cmocka_unit_test(in_turn_is_fair_to_all_that_are_up),
         cmocka_unit_test(in_turn_does_not_look_at_load),
         cmocka_unit_test(the_turn_survives_what_changes_around_it),

@@ -172,6 +172,31 @@ static void events_of_a_busy_one_are_its_owners(void **state)
     pool_close(o.conn);
 }
 
+/* A tunnel outlives the request that began it, and every world that names its endpoint. */
+static void another_owner_holds_the_pool(void **state)
+{
+    static const struct upstream_events others = {NULL, on_readable, on_writable, NULL};
+    struct fixture *f = *state;
+    struct owner first, second = {0};
+    int peer = connect_new(f, &first);
+    struct upstream_conn *c = first.conn;
+    pool_hand_over(c, &second, &others);
+    pool_retire(f->pool);
+    pool_release(f->pool);
+    assert_counts(f, 0, 1, 0);
+    stream_read_on(&c->stream);
+    assert_int_equal(send(peer, "x", 1, 0), 1);
+    await(c->stream.fd, POLLIN);
+    turn(f);
+    assert_int_equal(first.readable, 0);
+    assert_true(second.readable > 0);
+    pool_close(c);
+    pool_release(f->pool);
+    f->pool = pool_hold(&f->upstream, &f->addr); /* for teardown: a new one */
+    assert_counts(f, 0, 0, 0);
+    (void)close(peer);
+}
+
 static void close_own(struct owner *o)
 {
     pool_close(o->conn);
@@ -323,6 +348,7 @@ int main(void)
         TEST(one_that_cannot_even_start_counts_nowhere),
         TEST(one_given_up_while_connecting_is_told_nothing),
         TEST(events_of_a_busy_one_are_its_owners),
+        TEST(another_owner_holds_the_pool),
         TEST(an_owner_may_close_it_in_its_own_callback),
         TEST(the_last_one_put_is_the_first_one_taken),
         TEST(an_idle_one_is_closed_at_its_deadline),

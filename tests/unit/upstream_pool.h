@@ -26,7 +26,7 @@
 
 /* Who uses a connection, and what it was told. */
 struct owner {
-    unsigned connected, failed, readable, writable;
+    unsigned connected, failed, readable, writable, rooms;
     int failure;
     void (*on_readable)(struct owner *o); /* what the test does then; NULL = nothing */
     struct upstream_conn *conn;
@@ -65,7 +65,12 @@ static inline void on_writable(void *owner)
     ((struct owner *)owner)->writable++;
 }
 
-static const struct upstream_events recorded = {on_connected, on_readable, on_writable};
+static inline void on_room(void *owner)
+{
+    ((struct owner *)owner)->rooms++;
+}
+
+static const struct upstream_events recorded = {on_connected, on_readable, on_writable, on_room};
 
 /* A loopback socket on a port of its own; whether somebody listens there is the caller's. */
 static inline int bind_loopback(struct wire_addr *bound)

@@ -50,8 +50,10 @@ struct known_endpoint {
     bool is_given; /* at run time: a pod, or an address of a name; false: the file has it */
     bool
         is_barred; /* the address belongs to another version of the route, which had it first: nobody goes here */
-    uint32_t said;       /* enum endpoint_health that the log knows */
-    struct probe *probe; /* a connect under way; NULL = none */
+    const struct config_route *conf; /* of its route, in the present configuration */
+    uint32_t said;                   /* enum endpoint_health that the log knows */
+    struct probe *probe;             /* a connect under way; NULL = none */
+    struct check *check;             /* active checks (health.h); NULL = none */
 };
 
 /* The replicas of a workload as the cluster tells them. */
@@ -77,6 +79,7 @@ struct known {
     struct metrics *metrics;
     unsigned workers;
     unsigned n_barred; /* endpoints that are */
+    unsigned n_checks; /* active checks under way */
 };
 
 void known_init(struct known *k, struct metrics *metrics, unsigned workers);
@@ -120,11 +123,8 @@ struct known_version *known_find_version(const struct known *k, const char *rout
 void known_take_replicas(struct known *k, const char *route, const char *version,
                          const struct known_replicas *replicas);
 
-/* Lets go of a reference. Any thread. */
-void endpoint_state_unref(struct endpoint_state *s);
-
 /* How many endpoints a version has, and how many of them may get requests; is_proven: counts only those that have
- * answered a connect. version "" or NULL: 0 of 0. */
+ * answered a connect or an active check. version "" or NULL: 0 of 0. */
 struct known_count {
     unsigned total, available;
 };

@@ -18,6 +18,9 @@ void attempt_start(struct exchange *x);
  * kind. x may be gone on return. */
 bool attempt_dial_again(struct exchange *x);
 
+/* No connection within timeouts.connect: none came up, or there was no room for one. x may be gone on return. */
+void attempt_connect_late(struct exchange *x);
+
 /* The connection closed before anything of a response came. True where it had idled in the pool and the request may
  * go again on a fresh one (RFC 9112 section 9.3.1): not counted, the version is not to blame. */
 bool attempt_replace_stale(struct exchange *x);
@@ -47,5 +50,8 @@ void attempt_release(struct exchange *x, bool may_reuse);
 
 /* The connection that was dialled is there, or not. Callback of upstream_events. */
 void attempt_on_connected(void *owner, bool ok);
+
+/* It is the turn of this request, which waited for room at its endpoint. Callback of upstream_events. */
+void attempt_on_room(void *owner);
 
 #endif

@@ -5,12 +5,14 @@
 
 #include "proxy/flow/ctx.h"
 #include "proxy/flow/held.h"
+#include "proxy/flow/pace.h"
 
 #define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
 
 enum client_state {
     CLIENT_READY,  /* awaits a head, or holds a part of one */
     CLIENT_BUSY,   /* an exchange runs */
+    CLIENT_TUNNEL, /* an upgraded connection: every byte is the tunnel's */
     CLIENT_FLUSH,  /* the last bytes of a response wait for the kernel */
     CLIENT_LINGER, /* nothing more is sent; input is thrown away until the peer closes, so that no reset eats the reply */
     CLIENT_DEAD,
@@ -27,15 +29,15 @@ struct client {
     struct stream stream;
     struct flow *flow;
     struct exchange *exchange; /* while busy */
+    struct tunnel *tunnel;     /* while it is one's */
     struct listener_cells *listener;
     struct list link; /* flow->clients */
     struct wheel_entry timer;
     struct grave grave;
     struct held held;
+    struct pace pace; /* of the responses: how it takes them */
+    int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
-    uint32_t
-        unacknowledged; /* while lingering: bytes of the reply that the peer had not taken when last looked */
-    int64_t linger_until_ms;
     uint8_t state;         /* enum client_state */
     uint8_t next;          /* enum client_next, once a response is handed over */
     bool has_partial_head; /* the header deadline runs, not the idle one */
@@ -55,7 +57,7 @@ static inline struct slice client_peer(const struct client *c)
     return slice_of(c->peer, c->peer_len);
 }
 
-/* The exchange has handed over its whole response and is gone. */
+/* The exchange has handed over its whole response and is gone; or the tunnel is. */
 void client_response_done(struct client *c, enum client_next next);
 
 /* False: this response is the last one on the connection (draining, limits.requests_per_connection). */
@@ -67,7 +69,8 @@ void client_abort(struct client *c, bool is_broken);
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);
 
-/* Begins to drain: closed now if idle, after its response if busy. */
+/* Begins to drain: closed now if idle, after its response if busy; a tunnel near the end of the drain. Repeated calls
+ * change nothing. */
 void client_drain(struct client *c);
 
 #endif

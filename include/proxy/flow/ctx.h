@@ -38,9 +38,11 @@ struct flow {
     struct worker_cells *cells;
     struct list clients;          /* all client connections of this worker */
     struct list exchanges;        /* all requests under way, the oldest first */
+    struct list tunnels;          /* all upgraded connections */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges;
     bool is_draining;       /* no new connection, every response says close */
+    int64_t drain_until_ms; /* then what is left is cut, once it drains */
     uint64_t random;        /* state of flow_random */
     struct exchange *spare; /* finished exchanges, for reuse */
     uint32_t n_spare;
@@ -58,7 +60,8 @@ void flow_fini(struct flow *f);
 /* Takes a snapshot over, with its reference. New requests see it from here on. ERR_MEMORY: the old one stays. */
 enum err flow_adopt(struct flow *f, struct snapshot *snapshot) MUST_USE;
 
-/* Begins to drain: idle connections close now, busy ones after their response. */
+/* Begins to drain: idle connections close now, busy ones after their response, tunnels near the end of timeouts.drain.
+ * Called again and again for those that come meanwhile. */
 void flow_drain(struct flow *f);
 
 /* Reads the clock; called where a callback begins. */

@@ -4,7 +4,9 @@
 #define SERIN_PROXY_FLOW_EXCHANGE_H
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/pace.h"
 #include "proxy/http/body.h"
+#include "proxy/upstream/room.h"
 
 #define EXCHANGE_ARENA_CEILING (128u << 10) /* a head and a body kept for one more attempt */
 #define EXCHANGE_FIRST_BYTES   2048u        /* most requests fit: no malloc */
@@ -27,6 +29,7 @@ enum exchange_end {
     END_CLIENT_GONE, /* the client closed */
     END_CLIENT_CUT, /* the client was too slow or sent nonsense after the head had gone down: reset */
     END_UPSTREAM_CUT, /* the upstream failed after its head had gone down: the client must see that the rest is missing */
+    END_UPGRADED, /* both connections are a tunnel's from now on */
 };
 
 /* The attempt on one version that is now under way. */
@@ -53,12 +56,15 @@ struct exchange {
     const struct route *route; /* NULL where none matched */
     struct route_place *place;
     struct upstream_conn *up;
+    struct upstream_waiter waiter; /* in the queue of its endpoint */
+    struct quota *pending;         /* that counts it while it waits for a connection, or NULL */
     struct exchange *next_spare;
     struct list link; /* flow->exchanges */
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms, connect_until_ms;
     uint64_t key_hash;     /* of its sticky key, where it was assigned by one */
+    uint64_t balance_hash; /* balance: hash: of what its endpoint is chosen by */
     uint8_t state;         /* enum exchange_state */
     uint8_t assigned;      /* enum metric_assigned */
     uint8_t method, minor; /* of the request */
@@ -71,9 +77,13 @@ struct exchange {
     bool down_keep_alive;  /* what that head said */
     bool up_keep_alive;    /* what the upstream's head said */
     bool is_replayable;    /* replay holds the whole body so far */
+    bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
+    bool expects_continue; /* the client asked whether it may send the body */
     uint16_t status;       /* of the attempt's response */
     struct body request_body, response_body;
     uint64_t body_bytes;     /* decoded request body so far: limits.body_bytes */
+    uint64_t body_received;  /* the same as it came, framing included */
+    struct pace pace;        /* of the request body */
     struct slice head_out;   /* the rewritten request head */
     struct slice set_cookie; /* of a sticky cookie to issue; len 0 = none */
     struct slice request_id; /* made by us; len 0 = the client's own */
@@ -102,8 +112,9 @@ void exchange_on_client_drained(struct exchange *x);
  * it is whole or the client takes no more; before that a client that leaves takes its request back. */
 void exchange_on_client_end(struct exchange *x, bool is_orderly);
 
-/* The client closed, broke, or was too slow (is_timeout; answered 408 where nothing went down yet). */
-void exchange_on_client_gone(struct exchange *x, bool is_timeout);
+/* The client closed or broke (CLIENT_ERROR_ABORTED), or was too slow (_TIMEOUT, _SLOW; answered 408 where nothing went
+ * down yet, else cut). */
+void exchange_on_client_gone(struct exchange *x, enum metric_client_error why);
 
 /* For flow_init. */
 extern const struct upstream_events exchange_events;

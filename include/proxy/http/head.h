@@ -84,7 +84,8 @@ struct head {
     struct span reason;    /* responses */
     bool keep_alive;       /* what version and Connection say of the sender's connection */
     bool expect_continue;  /* Expect: 100-continue on an HTTP/1.1 request; body or not */
-    bool upgrade_websocket;  /* Upgrade: websocket that Connection names too */
+    bool
+        upgrade_websocket; /* HTTP/1.1, Upgrade: websocket and nothing else, which Connection names too */
     uint64_t content_length; /* where has_length */
     bool has_length;
     uint8_t coding; /* enum transfer_coding */

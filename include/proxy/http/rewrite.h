@@ -29,6 +29,7 @@ struct rewrite_request {
     enum forwarded_mode forwarded;
     struct slice request_id;    /* sent as X-Request-ID; empty = a received one is passed on */
     struct slice fallback_host; /* Host where the request had none (HTTP/1.0) */
+    bool upgrade_websocket;     /* Upgrade: websocket goes on; else the upstream sees none */
 };
 
 struct rewrite_response {
@@ -48,13 +49,13 @@ struct rewrite_response {
 struct slice request_id_received(const struct head *h, const char *buf);
 
 /* The request head for upstream, HTTP/1.1: origin form and one Host, from the authority; hop-by-hop
- * fields and Upgrade gone; forwarding fields, Via and one framing field written; Max-Forwards of
+ * fields gone, Upgrade only as asked for; forwarding fields, Via and one framing field written; Max-Forwards of
  * OPTIONS one less; Expect passed on only for an HTTP/1.1 request with a body. Returns the bytes
  * written, or -1 when room is too small. Pure. O(head). */
 ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room);
 
 /* The response head for the client, likewise; also for 1xx, which gets no framing and no
- * Connection. Always HTTP/1.1, with the upstream's reason phrase. Framing: 204 has none; 304 and an
+ * Connection, but for 101: that one says Upgrade: websocket, the only protocol that is passed. Always HTTP/1.1, with the upstream's reason phrase. Framing: 204 has none; 304 and an
  * answer to HEAD keep what they announce; a chunked body for an HTTP/1.0 client is announced as one
  * that ends with the connection, which the caller then closes; a body that ends with the upstream's
  * connection is announced as chunked where keep_alive is set and the client speaks HTTP/1.1

@@ -64,11 +64,11 @@ struct snapshot *snapshot_ref(struct snapshot *s);
 /* Any thread. NULL is allowed. */
 void snapshot_unref(struct snapshot *s);
 
-/* True while at least one endpoint of the version may get a request. Pure but for the health. */
+/* True while at least one endpoint of the version can be reached. Pure but for the health. */
 static inline bool variant_may_serve(const struct route_variant *v)
 {
     for (uint32_t i = 0; i < v->n_endpoints; i++)
-        if (endpoint_may_serve(v->endpoints[i].state))
+        if (endpoint_is_reachable(v->endpoints[i].state))
             return true;
     return false;
 }

@@ -4,6 +4,8 @@
 #define SERIN_PROXY_UPSTREAM_POOL_H
 
 #include "base/wheel.h"
+#include "metrics/shard.h"
+#include "proxy/route/quota.h"
 #include "proxy/wire/addr.h"
 #include "proxy/wire/grave.h"
 #include "proxy/wire/stream.h"
@@ -22,13 +24,28 @@ struct pool {
     struct list link; /* in its bucket */
     struct upstream *upstream;
     struct wire_addr addr;
-    uint32_t holders; /* worlds that name it; freed with the last once nothing is busy */
+    uint32_t holders; /* worlds that name it, and tunnels to it; freed with the last */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
-    uint32_t idle_max;        /* POOL_IDLE_MAX; 0 once retired */
-    uint32_t epoch;           /* of the newest world that names it */
-    uint32_t load;            /* requests now on this endpoint from this worker */
+    uint32_t idle_max;   /* POOL_IDLE_MAX; 0 once retired */
+    uint32_t epoch;      /* of the newest world that names it */
+    uint32_t load;       /* requests now on this endpoint from this worker, waiting ones too */
+    uint32_t n_open;     /* connections of this worker, busy and idle */
+    uint32_t n_shared;   /* of them: counted in the quota of the address (room.h) */
+    uint32_t n_waiting;  /* requests in the queue */
+    struct list waiting; /* of struct upstream_waiter, the oldest first (room.h) */
+    struct list due;     /* in upstream->due: the queue is to be looked at */
+    struct wheel_entry
+        poll; /* while somebody waits: what other workers give back is seen by looking */
     int64_t careful_until_us; /* its peer has surprised us */
+};
+
+/* What the owner of a busy connection is told. */
+struct upstream_events {
+    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
+    void (*on_readable)(void *owner);
+    void (*on_writable)(void *owner);
+    void (*on_room)(void *owner); /* of a waiter, which is in the queue no more (room.h) */
 };
 
 /* One connection. owner: who uses it now, NULL while idle. */
@@ -36,6 +53,9 @@ struct upstream_conn {
     struct stream stream;
     struct pool *pool;
     void *owner;
+    struct quota *shared;        /* that counts it, with a reference; NULL: none does */
+    struct variant_cells *cells; /* of the version that opened it, for its gauges; NULL = none */
+    const struct upstream_events *events; /* the worker's, but for pool_hand_over */
     struct list link;
     struct wheel_entry timer; /* idle deadline */
     struct grave grave;
@@ -46,13 +66,6 @@ struct upstream_conn {
         is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
 };
 
-/* What the owner of a busy connection is told. */
-struct upstream_events {
-    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
-    void (*on_readable)(void *owner);
-    void (*on_writable)(void *owner);
-};
-
 /* One worker's upstream side, embedded in its context. */
 struct upstream {
     struct event_base *base;
@@ -60,8 +73,12 @@ struct upstream {
     struct graveyard *graves;
     const struct upstream_events *events;
     struct list buckets[POOL_BUCKETS];
-    uint32_t idle_ms; /* upstream_idle */
-    uint32_t epoch;   /* counts the worlds that were begun */
+    uint32_t idle_ms;         /* upstream_idle */
+    uint32_t connections_max; /* to one address, of the process; 0 = no limit */
+    uint32_t workers;         /* that share it */
+    struct list due;          /* pools whose queue is to be looked at */
+    struct event serve;       /* does so, in a turn of its own */
+    uint32_t epoch;           /* counts the worlds that were begun */
     uint32_t n_idle, n_busy;
 };
 
@@ -91,6 +108,9 @@ struct upstream_conn *pool_take(struct pool *p, void *owner, int64_t now_us);
  * start. */
 struct upstream_conn *pool_dial(struct pool *p, void *owner);
 
+/* Counts a connection that pool_dial has just begun in the gauges of a version, until it is closed. */
+void pool_count(struct upstream_conn *c, struct variant_cells *cells);
+
 /* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool.
  * is_doubtful: the answer had no body by rule. */
 void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);
@@ -98,6 +118,11 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);
 /* The peer has ended a connection without a word, or sent more than it was asked for: where that was soon after its last
  * answer, the pool is careful from now on. */
 void pool_note_surprise(struct upstream_conn *c, int64_t now_us);
+
+/* A busy connection gets another owner, for good: one that closes it (pool_close) and after that lets go of the pool
+ * (pool_release), which is held for it from here on, whatever becomes of the worlds that name it. It goes on to count in
+ * the load. events: what the new owner is told; on_connected is not called. */
+void pool_hand_over(struct upstream_conn *c, void *owner, const struct upstream_events *events);
 
 /* Closes a busy connection. */
 void pool_close(struct upstream_conn *c);

@@ -17,7 +17,8 @@ struct stream {
     bool is_reading;
     bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
     uint32_t out_at, out_len;
-    char *out; /* bytes that wait for the kernel; NULL while there are none */
+    char *out;     /* bytes that wait for the kernel; NULL while there are none */
+    uint64_t sent; /* bytes that the kernel has taken, since stream_init */
     struct event read, write;
 };
 
@@ -27,9 +28,17 @@ enum stream_result {
     STREAM_FAILED,  /* the connection is broken; errno says how */
 };
 
+/* So much at most waits in the kernel before it is even sent. Left alone a buffer grows to 4 MiB (net.ipv4.tcp_wmem) for
+ * a peer that takes nothing, and a thousand such peers use up the memory that all sockets of the machine share. What is on
+ * its way to a peer that reads does not count: its speed is its own. */
+#define STREAM_UNSENT_MAX (128 << 10)
+
 #define STREAM_EOF   0  /* stream_recv: the peer closed its side */
 #define STREAM_AGAIN -1 /* stream_recv: nothing there now */
 #define STREAM_ERROR -2 /* stream_recv: reset or worse; errno says how */
+
+/* Keeps a TCP socket to STREAM_UNSENT_MAX; what a listening socket accepts inherits it. */
+void stream_limit_unsent(int fd);
 
 /* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. */
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
@@ -64,6 +73,10 @@ static inline size_t stream_pending(const struct stream *s)
 {
     return s->out_len - s->out_at;
 }
+
+/* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it. False:
+ * the connection is gone. */
+bool stream_end(struct stream *s);
 
 /* Throws away what waits and rests the write event: the peer takes nothing more. */
 void stream_discard(struct stream *s);

@@ -68,4 +68,8 @@ enum err fields_write(struct cJSON *object, const struct field_set *set, const v
 enum err fields_read(const struct cJSON *object, const struct field_set *set, void *base,
                      const char *path, struct why *why) MUST_USE;
 
+/* Adds a list or object that stays its owner's, for no longer than that lives: what into prints, not what it frees. False when
+ * memory is short; cJSON's own call for this loses the memory of its reference then. */
+bool fields_lend(struct cJSON *into, const char *name, const struct cJSON *item);
+
 #endif
