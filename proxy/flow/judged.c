@@ -3,6 +3,7 @@
 #include "proxy/flow/judged.h"
 
 #include "base/log.h"
+#include "proxy/flow/gone.h"
 
 static bool is_comparable(const struct exchange *x)
 {
@@ -96,6 +97,7 @@ static void on_look(struct wheel_entry *e)
         if (bits)
             note_age(x, bits);
     }
+    gone_look(f); /* rides on this timer, and comes last: it ends requests */
     if (!list_empty(&f->exchanges))
         flow_deadline(f, e, JUDGED_LOOK_MS);
 }

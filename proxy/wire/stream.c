@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -180,6 +181,12 @@ bool stream_unread(const struct stream *s)
 {
     int n = 0;
     return ioctl(s->fd, SIOCINQ, &n) == 0 && n > 0;
+}
+
+bool stream_is_gone(const struct stream *s)
+{
+    struct pollfd p = {.fd = s->fd};
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
 }
 
 uint32_t stream_unacknowledged(const struct stream *s)

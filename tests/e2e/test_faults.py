@@ -4,12 +4,16 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import shutil
+import socket
 import time
 
 import pytest
 
 from backends import reply
-from rig import Client, route, run_serin, wait_until
+from rig import Client, connect, route, run_serin, wait_until
+
+
+ALONE = {"retry": {"max": 0}, "breaker": {"min_requests": 0}}
 
 
 def hang(connection, request):
@@ -25,6 +29,20 @@ def close(connection, request):
     connection.close()
 
 
+def half_close(connection, request):
+    """Sends nothing more, but goes on reading: no answer comes."""
+    connection.sock.shutdown(socket.SHUT_WR)
+    hang(connection, request)
+
+
+def trickle(connection, request):
+    """A head byte by byte that never ends: each byte comes in time."""
+    connection.send(b"HTTP/1.1 200 OK\r\n")
+    while not connection.backend.released.wait(0.02):
+        connection.send(b"X")
+    connection.close()
+
+
 def sends(data):
     def answer(connection, request):
         connection.send(data)
@@ -36,6 +54,8 @@ FAULTS = {  # name: (the backend's answer, the status for the user, the reason i
     "hangs": (hang, 504, "timeout"),
     "resets": (reset, 502, "reset"),
     "closes": (close, 502, "reset"),
+    "half-closes": (half_close, 502, "reset"),
+    "trickles": (trickle, 504, "timeout"),
     "garbage": (sends(b"\x00\x01\x02 garbage\r\n\r\n"), 502, "malformed"),
     "garbage-without-end": (sends(b"x" * 200000), 502, "malformed"),
     "half-a-head": (sends(b"HTTP/1.1 200 OK\r\nContent-Le"), 502, "reset"),
@@ -117,6 +137,107 @@ def test_backend_fails_in_the_middle_of_a_body(serin, v1, v2, name, end):
     metrics = proxy.metrics()
     assert metrics.sum("serin_request_errors_total", version="v2", reason="reset|malformed") == 1
     assert metrics.sum("serin_request_errors_total") == 1
+
+
+def test_answer_byte_by_byte_arrives_whole(serin, v1):
+    def answer(connection, request):
+        for byte in reply(200, b"whole"):
+            connection.send(bytes([byte]))
+    v1.answer = answer
+    proxy = serin(route(v1.address, **ALONE))
+    with proxy.client() as c:
+        assert [c.ask().body for _ in range(3)] == [b"whole"] * 3
+    assert v1.connections == 1 and proxy.metrics().sum("serin_request_errors_total") == 0
+
+
+@pytest.mark.parametrize("end", ["resets", "closes"])
+def test_backend_fails_in_the_middle_of_an_upload(serin, v1, end):
+    """It has read a part: what was sent once is not sent again, and the client is told."""
+    def read(connection):
+        connection.head()
+        connection.exactly(1000)
+        with v1.lock:
+            v1.requests.append(None)
+        connection.reset() if end == "resets" else connection.close()
+    v1.read = read
+    proxy = serin(route(v1.address, **ALONE))
+    with proxy.client() as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
+        assert c.response().status == 502 and v1.count() == 1
+    page = at_rest(proxy)
+    assert page.sum("serin_request_errors_total", version="v1", reason="reset") == 1 == page.sum("serin_request_errors_total")
+    assert page.sum("serin_responses_total", code="502") == 1
+
+
+def test_interim_answers_without_end(serin, v1):
+    """Sixteen are passed on, then it is no answer any more."""
+    v1.answer = sends(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 40)
+    proxy = serin(route(v1.address, **ALONE))
+    with proxy.client() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [c.response().status for _ in range(17)] == [103] * 16 + [502]
+    assert at_rest(proxy).sum("serin_request_errors_total", version="v1", reason="malformed") == 1
+
+
+def test_too_many_wait_for_a_connection(serin):
+    """A listener whose queue is full answers no connect: the first waits, the next one is told at once."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = "127.0.0.1:%d" % full.getsockname()[1]
+        fillers = [connect(address)]
+        try:
+            while len(fillers) < 10:
+                fillers.append(connect(address, 0.3))
+        except OSError:
+            pass
+        proxy = serin(route(address, **ALONE), limits={"pending_per_endpoint": 1}, timeouts={"connect": "1s"})
+        with proxy.client() as first, proxy.client() as second:
+            first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_until(lambda: proxy.metrics().sum("serin_inflight_requests") == 1, 10, "the first under way")
+            assert second.ask().status == 503 and first.response().status == 504
+        page = at_rest(proxy)
+        assert page.sum("serin_request_errors_total", reason="refused") == 1 == page.sum("serin_request_errors_total", reason="timeout")
+        for s in fillers:
+            s.close()
+
+
+@pytest.mark.parametrize("shut", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"])
+def test_half_closed_connection_serves_no_second_request(serin, v1, shut):
+    """A version that ends its side behind an answer, with or without a word, is not asked again there."""
+    def answer(connection, request):
+        connection.send(reply(200, b"whole") + shut)
+        connection.sock.shutdown(socket.SHUT_WR)
+        while connection.sock.recv(65536):
+            pass
+        connection.close()
+    v1.answer = answer
+    proxy = serin(route(v1.address, **ALONE))
+    for _ in range(3):
+        assert proxy.ask().body == b"whole"
+    assert v1.count() == v1.connections == 3 and at_rest(proxy).sum("serin_request_errors_total") == 0
+
+
+def test_backend_that_dies_and_comes_back(serin, v1):
+    """Down: a refusal in time, and the gauge says so. Up again: served, with no reload."""
+    proxy = serin(route(v1.address, **ALONE), timeouts={"connect": "500ms"})
+    assert proxy.ask().body == b"v1"
+    v1.refuse()
+    assert proxy.ask().status == 502
+    wait_until(lambda: proxy.metrics().sum("serin_endpoint_up", version="v1") == 0, 10, "the endpoint being down")
+    assert proxy.status()["phase"] == "Degraded"
+    page = at_rest(proxy)
+    assert page.sum("serin_request_errors_total", version="v1", reason="connect") >= 1
+    assert page.sum("serin_responses_total", code="502") >= 1
+    v1.listen()
+    wait_until(lambda: proxy.ask().body == b"v1", 10, "being served again")
+    wait_until(lambda: proxy.metrics().sum("serin_endpoint_up", version="v1") == 1, 10, "the endpoint being up")
+
+
+def at_rest(proxy):
+    """The page once everything is counted; a new one, for a page is no single moment."""
+    wait_until(lambda: proxy.metrics().sum("serin_inflight_requests") == 0, 10, "nothing in flight")
+    return proxy.metrics()
 
 
 def read_to_cut(client):

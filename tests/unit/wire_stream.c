@@ -184,6 +184,23 @@ static void what_waits_fails_when_the_peer_leaves(void **state)
     assert_rests(f);
 }
 
+/* An end of input is none of the connection; a reset is, also behind bytes that nobody has read. */
+static void a_reset_shows_without_an_event(void **state)
+{
+    struct fixture *f = *state;
+    struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    assert_false(stream_is_gone(&f->s));
+    peer_says(f, "unread");
+    assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+    await(f->s.fd, POLLRDHUP);
+    assert_false(stream_is_gone(&f->s));
+    assert_int_equal(setsockopt(f->peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+    (void)close(f->peer);
+    f->peer = -1;
+    await(f->s.fd, 0);
+    assert_true(stream_is_gone(&f->s) && stream_unread(&f->s));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +215,7 @@ int main(void)
         ON_UNIX(a_broken_connection_fails_without_a_signal),
         ON_UNIX(what_waits_fails_when_the_peer_leaves),
         ON_TCP(what_waits_fails_when_the_peer_leaves),
+        ON_TCP(a_reset_shows_without_an_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

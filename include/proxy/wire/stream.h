@@ -84,6 +84,10 @@ void stream_discard(struct stream *s);
 /* Whether the kernel holds input that was not read, as far as it tells. */
 bool stream_unread(const struct stream *s);
 
+/* The connection is gone in both directions (reset, or given up by the kernel): what the events would tell if one was armed.
+ * One poll. */
+bool stream_is_gone(const struct stream *s);
+
 /* Bytes that the kernel has taken and the peer has not acknowledged; 0 where the kernel does not tell. */
 uint32_t stream_unacknowledged(const struct stream *s);
 
