@@ -223,6 +223,8 @@ static bool find_in_hosts(struct name *name)
     size_t n = hosts_find_in(HOSTS_FILE, slice_str(name->host), found, LOOKUP_ADDRESSES_MAX);
     for (size_t i = 0; i < n; i++) {
         struct lookup_family *f = found[i].is_v6 ? &a.v6 : &a.v4;
+        if (!ip_address_is_usable(&found[i]))
+            continue; /* 0.0.0.0: whoever wrote it wants the name blocked, and nobody asked */
         f->at[f->n++] = found[i];
         f->result = LOOKUP_OK;
     }

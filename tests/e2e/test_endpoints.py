@@ -12,7 +12,7 @@ from backends import reply
 from rig import Client, route, wait_until
 
 QUIET = {"min_requests": 0}     # no breaker in the way
-RETRIED_ALWAYS = 3              # requests at a time that may all be tried again, whatever retry.budget says
+RETRIED_ALWAYS = 3              # users whose failures on one endpoint stay below the retries that are always allowed
 
 
 def failing(kind):

@@ -21,6 +21,7 @@ WATCHED = 12.0                          # seconds: more than twice the grace tha
 DESCRIPTORS = 16_384                    # serin keeps a quarter back (4096 at most); the test itself needs a few less
 IDLE_BYTES = 4096                       # most resident memory of an idle connection; the aim is 512
 READER_BYTES = 96 << 10                 # of a slow reader: one buffer of 64 KiB that waits, and its request
+KERNEL_BYTES = 1 << 20                  # of a slow reader, in the buffers of both ends; 4 MiB and more where nothing bounds it
 LAG = 1.0                               # seconds within which everybody else is answered
 
 
@@ -135,4 +136,5 @@ def test_ten_thousand_idle_and_a_thousand_slow_readers(serin, nginx, descriptors
     assert per_idle < IDLE_BYTES
     assert per_reader < READER_BYTES
     assert most < before + (IDLE * IDLE_BYTES + READERS * READER_BYTES) // 1024
+    assert tcp - tcp_before < READERS * KERNEL_BYTES // 1024
     assert max(lags) < LAG

@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire_stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 /* --- receiving --- */
 
 static void recv_tells_bytes_from_nothing_from_the_end(void **state)
@@ -203,6 +206,7 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
     size_t sent = clog_up(f);
     uint32_t before = stream_unacknowledged(&f->s);
     assert_in_range(before, 1, sent - stream_pending(&f->s));
+    assert_int_equal(f->s.sent, sent - stream_pending(&f->s));
     stream_discard(&f->s);
     /* the last acknowledgement comes by itself once everything was read */
     for (unsigned i = 0; stream_unacknowledged(&f->s) && i < PATIENCE_MS; i++) {
@@ -218,6 +222,26 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
     (void)close(ends[1]);
 }
 
+/* One call for a listener, none for each connection. */
+static void what_a_listener_accepts_inherits_its_bound(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a, size = sizeof(int);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), most = 0;
+    (void)state;
+    stream_limit_unsent(listener);
+    assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
+    int accepted = accept(listener, NULL, NULL);
+    assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, &size), 0);
+    assert_int_equal(most, STREAM_UNSENT_MAX);
+    (void)close(accepted);
+    (void)close(fd);
+    (void)close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +255,7 @@ int main(void)
         ON_TCP(the_peer_sees_an_end_or_a_reset),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),
+        ON_TCP(what_a_listener_accepts_inherits_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
