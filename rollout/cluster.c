@@ -17,8 +17,9 @@ static enum cluster_goal goal_of(const struct machine *m)
     case MACHINE_STABLE:
     case MACHINE_COMPLETED:
     case MACHINE_ABORTED:
-    case MACHINE_FAILED_PROMOTION:
         return CLUSTER_REST;
+    case MACHINE_FAILED_PROMOTION:
+        return CLUSTER_STAY;
     case MACHINE_PENDING:
         return CLUSTER_LOOK;
     case MACHINE_FINALIZING:
@@ -35,9 +36,24 @@ static enum cluster_goal goal_of(const struct machine *m)
 static uint32_t target_bp(const struct record *next)
 {
     const struct machine *m = &next->machine;
-    bool rises = m->state == MACHINE_SCALING || m->state == MACHINE_SHIFTING ||
-                 m->state == MACHINE_PROMOTING;
+    bool is_waiting = m->state == MACHINE_HOLDING &&
+                      (m->cause == MACHINE_CAUSE_CLUSTER || m->cause == MACHINE_CAUSE_UNWRITABLE);
+    enum machine_state where = is_waiting ? m->left : m->state; /* pods on their way stay */
+    bool rises =
+        where == MACHINE_SCALING || where == MACHINE_SHIFTING || where == MACHINE_PROMOTING;
     return rises ? plan_stage_weight_bp(&next->plan, m->step) : m->weight_bp;
+}
+
+void cluster_take_file(struct rollout *r)
+{
+    bool needs_it = machine_is_running(&r->record.machine) && r->record.replicas > 0;
+    if (r->has_cluster == r->names_cluster || (r->has_cluster && needs_it))
+        return;
+    r->has_cluster = r->names_cluster;
+    r->leads = !r->has_cluster; /* until it is known who does */
+    r->is_leader = false;
+    r->raised_seq = 0;
+    r->cluster = (struct cluster_seen){.is_there = false};
 }
 
 void cluster_look(struct rollout *r, const struct record *next, bool confirmed)
@@ -69,8 +85,9 @@ void cluster_fill(const struct rollout *r, struct machine_input *in)
         return;
     in->canary_short = seen->canary_short;
     in->stable_short = seen->stable_short;
-    in->unsettled = seen->unsettled;
     in->cluster_away = seen->away || seen->standing != CLUSTER_LEADS;
+    bool must_end = r->looked_for == CLUSTER_RESTORE || r->looked_for == CLUSTER_FINISH;
+    in->unsettled = seen->unsettled || (must_end && in->cluster_away); /* what is seen may be old */
     in->canary_lost = seen->canary_lost;
     in->stable_lost = seen->stable_lost;
 }
@@ -83,15 +100,35 @@ void cluster_store(const struct rollout *r, const struct record *record, const c
     bool is_asking = r->looked_for != CLUSTER_LOOK || r->cluster.away || r->cluster.canary_short;
     if (machine_underlying(&record->machine) == MACHINE_PENDING && is_asking)
         return;
-    if (r->has_cluster && has_run && r->cluster.is_there && r->cluster.standing == CLUSTER_LEADS)
+    if (r->has_cluster && has_run && r->cluster.is_there && r->cluster.standing == CLUSTER_LEADS &&
+        cluster_counts(r, record))
         r->ports.cluster_store(r->ports.host, record->route, text, record->seq, durable);
+}
+
+void cluster_note_told(const struct rollout *r, struct record *next)
+{
+    const struct rollout_ports *ports = &r->ports;
+    const struct record *now = &r->record;
+    uint64_t seq = r->has_cluster && r->is_leader
+                       ? ports->cluster_stored(ports->host, now->route, now->epoch)
+                       : 0;
+    bool is_told = seq > 0 || now->told_epoch == now->epoch; /* then all since stands, too */
+    if (!is_told)
+        return;
+    next->told_epoch = now->epoch;
+    next->told_seq = now->seq;
+}
+
+bool cluster_counts(const struct rollout *r, const struct record *next)
+{
+    return !r->has_cluster || r->is_leader || next->epoch > r->record.epoch;
 }
 
 /* Whoever decides from here on writes with a higher epoch than anybody before. */
 static void take_over(struct rollout *r)
 {
     struct record next = r->record;
-    next.epoch++;
+    next.epoch = (next.epoch > r->seen_epoch ? next.epoch : r->seen_epoch) + 1;
     if (rollout_commit(r, &next, true, true) != OK)
         log_warn("leader_not_stored", "route=%s why=\"%s\"", next.route, r->write_error);
     r->is_leader = true;
@@ -123,7 +160,10 @@ bool cluster_leads(struct rollout *r)
     }
     if (!r->leads)
         begin_to_lead(r);
-    if (seen->standing == CLUSTER_LEADS && !r->is_leader)
+    if (seen->standing == CLUSTER_STRANDED)
+        r->is_leader =
+            false; /* what it decides alone is stored when it leads again, as a new leader's word */
+    if (seen->standing == CLUSTER_LEADS && !seen->is_stale && !r->is_leader)
         take_over(r);
     return true;
 }
@@ -134,13 +174,16 @@ uint32_t cluster_weight_bp(const struct rollout *r)
     if (!r->has_cluster || !r->leads || r->raised_seq == 0)
         return weight_bp;
     uint32_t in_force_bp = r->sink.applied ? r->sink.weight_bp : r->record.machine.confirmed_bp;
-    bool is_stored = r->ports.cluster_stored(r->ports.host, r->record.route) >= r->raised_seq;
+    const struct rollout_ports *ports = &r->ports;
+    bool is_stored =
+        ports->cluster_stored(ports->host, r->record.route, r->record.epoch) >= r->raised_seq;
     return is_stored || weight_bp <= in_force_bp ? weight_bp : in_force_bp;
 }
 
 enum err cluster_begin(const struct rollout *r, struct record *next, struct why *why)
 {
     const struct cluster_seen *seen = &r->cluster;
+    int before = machine_has_failed(&next->machine) ? next->replicas : 0; /* not restored since */
     next->replicas = 0;
     if (!r->has_cluster || !seen->is_there)
         return OK;
@@ -151,7 +194,9 @@ enum err cluster_begin(const struct rollout *r, struct record *next, struct why 
         return why_set(why, ERR_CONFLICT, "the cluster is not known now: %s", seen->why);
     if (next->plan.replicas_mode == PLAN_REPLICAS_NONE)
         return OK;
-    next->replicas = seen->update_of > 0 ? seen->update_of : seen->stable.wanted;
+    next->replicas = seen->update_of > 0 ? seen->update_of
+                     : before > 0        ? before
+                                         : seen->stable.wanted;
     if (next->replicas <= 0)
         return why_set(why, ERR_CONFLICT, "%s has no replicas: there is nothing to compare with",
                        seen->stable.workload);
@@ -175,14 +220,31 @@ void rollout_apply(struct rollout *r)
         sink_apply(r);
 }
 
-/* What is known here says that the canary is bad; what comes goes on with it. */
-static bool contradicts(const struct record *ours, const struct record *theirs)
+/* What is known here says that the canary is bad; what comes goes on with it. A bad one serves better than nobody. */
+static bool contradicts(const struct rollout *r, const struct record *theirs)
 {
+    const struct record *ours = &r->record;
     const struct machine *m = &ours->machine;
     bool ended = m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
                  m->state == MACHINE_ABORTED || machine_has_failed(m);
-    return ended && machine_cause_is_failure(m->cause) &&
-           strcmp(ours->run.id, theirs->run.id) == 0 && theirs->machine.weight_bp > 0;
+    if (!ended || !machine_cause_is_failure(m->cause) ||
+        strcmp(ours->run.id, theirs->run.id) != 0 || theirs->machine.weight_bp == 0)
+        return false;
+    const char *stable = ours->pair.stable.name, *canary = ours->pair.canary.name;
+    struct rollout_health health =
+        r->ports.health(r->ports.host, ours->route, stable, canary[0] ? canary : NULL);
+    return health.stable_available > 0;
+}
+
+/* An epoch that the objects have never borne is this process's alone: another may have counted further, or less far,
+ * without a word of it. What was known before it counts. */
+static bool is_newer(const struct rollout *r, const struct record *theirs)
+{
+    const struct record *ours = &r->record;
+    bool is_alone = !r->is_leader && ours->told_epoch != ours->epoch;
+    uint64_t epoch = is_alone ? ours->told_epoch : ours->epoch;
+    uint64_t seq = is_alone ? ours->told_seq : ours->seq;
+    return theirs->epoch > epoch || (theirs->epoch == epoch && theirs->seq > seq);
 }
 
 static enum err may_follow(const struct rollout *r, const struct record *theirs, struct why *why)
@@ -190,13 +252,20 @@ static enum err may_follow(const struct rollout *r, const struct record *theirs,
     const struct record *ours = &r->record;
     if (strcmp(theirs->route, ours->route) != 0)
         return why_set(why, ERR_INVALID, "route: \"%.100s\" is another route's", theirs->route);
-    bool is_same = theirs->epoch == ours->epoch && theirs->seq == ours->seq;
-    bool is_older = theirs->epoch == ours->epoch && theirs->seq < ours->seq && r->leads;
-    if (theirs->epoch < ours->epoch || is_same || is_older)
+    if (!is_newer(r, theirs))
         return why_set(why, ERR_CONFLICT, "not newer");
-    if (contradicts(ours, theirs))
+    if (contradicts(r, theirs))
         return why_set(why, ERR_CONFLICT, "%s was proven bad here", ours->pair.canary.name);
-    return lifecycle_accepts(theirs, &r->wanted, NULL, why);
+    return OK;
+}
+
+/* Who decides knows what serves; a file that says otherwise is told of, and waits. */
+static void note_other_file(const struct rollout *r)
+{
+    struct why why;
+    if (lifecycle_accepts(&r->record, &r->wanted, NULL, &why) != OK)
+        log_warn("file_not_followed", "route=%s leader=\"%.100s\" why=\"%s\"", r->record.route,
+                 r->cluster.leader, why.text);
 }
 
 enum err rollout_follow(struct rollout *r, const char *text, size_t len, struct why *why)
@@ -208,19 +277,26 @@ enum err rollout_follow(struct rollout *r, const char *text, size_t len, struct 
     if (e != OK)
         return e;
     e = may_follow(r, &theirs, why);
+    if (e != ERR_INVALID && theirs.epoch > r->seen_epoch)
+        r->seen_epoch = theirs.epoch;
     if (e != OK) {
         record_fini(&theirs);
         return e;
     }
     bool was_other = strcmp(r->record.run.id, theirs.run.id) != 0;
+    bool has_moved = was_other || r->record.machine.state != theirs.machine.state;
     record_fini(&r->record);
     r->record = theirs;
+    r->record.told_epoch = theirs.epoch;
+    r->record.told_seq = theirs.seq;
     r->leads = r->is_leader = false;
     r->decided = r->decided && !was_other;
     r->raised_seq = 0;
     struct why reason;
     if (journal_write(r->journal, text, false, &reason) != OK)
         log_debug("state_not_written", "route=%s why=\"%s\"", theirs.route, reason.text);
+    if (has_moved)
+        note_other_file(r);
     sink_apply(r);
     return OK;
 }

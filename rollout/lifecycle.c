@@ -219,6 +219,8 @@ void lifecycle_note(struct record *next, const struct machine *before,
                    why);
         explain_copy(run->why, sizeof run->why, why);
     }
+    if (machine_underlying(before) == MACHINE_PENDING && move->to == MACHINE_ABORTING)
+        next->replicas = 0; /* none was moved: none is restored, whoever moves them */
     if (m->stage != before->stage && m->stage >= 0)
         open_step(run, m->weight_bp, wall_ms);
     if (move->to == move->from)

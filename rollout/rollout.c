@@ -108,7 +108,9 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
     if (!setup->canary.name && setup->state_dir &&
         journal_exists(setup->state_dir, setup->route, &found, &reason) != OK)
         return why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
-    if (!setup->canary.name && !found)
+    bool may_follow =
+        setup->has_cluster && setup->state_dir; /* others may have a canary under way */
+    if (!setup->canary.name && !found && !may_follow)
         return OK;
     if (!setup->state_dir)
         return why_set(why, ERR_INVALID, "route %s: a canary needs state_dir", setup->route);
@@ -122,7 +124,7 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
 static enum err store_opened(struct rollout *r, struct why *why)
 {
     struct record *record = &r->record;
-    if (!r->has_cluster) { /* there, who leads is another's word */
+    if (!r->has_cluster) { /* there, who leads is the lease's word */
         record->epoch++;
         record->seq++;
     }
@@ -249,7 +251,7 @@ struct rollout *rollout_open(const struct rollout_setup *setup, const struct rol
     r->reverted_seconds = NAN;
     plan_of(setup, &r->next_plan);
     r->is_sticky = setup->is_sticky;
-    r->has_cluster = setup->has_cluster && ports->cluster;
+    r->has_cluster = r->names_cluster = setup->has_cluster && ports->cluster;
     r->leads = !r->has_cluster;
     r->next_outside = outside_to_json(setup->outside);
     enum err e =
@@ -399,11 +401,13 @@ enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
     r->wanted = wanted;
     r->next_plan = plan;
     r->is_sticky = setup->is_sticky;
+    r->names_cluster = setup->has_cluster && r->ports.cluster;
+    cluster_take_file(r);
     if (!r->journal) {
         r->record.file = r->record.pair = wanted;
     } else {
-        while (tick_adopt(r))
-            continue;
+        while ((r->leads || !machine_is_running(&r->record.machine)) && tick_adopt(r))
+            continue; /* a run of another proxy's ends, or not, by its word */
     }
     struct why said;
     say_changes(r, pair_changed, plan_changed, &said);
@@ -417,7 +421,7 @@ void rollout_drop(struct rollout *r)
     struct record next = r->record;
     enum machine_state state = next.machine.state;
     bool ends = state == MACHINE_ABORTING || state == MACHINE_RESTORING;
-    if (!machine_is_running(&next.machine) || ends ||
+    if (!r->leads || !machine_is_running(&next.machine) || ends ||
         machine_abort(&next.machine, MACHINE_CAUSE_DROPPED, true, NULL) != OK)
         return;
     (void)!tick_make(r, &next, next.machine.cause,

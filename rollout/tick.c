@@ -83,7 +83,8 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
     struct why why = none;
     struct record *record = &r->record;
     struct record stamped = *next;
-    stamped.seq = record->seq + 1;
+    stamped.seq = record->seq + cluster_counts(r, next);
+    cluster_note_told(r, &stamped);
     stamped.written_ms = r->ports.wall_ms(r->ports.host);
     bool behind = r->unwritten;
     enum err e = write_record(r, &stamped, durable || behind, &why);
@@ -153,6 +154,8 @@ enum err tick_make(struct rollout *r, struct record *next, enum machine_cause ca
 bool tick_adopt(struct rollout *r)
 {
     struct record next = r->record;
+    if (lifecycle_accepts(&next, &r->wanted, NULL, NULL) != OK)
+        return false; /* followed from a proxy with another file: what it says stands */
     if (!lifecycle_adopt(&next, &r->wanted))
         return false;
     if (next.machine.state != r->record.machine.state)
@@ -341,6 +344,7 @@ void rollout_tick(struct rollout *r)
         return;
     sink_apply(r);
     tell_recovered(r);
+    cluster_take_file(r);
     cluster_look(r, &r->record, sink_confirmed(r));
     if (!cluster_leads(r)) {
         tell_tick(r);

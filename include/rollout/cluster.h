@@ -20,6 +20,7 @@ enum cluster_goal {
     CLUSTER_STEP,    /* replicas for a weight */
     CLUSTER_RESTORE, /* stable as it was, the canary away */
     CLUSTER_FINISH,  /* the canary as large as stable was, stable away */
+    CLUSTER_STAY, /* the promotion failed: hands off, but a canary without stable grows to its size */
 };
 
 struct cluster_want {
@@ -48,6 +49,7 @@ struct cluster_version {
 };
 
 struct cluster_seen {
+    bool is_stale; /* the objects may say something else by now: nobody begins to lead */
     bool is_there; /* false: no cluster stands behind the route, and nothing else is filled */
     enum cluster_standing standing;
     bool canary_short, stable_short, unsettled, away, canary_lost,
@@ -60,6 +62,9 @@ struct cluster_seen {
 
 /* --- of one rollout; nobody outside rollout/ calls these --- */
 
+/* Versions became workloads by a reload, or are none any more: whether there is a cluster is asked anew. */
+void cluster_take_file(struct rollout *r);
+
 /* Tells the cluster what next wants of it and keeps what it sees. confirmed: every worker has the
  * weight. */
 void cluster_look(struct rollout *r, const struct record *next, bool confirmed);
@@ -70,6 +75,13 @@ void cluster_fill(const struct rollout *r, struct machine_input *in);
 /* A record, and its text, goes to the cluster's objects as well. durable: at once. */
 void cluster_store(const struct rollout *r, const struct record *record, const char *text,
                    bool durable);
+
+/* Whether what next changes is the leader's word, which gets a sequence number of its own. Of two proxies that narrow
+ * while they are alone, neither does: the leader's next record is newer than both. */
+bool cluster_counts(const struct rollout *r, const struct record *next);
+
+/* Keeps in next what the objects are known to have borne when it is made. */
+void cluster_note_told(const struct rollout *r, struct record *next);
 
 /* Whether this process may decide now; takes over, with a new epoch, where it may since just now. */
 bool cluster_leads(struct rollout *r);

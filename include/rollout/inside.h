@@ -34,8 +34,11 @@ struct rollout {
     int64_t last_tick_ms; /* monotonic */
     struct rollout_health health;
     bool has_cluster;
-    bool leads;     /* this process decides; always where there is no cluster */
-    bool is_leader; /* and no other does: the record bears its epoch */
+    bool
+        names_cluster; /* the file does; a run that has moved replicas ends with the cluster it began with */
+    bool leads;          /* this process decides; always where there is no cluster */
+    bool is_leader;      /* and no other does: the record bears its epoch */
+    uint64_t seen_epoch; /* the highest on the cluster's objects, followed or not */
     struct cluster_seen cluster;
     enum cluster_goal looked_for;   /* when that was seen */
     uint64_t raised_seq;            /* of the record that last raised the weight; 0 = none yet */

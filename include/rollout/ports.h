@@ -96,8 +96,8 @@ struct rollout_ports {
     void (*cluster_store)(void *host, const char *route, const char *record, uint64_t seq,
                           bool durable);
 
-    /* The sequence number of the newest record that the cluster's objects are known to hold. */
-    uint64_t (*cluster_stored)(void *host, const char *route);
+    /* The sequence number of the newest record of an epoch that the cluster's objects are known to hold; 0 = none. */
+    uint64_t (*cluster_stored)(void *host, const char *route, uint64_t epoch);
 
     /* A state change or a tick for server-sent events. name: RolloutStarted, WeightChanged ... or
      * "tick". json is borrowed. NULL = nobody listens. */

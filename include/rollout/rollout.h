@@ -36,7 +36,8 @@ struct rollout_setup {
 /* Reads the state of the route, or starts one. Takes a lock on it, so that one process acts.
  * Nothing is applied yet: the host builds its first snapshot from rollout_split. NULL with the
  * reason: state_dir not writable, locked by another process, a pair that does not start from the
- * promoted version, memory. A route without a canary and without a state file touches no disk. */
+ * promoted version, memory. A route without a canary and without a state file touches no disk, unless
+ * other proxies may have left a run on its workloads. */
 struct rollout *rollout_open(const struct rollout_setup *setup, const struct rollout_ports *ports,
                              struct why *why);
 

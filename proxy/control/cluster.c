@@ -21,7 +21,8 @@ struct member {
     struct list link;
     struct control *control;
     char route[KNOWN_NAME_MAX];
-    char *said; /* what the file says of its workloads; another text is another fleet */
+    char *said;   /* what the file says of its workloads; another text is another fleet */
+    bool is_kept; /* the file says another by now, but a rollout has to end first */
     struct fleet *fleet;
     char trouble[WHY_MAX]; /* as the log has it */
 };
@@ -80,18 +81,21 @@ static void on_endpoints(void *arg, const char *version, const char *const *endp
     (void)publish_endpoints(m->control, m->route, version, endpoints, n);
 }
 
-static void on_record(void *arg, const char *record, size_t len)
+static enum err on_record(void *arg, const char *record, size_t len)
 {
     struct member *m = arg;
     struct why why;
+    struct log_quoted quoted;
     const struct known_route *r = known_find_route(&m->control->known, m->route);
     if (!r || !r->rollout)
-        return;
+        return ERR_NOT_FOUND;
     enum err e = rollout_follow(r->rollout, record, len, &why);
     if (e == OK)
         log_debug("record_followed", "route=%s", m->route);
     else if (e != ERR_CONFLICT)
-        log_error("record_unreadable", "route=%s why=\"%s\"", m->route, why.text);
+        log_error("record_unreadable", "route=%s why=%s", m->route,
+                  log_quote(&quoted, slice_str(why.text)));
+    return e;
 }
 
 static void on_stored(void *arg)
@@ -128,10 +132,24 @@ static void member_free(struct member *m)
     free(m);
 }
 
+/* The workloads of a route's versions. Returns their number. */
+static size_t versions_of(const struct control *c, const struct config_route *route,
+                          struct fleet_version_setup versions[VERSIONS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < route->n_versions; i++) {
+        const struct config_version *v = &route->versions[i];
+        if (v->workload && n < VERSIONS_MAX)
+            versions[n++] =
+                (struct fleet_version_setup){v->name, v->workload, v->port,
+                                             manifests_object(c->manifests, route->name, v->name)};
+    }
+    return n;
+}
+
 static enum err member_new(struct control *c, const struct config_route *route, struct why *why)
 {
     struct fleet_version_setup versions[VERSIONS_MAX];
-    size_t n = 0;
     struct member *m = calloc(1, sizeof *m);
     if (!m || !(m->said = say(c, route))) {
         free(m);
@@ -140,13 +158,7 @@ static enum err member_new(struct control *c, const struct config_route *route, 
     m->control = c;
     (void)snprintf(m->route, sizeof m->route, "%s", route->name);
     list_push_back(&c->cluster->members, &m->link);
-    for (size_t i = 0; i < route->n_versions; i++) {
-        const struct config_version *v = &route->versions[i];
-        if (v->workload && n < VERSIONS_MAX)
-            versions[n++] =
-                (struct fleet_version_setup){v->name, v->workload, v->port,
-                                             manifests_object(c->manifests, route->name, v->name)};
-    }
+    size_t n = versions_of(c, route, versions);
     struct fleet_setup setup = {m->route, versions, n, on_endpoints, on_record, on_stored, m};
     m->fleet = fleet_new(c->cluster->kube, c->cluster->lease, &setup, why);
     if (m->fleet)
@@ -165,20 +177,39 @@ static void name_self(char name[128])
     (void)snprintf(name, 128, "%s_%02x%02x%02x%02x", host, bytes[0], bytes[1], bytes[2], bytes[3]);
 }
 
+static struct kube_auth *auth_of(const struct config *config, struct why *why)
+{
+    const struct config_kubernetes *conf = &config->kubernetes;
+    struct kube_auth_setup who = {
+        .kubeconfig = conf->kubeconfig, .context = conf->context, .name_space = conf->name_space};
+    struct why reason;
+    struct kube_auth *auth = kube_auth_new(&who, &reason);
+    if (!auth)
+        (void)why_set(why, ERR_INVALID, "kubernetes: %.450s", reason.text);
+    return auth;
+}
+
+enum err cluster_may_take(const struct control *c, const struct config *config, struct why *why)
+{
+    if (c->cluster || !cluster_is_asked(config))
+        return OK;
+    struct kube_auth *auth = auth_of(config, why);
+    kube_auth_free(auth);
+    return auth ? OK : ERR_INVALID;
+}
+
+/* What is left half made, cluster_stop takes down. */
 static enum err open_cluster(struct control *c, struct why *why)
 {
     const struct config_kubernetes *conf = &control_config(c)->kubernetes;
-    struct kube_auth_setup who = {
-        .kubeconfig = conf->kubeconfig, .context = conf->context, .name_space = conf->name_space};
     struct cluster *cluster = c->cluster = calloc(1, sizeof *cluster);
     char name[128];
     if (!cluster)
         return why_set(why, ERR_MEMORY, "out of memory");
     list_init(&cluster->members);
-    struct why reason;
-    struct kube_auth *auth = kube_auth_new(&who, &reason);
+    struct kube_auth *auth = auth_of(control_config(c), why);
     if (!auth)
-        return why_set(why, ERR_INVALID, "kubernetes: %.450s", reason.text);
+        return ERR_INVALID;
     cluster->kube = kube_new(c->base, c->http, auth, control_count_kubernetes, c);
     name_self(name);
     struct kube_lease_setup lease = {.name_space =
@@ -195,17 +226,48 @@ static enum err open_cluster(struct control *c, struct why *why)
     return OK;
 }
 
+/* Whether the member goes: the file says otherwise, and no rollout under way needs what it said before. */
+static bool is_over(const struct control *c, struct member *m)
+{
+    struct fleet_version_setup versions[VERSIONS_MAX];
+    const struct config_route *route = config_find_route(control_config(c), m->route);
+    if (!route) {
+        if (fleet_must_stay(m->fleet, NULL, 0))
+            log_warn("cluster_left",
+                     "route=%s why=\"the file has no such route any more: its "
+                     "workloads stay as the rollout left them\"",
+                     m->route);
+        return true;
+    }
+    char *said = say(c, route);
+    bool is_same = said && strcmp(said, m->said) == 0;
+    free(said);
+    size_t n = versions_of(c, route, versions);
+    m->is_kept = !is_same && fleet_must_stay(m->fleet, versions, n);
+    return !is_same && !m->is_kept;
+}
+
 static void end_members(struct control *c)
 {
     for (struct list *l = c->cluster->members.next, *next; l != &c->cluster->members; l = next) {
         struct member *m = CONTAINER_OF(l, struct member, link);
-        const struct config_route *route = config_find_route(control_config(c), m->route);
-        char *said = route && has_workload(route) ? say(c, route) : NULL;
         next = l->next;
-        if (!said || strcmp(said, m->said) != 0)
+        if (is_over(c, m))
             member_free(m);
-        free(said);
     }
+}
+
+void cluster_stop(struct control *c)
+{
+    struct cluster *cluster = c->cluster;
+    if (!cluster)
+        return;
+    while (!list_empty(&cluster->members))
+        member_free(CONTAINER_OF(cluster->members.next, struct member, link));
+    kube_lease_free(cluster->lease);
+    kube_free(cluster->kube);
+    free(cluster);
+    c->cluster = NULL;
 }
 
 enum err cluster_take(struct control *c, struct why *why)
@@ -216,6 +278,8 @@ enum err cluster_take(struct control *c, struct why *why)
         end_members(c);
     else if (cluster_is_asked(config))
         e = open_cluster(c, why);
+    if (e != OK)
+        cluster_stop(c);
     for (size_t i = 0; e == OK && i < config->n_routes; i++)
         if (has_workload(&config->routes[i]) && !find(c->cluster, config->routes[i].name))
             e = member_new(c, &config->routes[i], why);
@@ -233,17 +297,17 @@ void cluster_release(struct control *c)
         kube_lease_release(c->cluster->lease);
 }
 
-void cluster_stop(struct control *c)
+/* Fleets that only a rollout kept give way when it has ended. */
+static void end_kept(struct control *c)
 {
-    struct cluster *cluster = c->cluster;
-    if (!cluster)
-        return;
-    while (!list_empty(&cluster->members))
-        member_free(CONTAINER_OF(cluster->members.next, struct member, link));
-    kube_lease_free(cluster->lease);
-    kube_free(cluster->kube);
-    free(cluster);
-    c->cluster = NULL;
+    struct why why;
+    bool is_due = false;
+    for (struct list *l = c->cluster->members.next; l != &c->cluster->members; l = l->next) {
+        struct member *m = CONTAINER_OF(l, struct member, link);
+        is_due = is_due || (m->is_kept && is_over(c, m));
+    }
+    if (is_due && cluster_take(c, &why) != OK)
+        log_error("cluster_not_followed", "why=\"%s\"", why.text);
 }
 
 /* A line where it begins, changes and ends: a proxy that may not list pods is never ready, and this says why. */
@@ -263,6 +327,7 @@ void cluster_tick(struct control *c)
 {
     if (!c->cluster)
         return;
+    end_kept(c);
     for (struct list *l = c->cluster->members.next; l != &c->cluster->members; l = l->next) {
         struct member *m = CONTAINER_OF(l, struct member, link);
         const struct config_route *route = config_find_route(control_config(c), m->route);

@@ -168,10 +168,10 @@ static void port_cluster_store(void *host, const char *route, const char *record
         fleet_store(fleet, record, seq, durable);
 }
 
-static uint64_t port_cluster_stored(void *host, const char *route)
+static uint64_t port_cluster_stored(void *host, const char *route, uint64_t epoch)
 {
     const struct fleet *fleet = cluster_fleet(host, route);
-    return fleet ? fleet_stored(fleet) : 0;
+    return fleet ? fleet_stored(fleet, epoch) : 0;
 }
 
 /* Events of a rollout, and not its ticks, are the cluster's as well. */
@@ -244,7 +244,7 @@ struct rollout_setup host_setup(const struct config *config, const struct manife
         .state_dir = config->state_dir,
         .stable = {route->stable, revision_of(manifests, route, route->stable)},
         .canary = {canary, revision_of(manifests, route, canary)},
-        .has_cluster = is_workload(route, route->stable) && is_workload(route, canary),
+        .has_cluster = is_workload(route, route->stable) && (!canary || is_workload(route, canary)),
         .is_sticky = route->sticky.by != STICKY_NONE,
         .plan = route->has_rollout ? &route->plan : NULL,
         .outside = route->has_rollout ? &route->outside : NULL};

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "rollout/kube/lease.h"
+#include "rollout/kube/within.h"
 #include <cjson/cJSON.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -32,15 +33,45 @@ static void look_again(struct fleet *f)
     (void)event_add(f->turn, &next_turn);
 }
 
-/* The sequence number of a record, without believing anything else in it; 0: it is not a proxy's, but that of
- * `serin rolling-update`. */
-static uint64_t seq_of(const char *record)
+static uint64_t count_of(const cJSON *json, const char *name)
+{
+    double value = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    return value > 0 && value < 0x1p53 ? (uint64_t)value : 0;
+}
+
+/* Which record of the route it is, without believing anything else in it. */
+static struct fleet_stamp stamp_of(const struct fleet *f, const char *record)
 {
     cJSON *json = cJSON_Parse(record);
-    const cJSON *seq = cJSON_GetObjectItemCaseSensitive(json, "seq");
-    uint64_t value = cJSON_IsNumber(seq) && seq->valuedouble > 0 ? (uint64_t)seq->valuedouble : 0;
+    const char *route = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "route"));
+    struct fleet_stamp stamp = {0, 0};
+    if (route && strcmp(route, f->setup.route) == 0)
+        stamp = (struct fleet_stamp){count_of(json, "epoch"), count_of(json, "seq")};
     cJSON_Delete(json);
-    return value;
+    return stamp;
+}
+
+bool fleet_is_stored(const struct fleet *f, const struct fleet_version *v)
+{
+    return v->stored.epoch == f->stamp.epoch && v->stored.seq >= f->stamp.seq;
+}
+
+/* Another proxy's word: what this one had to say is over. */
+static void forget_record(struct fleet *f)
+{
+    free(f->record);
+    f->record = NULL;
+    f->stamp = (struct fleet_stamp){0, 0};
+    f->is_durable = false;
+}
+
+/* `serin rolling-update` keeps its own there. */
+static bool is_of_command(const char *record)
+{
+    cJSON *json = cJSON_Parse(record);
+    bool is_so = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(json, "tool"));
+    cJSON_Delete(json);
+    return is_so;
 }
 
 static void read_record(struct fleet_version *v, const cJSON *object)
@@ -50,9 +81,14 @@ static void read_record(struct fleet_version *v, const cJSON *object)
         return;
     free(v->record);
     v->record = record ? strdup(record) : NULL;
-    v->stored_seq = v->record ? seq_of(v->record) : 0;
-    if (v->record && v->stored_seq > 0)
-        v->fleet->setup.on_record(v->fleet->setup.arg, v->record, strlen(v->record));
+    v->stored = (struct fleet_stamp){0, 0};
+    if (!v->record || is_of_command(v->record))
+        return;
+    enum err e = v->fleet->setup.on_record(v->fleet->setup.arg, v->record, strlen(v->record));
+    if (e == OK)
+        forget_record(v->fleet);
+    if (e == OK || e == ERR_CONFLICT)
+        v->stored = stamp_of(v->fleet, v->record);
 }
 
 static void read_object(struct fleet_version *v)
@@ -61,7 +97,7 @@ static void read_object(struct fleet_version *v)
     struct why why = {""};
     v->exists = false;
     if (!object) {
-        v->stored_seq = 0;
+        v->stored = (struct fleet_stamp){0, 0};
         free(v->record);
         v->record = NULL;
         return;
@@ -99,53 +135,39 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     fleet_drive(f);
 }
 
-/* Every member that the manifest gives is in the object, which has defaults besides. */
-static bool is_within(const cJSON *manifest, const cJSON *object)
-{
-    if (cJSON_IsNull(manifest))
-        return true;
-    if (!object || (manifest->type & 0xff) != (object->type & 0xff))
-        return false;
-    if (!cJSON_IsObject(manifest) && !cJSON_IsArray(manifest))
-        return cJSON_Compare(manifest, object, true);
-    if (cJSON_IsArray(manifest)) {
-        const cJSON *mine = manifest->child, *its = object->child;
-        for (; mine && its; mine = mine->next, its = its->next)
-            if (!is_within(mine, its))
-                return false;
-        return !mine && !its;
-    }
-    const cJSON *member;
-    cJSON_ArrayForEach(member, manifest) if (!is_within(member,
-                                                        cJSON_GetObjectItemCaseSensitive(
-                                                            object, member->string))) return false;
-    return true;
-}
-
 static const cJSON *template_of(const cJSON *object)
 {
     return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, "spec"),
                                             "template");
 }
 
+/* What serin made says from which manifest; what a person made is compared. */
 static bool differs(const struct fleet_version *v)
 {
     const cJSON *object = kube_watch_find(v->object, v->ref.name);
-    return v->manifest && object && !is_within(template_of(v->manifest), template_of(object));
+    const char *made_from = kube_annotation(object, KUBE_TEMPLATE_HASH);
+    if (!v->manifest || !object)
+        return false;
+    if (made_from)
+        return strcmp(made_from, v->manifest_hash) != 0;
+    return !kube_is_within(template_of(v->manifest), template_of(object));
 }
 
-static void view_side(const struct fleet_version *v, struct fleet_side *side)
+static void view_side(const struct fleet_version *v, const char *name, struct fleet_side *side)
 {
-    *side =
-        (struct fleet_side){.is_known = v && kube_watch_is_synced(v->object) && !v->unreadable[0]};
-    if (!v)
+    *side = (struct fleet_side){.is_known = true, .is_unnamed = !v};
+    if (!v) {
+        (void)snprintf(side->name, sizeof side->name, "%s", name);
         return;
+    }
+    side->is_known = kube_watch_is_synced(v->object) && !v->unreadable[0];
     memcpy(side->name, v->workload, sizeof side->name);
     side->exists = side->is_known && v->exists;
     if (!side->exists)
         return;
     side->workload = v->state;
     side->available = fleet_pods_available(v);
+    side->are_pods_unknown = !fleet_pods_are_known(v);
     side->there = v->state.seen > v->state.replicas ? v->state.seen : v->state.replicas;
     memcpy(side->live_hash, v->live_hash, sizeof side->live_hash);
     const char *seen = kube_annotation(kube_watch_find(v->object, v->ref.name), FLEET_SEEN_HASH);
@@ -155,12 +177,17 @@ static void view_side(const struct fleet_version *v, struct fleet_side *side)
 
 void fleet_view(const struct fleet *f, struct fleet_view *view)
 {
-    const struct fleet_version *canary = fleet_find(f, f->canary);
-    view_side(fleet_find(f, f->stable), &view->stable);
-    view_side(canary, &view->canary);
+    const struct fleet_version *stable = fleet_find(f, f->stable),
+                               *canary = fleet_find(f, f->canary);
+    const char *unreadable = stable && stable->unreadable[0] ? stable->unreadable
+                             : canary                        ? canary->unreadable
+                                                             : "";
+    view_side(stable, f->stable, &view->stable);
+    view_side(canary, f->canary, &view->canary);
+    (void)snprintf(view->unreadable, sizeof view->unreadable, "%.300s", unreadable);
     view->has_manifest = canary && canary->manifest;
     view->canary_differs = canary && differs(canary);
-    view->autoscalers_known = f->autoscalers_known;
+    view->autoscalers_known = fleet_knows_autoscalers(f);
     memcpy(view->autoscaler, f->autoscaler, sizeof view->autoscaler);
 }
 
@@ -180,28 +207,30 @@ bool fleet_is_known(const struct fleet *f)
     return is_synced(f);
 }
 
-static const char *trouble_of_version(const struct fleet_version *v)
-{
-    const char *of_object = kube_watch_trouble(v->object);
-    return of_object[0] || !v->pods ? of_object : kube_watch_trouble(v->pods);
-}
-
-const char *fleet_trouble(const struct fleet *f)
+/* Why the objects and the lease cannot be asked now. */
+static const char *trouble_of(const struct fleet *f)
 {
     for (size_t i = 0; i < f->n_versions; i++)
-        if (trouble_of_version(&f->versions[i])[0])
-            return trouble_of_version(&f->versions[i]);
+        if (kube_watch_trouble(f->versions[i].object)[0])
+            return kube_watch_trouble(f->versions[i].object);
     return kube_lease_trouble(f->lease);
+}
+
+/* The pods, too: without them the server can be asked, but no pod may be moved. */
+const char *fleet_trouble(const struct fleet *f)
+{
+    const char *trouble = trouble_of(f);
+    for (size_t i = 0; i < f->n_versions && trouble[0] == '\0'; i++)
+        trouble = fleet_pods_trouble(&f->versions[i]);
+    return trouble;
 }
 
 static enum cluster_standing standing_of(const struct fleet *f)
 {
     if (kube_lease_is_held(f->lease))
-        return is_synced(f)          ? CLUSTER_LEADS
-               : fleet_trouble(f)[0] ? CLUSTER_STRANDED
-                                     : CLUSTER_FOLLOWS;
+        return is_synced(f) ? CLUSTER_LEADS : trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
     bool is_mine = kube_lease_holder(f->lease)[0] == '\0' || kube_lease_was_held(f->lease);
-    return is_mine && fleet_trouble(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
+    return is_mine && trouble_of(f)[0] ? CLUSTER_STRANDED : CLUSTER_FOLLOWS;
 }
 
 bool fleet_leads(const struct fleet *f)
@@ -243,7 +272,8 @@ void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster
 {
     struct fleet_view view;
     take_want(f, want);
-    *seen = (struct cluster_seen){.is_there = true, .standing = standing_of(f)};
+    *seen = (struct cluster_seen){
+        .is_there = true, .is_stale = trouble_of(f)[0] != '\0', .standing = standing_of(f)};
     (void)snprintf(seen->leader, sizeof seen->leader, "%s", kube_lease_holder(f->lease));
     see_version(fleet_find(f, f->stable), &seen->stable);
     see_version(fleet_find(f, f->canary), &seen->canary);
@@ -255,7 +285,8 @@ void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster
         seen->away = true;
         (void)snprintf(seen->why, sizeof seen->why, "%.*s", (int)sizeof seen->why - 1, trouble);
     }
-    if (seen->standing == CLUSTER_LEADS && want->goal != CLUSTER_REST && want->begins)
+    bool may_widen = want->goal == CLUSTER_LOOK || want->goal == CLUSTER_STEP;
+    if (seen->standing == CLUSTER_LEADS && may_widen)
         fleet_ask_autoscalers(f);
     look_again(f); /* not from here: the rollout may be in the middle of a move */
 }
@@ -267,19 +298,42 @@ void fleet_store(struct fleet *f, const char *record, uint64_t seq, bool durable
         return; /* the next one comes within a second */
     free(f->record);
     f->record = copy;
-    f->record_seq = seq;
+    f->stamp = stamp_of(f, record);
+    f->stamp.seq = seq;
     f->is_durable = f->is_durable || durable;
     if (durable)
         look_again(f);
 }
 
-uint64_t fleet_stored(const struct fleet *f)
+uint64_t fleet_stored(const struct fleet *f, uint64_t epoch)
 {
     uint64_t newest = 0;
     for (size_t i = 0; i < f->n_versions; i++)
-        if (f->versions[i].stored_seq > newest)
-            newest = f->versions[i].stored_seq;
+        if (f->versions[i].stored.epoch == epoch && f->versions[i].stored.seq > newest)
+            newest = f->versions[i].stored.seq;
     return newest;
+}
+
+static bool is_among(const struct fleet_version *v, const struct fleet_version_setup *versions,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(versions[i].name, v->name) == 0)
+            return strcmp(versions[i].workload, v->workload) == 0;
+    return false;
+}
+
+bool fleet_must_stay(const struct fleet *f, const struct fleet_version_setup *versions, size_t n)
+{
+    const char *const names[] = {f->stable, f->canary};
+    if (!f->is_wanted || f->want.goal == CLUSTER_REST || f->want.goal == CLUSTER_LOOK)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct fleet_version *v = fleet_find(f, names[i]);
+        if (v && v->exists && !is_among(v, versions, n))
+            return true;
+    }
+    return false;
 }
 
 bool fleet_counts(const struct fleet *f, const char *version, struct fleet_counts *counts)

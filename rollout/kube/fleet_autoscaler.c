@@ -5,8 +5,11 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-/* While a rollout waits to begin. */
+/* While a rollout waits to begin; and while it runs, when somebody may make one. */
 #define ASK_EVERY_MS 5000
+#define ASK_AGAIN_MS 30000
+/* What was answered before says nothing of what came since. */
+#define FRESH_MS 15000
 
 static const char *text_of(const cJSON *json, const char *name)
 {
@@ -55,16 +58,22 @@ static void on_answer(void *arg, const struct kube_answer *a)
         note(f, a->json);
     else if (a->status == 404)
         f->autoscaler[0] = '\0';
-    else
+    else if (f->want.begins) /* later, what was known before stands */
         (void)snprintf(f->autoscaler, sizeof f->autoscaler, "cannot ask for autoscalers: %.180s",
                        a->error);
     f->autoscalers_known = true;
 }
 
+bool fleet_knows_autoscalers(const struct fleet *f)
+{
+    return f->autoscalers_known && fleet_now_ms() - f->autoscalers_ms < FRESH_MS;
+}
+
 void fleet_ask_autoscalers(struct fleet *f)
 {
     char path[KUBE_PATH_MAX];
-    bool is_fresh = f->autoscalers_known && fleet_now_ms() - f->autoscalers_ms < ASK_EVERY_MS;
+    int64_t every_ms = f->want.begins ? ASK_EVERY_MS : ASK_AGAIN_MS;
+    bool is_fresh = f->autoscalers_known && fleet_now_ms() - f->autoscalers_ms < every_ms;
     if (f->autoscalers_call || is_fresh)
         return;
     kube_path(path, KUBE_HPA, kube_namespace(f->kube), NULL, NULL);

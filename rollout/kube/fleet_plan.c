@@ -94,11 +94,20 @@ static struct fleet_step walk(const struct scale_bounds *b, const struct fleet_s
         return (struct fleet_step){grow, clamp(up + room, up, grow_to)};
     if (up > grow_to) /* somebody else's doing, or the goal fell */
         return (struct fleet_step){grow, grow_to};
-    if (down <= shrink_to)
+    if (down <= shrink_to || grows->are_pods_unknown || shrinks->are_pods_unknown)
         return nothing;
     int spare = shrinks->available + grows->available - b->keep;
     int gone = down - shrinks->available + (spare > 0 ? spare : 0);
     return gone > 0 ? (struct fleet_step){shrink, clamp(down - gone, shrink_to, down)} : nothing;
+}
+
+/* What is waited for where pods are short. */
+static void say_short(struct cluster_seen *seen, const struct fleet_side *side, int wanted)
+{
+    if (side->are_pods_unknown)
+        say(seen, "does not know yet the pods of %s", side->name);
+    else
+        say(seen, "waits for %s: %d of %d replicas available", side->name, side->available, wanted);
 }
 
 /* Replicas for a weight: the canary has what the greater of the weights needs, stable what the lower one leaves to it;
@@ -119,8 +128,7 @@ static struct fleet_step step_to(const struct fleet_view *view, const struct clu
             clamp(low, stable_to, b.most - canary_to > stable_to ? b.most - canary_to : stable_to);
     seen->canary_short = canary->available < to.canary;
     if (seen->canary_short)
-        say(seen, "waits for %s: %d of %d replicas available", canary->name, canary->available,
-            to.canary);
+        say_short(seen, canary, to.canary);
     bool narrows = canary->workload.replicas > canary_to;
     if (narrows) {
         int first = stable->workload.replicas > stable_to ? stable->workload.replicas : stable_to;
@@ -164,12 +172,13 @@ static struct fleet_step restore(const struct fleet_view *view, const struct clu
     seen->unsettled = true;
     seen->stable_short = stable->available < n;
     if (seen->stable_short)
-        say(seen, "waits for %s: %d of %d replicas available", stable->name, stable->available, n);
+        say_short(seen, stable, n);
     struct fleet_step step = nothing;
+    int grow_to = stable->workload.replicas > n ? stable->workload.replicas : n; /* a person's */
     if (stable->workload.replicas < n || (canary->exists && canary->workload.replicas > least))
-        step = walk(&b, stable, n, FLEET_SCALE_STABLE, canary, least, FLEET_SCALE_CANARY);
+        step = walk(&b, stable, grow_to, FLEET_SCALE_STABLE, canary, least, FLEET_SCALE_CANARY);
     bool is_done =
-        stable->workload.replicas == n && (!canary->exists || canary->workload.replicas == 0);
+        stable->workload.replicas >= n && (!canary->exists || canary->workload.replicas == 0);
     return step.action == FLEET_NOTHING && is_done ? clean(view, seen) : step;
 }
 
@@ -186,7 +195,7 @@ static struct fleet_step finish(const struct fleet_view *view, const struct clus
         return step;
     bool is_whole = canary->workload.replicas == n && canary->available >= n;
     if (!is_whole) {
-        say(seen, "waits for %s: %d of %d replicas available", canary->name, canary->available, n);
+        say_short(seen, canary, n);
         return nothing;
     }
     if (stable->exists && stable->workload.replicas > 0)
@@ -253,9 +262,17 @@ static struct fleet_step mark(const struct fleet_view *view, const struct cluste
     return nothing;
 }
 
-static bool is_changed(const struct fleet_side *side)
+/* Its template is another one than when the run began, or, as the mark is gone, nobody knows. */
+static bool is_changed(const struct fleet_side *side, const struct cluster_want *want)
 {
-    return side->exists && side->seen_hash[0] && strcmp(side->seen_hash, side->live_hash) != 0;
+    if (side->seen_hash[0] == '\0')
+        return !want->begins;
+    return strcmp(side->seen_hash, side->live_hash) != 0;
+}
+
+static void say_gone(struct cluster_seen *seen, const struct fleet_side *side)
+{
+    say(seen, side->is_unnamed ? "the file names no workload of %s" : "%s is gone", side->name);
 }
 
 /* The canary's workload is not there. */
@@ -265,7 +282,7 @@ static struct fleet_step without_canary(const struct fleet_view *view,
     seen->canary_short = true;
     if (!want->begins) {
         seen->canary_lost = true;
-        say(seen, "%s is gone", view->canary.name);
+        say_gone(seen, &view->canary);
     } else if (view->has_manifest) {
         say(seen, "creates %s", view->canary.name);
         return (struct fleet_step){FLEET_CREATE_CANARY, 0};
@@ -288,9 +305,18 @@ static struct fleet_step step(const struct fleet_view *view, const struct cluste
     }
     if (!view->canary.exists)
         return without_canary(view, want, seen);
-    if (is_changed(&view->canary)) {
+    if (is_changed(&view->canary, want)) {
         seen->canary_lost = true;
-        say(seen, "the template of %s has changed since the rollout began", view->canary.name);
+        say(seen,
+            view->canary.seen_hash[0]
+                ? "the template of %s has changed since the rollout began"
+                : "%s bears the rollout's marks no more: it may have been made anew",
+            view->canary.name);
+        return nothing;
+    }
+    if (!want->begins && view->autoscaler[0]) { /* two hands on one wheel */
+        seen->away = true;
+        say(seen, "%s", view->autoscaler);
         return nothing;
     }
     struct fleet_step next = mark(view, want);
@@ -299,6 +325,14 @@ static struct fleet_step step(const struct fleet_view *view, const struct cluste
     seen->canary_short = true;
     say(seen, "marks %s and %s", view->stable.name, view->canary.name);
     return next;
+}
+
+/* Stable is gone: the canary has everyone's requests, and gets the pods for them. */
+static struct fleet_step stay(const struct fleet_view *view, const struct cluster_want *want)
+{
+    const struct fleet_side *canary = &view->canary;
+    bool is_small = canary->exists && canary->workload.replicas < want->replicas;
+    return is_small ? (struct fleet_step){FLEET_SCALE_CANARY, want->replicas} : nothing;
 }
 
 struct fleet_step fleet_plan(const struct fleet_view *view, const struct cluster_want *want,
@@ -313,7 +347,11 @@ struct fleet_step fleet_plan(const struct fleet_view *view, const struct cluster
     if (!view->stable.is_known || !view->canary.is_known) {
         seen->away = seen->canary_short = seen->unsettled = true;
         seen->stable_short = true;
-        say(seen, "does not know yet how %s and %s are", view->stable.name, view->canary.name);
+        seen->stable_lost = want->goal == CLUSTER_STAY; /* as it was seen last */
+        if (view->unreadable[0])
+            say(seen, "%s", view->unreadable);
+        else
+            say(seen, "does not know yet how %s and %s are", view->stable.name, view->canary.name);
         return nothing;
     }
     if (want->goal == CLUSTER_LOOK) {
@@ -321,7 +359,9 @@ struct fleet_step fleet_plan(const struct fleet_view *view, const struct cluster
             return nothing;
         seen->away = !view->stable.exists || is_refused(view, want, seen);
         if (!view->stable.exists)
-            say(seen, "%s does not exist", view->stable.name);
+            say(seen,
+                view->stable.is_unnamed ? "the file names no workload of %s" : "%s does not exist",
+                view->stable.name);
         return nothing;
     }
     CHECK(want->replicas > 0);
@@ -329,13 +369,15 @@ struct fleet_step fleet_plan(const struct fleet_view *view, const struct cluster
         return finish(view, want, seen);
     if (want->goal == CLUSTER_FINISH) {
         seen->unsettled = true;
-        say(seen, "%s is gone", view->canary.name);
+        say_gone(seen, &view->canary);
         return nothing;
     }
     if (!view->stable.exists) {
         seen->stable_lost = seen->stable_short = true;
-        say(seen, "%s is gone", view->stable.name);
-        return nothing;
+        say_gone(seen, &view->stable);
+        return want->goal == CLUSTER_STAY ? stay(view, want) : nothing;
     }
+    if (want->goal == CLUSTER_STAY)
+        return nothing;
     return want->goal == CLUSTER_RESTORE ? restore(view, want, seen) : step(view, want, seen);
 }

@@ -67,6 +67,20 @@ int fleet_pods_available(const struct fleet_version *v)
     return n;
 }
 
+bool fleet_pods_are_known(const struct fleet_version *v)
+{
+    return v->pods && kube_watch_is_synced(v->pods);
+}
+
+/* Pods that were listed and are not followed now. Before the first list nothing is counted on. */
+const char *fleet_pods_trouble(const struct fleet_version *v)
+{
+    bool is_waiting = v->pods && !kube_watch_is_synced(v->pods) && !kube_watch_has_failed(v->pods);
+    if (!v->exists || is_waiting)
+        return "";
+    return v->pods ? kube_watch_trouble(v->pods) : "out of memory";
+}
+
 /* "address:port" of a pod that may serve; false: it may not. */
 static bool endpoint_of(const struct fleet_version *v, const struct kube_pod *pod,
                         char text[FLEET_ENDPOINT_MAX])

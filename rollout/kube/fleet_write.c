@@ -15,10 +15,15 @@
 /* The other proxies have a weight this long after an object bears it. */
 #define FOLLOW_MS 2000
 
-/* After a write that failed; doubles up to the second. A conflict is no failure: the object is read again at once. */
-#define AGAIN_MS      500
-#define AGAIN_MOST_MS 30000
-#define CONFLICT_MS   50
+/* After a write that failed; doubles up to the second. A conflict is no failure: the object is read again at once, and
+ * later where that does not end. */
+#define AGAIN_MS       500
+#define AGAIN_MOST_MS  30000
+#define CONFLICT_MS    50
+#define CONFLICTS_MOST 6u /* doublings; a person is told after so many */
+
+/* The same step again so soon: somebody undoes what is done, and is not to be fought a hundred times a second. */
+#define SAME_STEP_MS 2000
 
 static void turn_after(struct fleet *f, int64_t ms)
 {
@@ -33,14 +38,21 @@ static void wait_for(struct fleet *f, int64_t ms)
     turn_after(f, ms);
 }
 
+static void note_error(struct fleet *f, const char *why)
+{
+    struct log_quoted quoted;
+    if (strcmp(f->error, why) != 0)
+        log_warn("cluster_write_failed", "route=%s why=%s", f->setup.route,
+                 log_quote(&quoted, slice_str(why)));
+    (void)snprintf(f->error, sizeof f->error, "%s", why);
+}
+
 static void fail(struct fleet *f, const char *why)
 {
     unsigned shift = f->failures < 6 ? f->failures : 6;
     int64_t ms = (int64_t)AGAIN_MS << shift;
     f->failures++;
-    if (strcmp(f->error, why) != 0)
-        log_warn("cluster_write_failed", "route=%s why=\"%s\"", f->setup.route, why);
-    (void)snprintf(f->error, sizeof f->error, "%s", why);
+    note_error(f, why);
     wait_for(f, ms < AGAIN_MOST_MS ? ms : AGAIN_MOST_MS);
 }
 
@@ -48,10 +60,18 @@ static void succeed(struct fleet *f)
 {
     if (f->failures > 0)
         log_info("cluster_write_works", "route=%s", f->setup.route);
-    f->failures = 0;
+    f->failures = f->conflicts = 0;
     f->error[0] = '\0';
     f->next_write_ms = 0;
     wait_for(f, 0);
+}
+
+/* A conflict, or an outcome that was looked up: soon again. */
+static void wait_a_little(struct fleet *f)
+{
+    unsigned shift = f->conflicts < CONFLICTS_MOST ? f->conflicts : CONFLICTS_MOST;
+    wait_for(f, (int64_t)CONFLICT_MS << shift);
+    f->conflicts++;
 }
 
 /* The object as it is now, after a write that nobody knows the outcome of, or that came too late. */
@@ -61,9 +81,9 @@ static void on_read(void *arg, const struct kube_answer *a)
     f->write.call = NULL;
     if (a->status / 100 == 2 && a->json) {
         kube_watch_note(f->write.version->object, a->json);
-        wait_for(f, CONFLICT_MS);
+        wait_a_little(f);
     } else if (a->status == 404) {
-        wait_for(f, CONFLICT_MS); /* the watch tells it, too */
+        wait_a_little(f); /* the watch tells it, too */
     } else {
         fail(f, a->error);
     }
@@ -89,8 +109,7 @@ static void note_stored(struct fleet *f)
     f->stored_ms = fleet_now_ms();
     if (w->is_move)
         f->moved_ms = f->stored_ms;
-    if (w->version->stored_seq < w->seq)
-        w->version->stored_seq = w->seq;
+    w->version->stored = w->stamp;
     f->setup.on_stored(f->setup.arg);
 }
 
@@ -100,28 +119,33 @@ static void on_written(void *arg, const struct kube_answer *a)
     struct fleet_write *w = &f->write;
     w->call = NULL;
     bool is_done = a->status / 100 == 2;
-    bool deletes = w->action == FLEET_DELETE_STABLE || w->action == FLEET_DELETE_CANARY;
+    bool deletes = w->step.action == FLEET_DELETE_STABLE || w->step.action == FLEET_DELETE_CANARY;
     if (is_done && deletes)
         w->version->exists = false; /* before the watch tells */
     else if (is_done && a->json)
         kube_watch_note(w->version->object, a->json);
-    if (is_done && w->seq)
+    if (is_done && w->stamp.epoch)
         note_stored(f);
-    if (is_done)
+    if (is_done) {
+        f->last = (struct fleet_last){w->version, w->step, fleet_now_ms()};
         succeed(f);
-    else if (a->is_unknown || a->status == 409)
+    } else if (a->is_unknown || a->status == 409) {
+        if (f->conflicts >= CONFLICTS_MOST)
+            note_error(f, a->error);
         (void)begin_call(f, KUBE_GET, NULL, on_read);
-    else
+    } else {
         fail(f, a->error);
+    }
 }
 
 static cJSON *annotations_of(cJSON *object)
 {
     cJSON *metadata = cJSON_GetObjectItemCaseSensitive(object, "metadata");
     cJSON *annotations = cJSON_GetObjectItemCaseSensitive(metadata, "annotations");
-    return annotations ? annotations
-           : metadata  ? cJSON_AddObjectToObject(metadata, "annotations")
-                       : NULL;
+    if (cJSON_IsObject(annotations))
+        return annotations;
+    cJSON_DeleteItemFromObjectCaseSensitive(metadata, "annotations"); /* null is as good as none */
+    return metadata ? cJSON_AddObjectToObject(metadata, "annotations") : NULL;
 }
 
 static bool put(cJSON *object, const char *key, const char *value)
@@ -156,9 +180,9 @@ static bool put_marks(const struct fleet *f, cJSON *object, bool is_new)
 
 static bool put_record(struct fleet *f, cJSON *object)
 {
-    if (!f->record || f->write.version->stored_seq >= f->record_seq)
+    if (!f->record || fleet_is_stored(f, f->write.version))
         return true;
-    f->write.seq = f->record_seq;
+    f->write.stamp = f->stamp;
     f->write.is_move = f->is_durable;
     return put(object, KUBE_ROLLOUT, f->record);
 }
@@ -238,7 +262,7 @@ static void begin(struct fleet *f, struct fleet_version *v, const struct fleet_s
 {
     bool creates = step->action == FLEET_CREATE_CANARY;
     bool deletes = step->action == FLEET_DELETE_STABLE || step->action == FLEET_DELETE_CANARY;
-    f->write = (struct fleet_write){.version = v, .action = step->action};
+    f->write = (struct fleet_write){.version = v, .step = *step};
     cJSON *body = creates ? creation_of(f) : deletes ? deletion_of(f) : patch_of(f, step);
     if (!body) {
         fail(f, "out of memory");
@@ -275,16 +299,29 @@ static bool must_wait(struct fleet *f, const struct fleet_step *step)
     return waits;
 }
 
+/* What was written a moment ago, and does not stand. */
+static bool is_undone(struct fleet *f, const struct fleet_step *step)
+{
+    const struct fleet_version *v = version_of(f, step->action);
+    int64_t left_ms = f->last.at_ms + SAME_STEP_MS - fleet_now_ms();
+    bool is_same = f->last.version == v && f->last.step.action == step->action &&
+                   f->last.step.replicas == step->replicas && left_ms > 0;
+    if (is_same)
+        turn_after(f, left_ms);
+    return is_same;
+}
+
 /* An object that does not bear the newest record; NULL: all do, or it may wait. */
 static struct fleet_version *behind(struct fleet *f)
 {
     bool is_due = f->is_durable || fleet_now_ms() - f->stored_ms >= RECORD_EVERY_MS;
-    if (!f->record || !is_due)
+    if (!f->record)
         return NULL;
     for (size_t i = 0; i < f->n_versions; i++) {
         struct fleet_version *v = &f->versions[i];
         bool is_party = strcmp(v->name, f->stable) == 0 || strcmp(v->name, f->canary) == 0;
-        if (is_party && v->exists && v->stored_seq < f->record_seq)
+        bool may_wait = !is_due && v->stored.epoch == f->stamp.epoch; /* only evidence is behind */
+        if (is_party && v->exists && !fleet_is_stored(f, v) && !may_wait)
             return v;
     }
     f->is_durable = false;
@@ -303,9 +340,11 @@ void fleet_drive(struct fleet *f)
         begin(f, v, &record_only);
         return;
     }
+    if (fleet_trouble(f)[0])
+        return; /* a look follows when it is over */
     fleet_view(f, &view);
     struct fleet_step step = fleet_plan(&view, &f->want, &seen);
-    if (step.action != FLEET_NOTHING && !must_wait(f, &step))
+    if (step.action != FLEET_NOTHING && !must_wait(f, &step) && !is_undone(f, &step))
         begin(f, version_of(f, step.action), &step);
     else if (step.action == FLEET_NOTHING)
         f->error[0] = '\0'; /* what failed is not wanted any more */

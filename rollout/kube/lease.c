@@ -157,6 +157,9 @@ static void set_holder(struct kube_lease *l, const char *holder)
     if (strcmp(l->holder, holder) != 0)
         arm(l->news, 0);
     (void)snprintf(l->holder, sizeof l->holder, "%.*s", IDENTITY_MAX - 1, holder);
+    for (char *c = l->holder; *c; c++) /* it goes into logs and onto screens */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '"')
+            *c = '?';
     if (strcmp(holder, l->identity) != 0)
         l->held_until_ms = 0; /* the server says so, whatever the clock does */
 }

@@ -446,6 +446,11 @@ const char *kube_watch_trouble(const struct kube_watch *w)
     return w->trouble;
 }
 
+bool kube_watch_has_failed(const struct kube_watch *w)
+{
+    return w->failures > 0;
+}
+
 const struct cJSON *kube_watch_find(const struct kube_watch *w, const char *name)
 {
     return kube_store_find(&w->store, name);

@@ -61,7 +61,7 @@ static void note(struct fleet *f, const char *what, int replicas)
 
 static void resize(struct fleet_side *side, int replicas)
 {
-    side->workload.replicas = replicas;
+    side->workload.replicas = side->there = replicas;
     if (side->available > replicas)
         side->available = replicas;
 }
@@ -354,6 +354,105 @@ static void what_is_gone_is_said(void **state)
     assert_true(f.seen.stable_lost && !f.seen.canary_lost);
 }
 
+/* A list of pods that takes its time says nothing of who serves. */
+static void unknown_pods_take_none_away(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    f.view.stable.are_pods_unknown = true;
+    f.view.stable.available = 0;
+    f.want.target_bp = 5000;
+    for (int i = 0; i < 20 && look(&f); i++)
+        f.view.canary.available = f.view.canary.workload.replicas;
+    assert_string_equal(f.log, "C1");
+    f.view.stable.are_pods_unknown = false;
+    all_ready(&f);
+    assert_string_equal(settle(&f), "S3 C2");
+    f.view.canary.are_pods_unknown = true;
+    f.view.canary.available = 0;
+    f.want.goal = CLUSTER_RESTORE;
+    f.want.target_bp = f.want.low_bp = f.want.high_bp = 0;
+    assert_false(look(&f));
+    f.want.goal = CLUSTER_FINISH;
+    f.want.target_bp = 10000;
+    (void)look(&f);
+    assert_int_equal(f.view.stable.workload.replicas, 3);
+}
+
+/* More than there were: a person's, who keeps them. It ends all the same. */
+static void stable_that_a_person_made_larger_stays(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    resize(&f.view.stable, 7);
+    all_ready(&f);
+    f.want.goal = CLUSTER_RESTORE;
+    f.want.target_bp = f.want.low_bp = f.want.high_bp = 0;
+    assert_string_equal(settle(&f), "C0");
+    assert_false(f.seen.unsettled);
+    assert_int_equal(f.view.stable.workload.replicas, 7);
+}
+
+static void unname(struct fleet_side *side, const char *name)
+{
+    *side = (struct fleet_side){.is_known = true, .is_unnamed = true};
+    (void)snprintf(side->name, sizeof side->name, "%s", name);
+}
+
+/* The canary's workload left the file: stable comes back without it. */
+static void a_canary_without_a_workload_is_no_hindrance(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 5000);
+    unname(&f.view.canary, "v2");
+    f.want.goal = CLUSTER_RESTORE;
+    f.want.target_bp = f.want.low_bp = f.want.high_bp = 0;
+    assert_string_equal(settle(&f), "S4");
+    assert_false(f.seen.unsettled);
+    f.want.goal = CLUSTER_STEP;
+    assert_false(look(&f));
+    assert_true(f.seen.canary_lost && strstr(f.seen.why, "names no workload of v2"));
+}
+
+/* Another object of the same name: nobody knows what it runs. */
+static void a_canary_made_anew_is_another(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    unmark(&f.view.canary);
+    assert_false(look(&f));
+    assert_true(f.seen.canary_lost);
+}
+
+static void an_autoscaler_that_comes_later_is_not_fought(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    spoil_autoscaler(&f);
+    f.want.target_bp = 5000;
+    assert_false(look(&f));
+    assert_true(f.seen.away && strstr(f.seen.why, "an autoscaler"));
+    f.want.goal = CLUSTER_RESTORE; /* what began comes to its end */
+    f.want.target_bp = f.want.low_bp = f.want.high_bp = 0;
+    assert_string_equal(settle(&f), "S4 C0");
+}
+
+static void alone_the_canary_grows(void **state)
+{
+    (void)state;
+    struct fleet f = fleet_of(4);
+    (void)widen(&f, 2500);
+    f.want.goal = CLUSTER_STAY;
+    assert_false(look(&f)); /* stable is there: hands off */
+    f.view.stable.exists = false;
+    assert_string_equal(settle(&f), "C4");
+    assert_true(f.seen.stable_lost);
+}
+
 static int random_up_to(unsigned *seed, int most)
 {
     return most <= 0 ? 0 : rand_r(seed) % (most + 1);
@@ -426,6 +525,12 @@ int main(void)
         cmocka_unit_test(another_template_is_replaced),
         cmocka_unit_test(nothing_is_written_where_it_is_refused),
         cmocka_unit_test(what_is_gone_is_said),
+        cmocka_unit_test(unknown_pods_take_none_away),
+        cmocka_unit_test(stable_that_a_person_made_larger_stays),
+        cmocka_unit_test(a_canary_without_a_workload_is_no_hindrance),
+        cmocka_unit_test(a_canary_made_anew_is_another),
+        cmocka_unit_test(an_autoscaler_that_comes_later_is_not_fought),
+        cmocka_unit_test(alone_the_canary_grows),
         cmocka_unit_test(the_bounds_hold_on_any_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

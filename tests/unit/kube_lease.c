@@ -169,6 +169,18 @@ static void who_comes_second_looks_again(void **state)
     kube_lease_free(l);
 }
 
+static void a_holder_is_fit_for_a_log(void **state)
+{
+    struct server *s = *state;
+    unsigned changes;
+    serve_lease(s, 200, "y\\nou\\\" x=\\u001b", 1, 0);
+    serve_silence(s);
+    struct kube_lease *l = begin(s, &changes, 300);
+    UNTIL(s, kube_lease_holder(l)[0]);
+    assert_string_equal(kube_lease_holder(l), "y?ou? x=?");
+    kube_lease_free(l);
+}
+
 static void a_stolen_lease_is_not_held_any_more(void **state)
 {
     struct server *s = *state;
@@ -291,6 +303,7 @@ int main(void)
         CASE(anothers_is_taken_after_its_time_and_not_before),
         CASE(one_that_was_let_go_is_taken_at_once),
         CASE(who_comes_second_looks_again),
+        CASE(a_holder_is_fit_for_a_log),
         CASE(a_stolen_lease_is_not_held_any_more),
         CASE(a_lost_answer_is_read_up),
         CASE(let_go_it_is_written_even_if_it_is_forgotten),

@@ -16,9 +16,8 @@
 struct api {
     bool is_away;
     struct fleet_view view;
-    char *record; /* on both objects */
-    uint64_t seq;
-    unsigned holder; /* of the lease */
+    char *records[2]; /* on the two objects: v1's and v2's */
+    unsigned holder;  /* of the lease */
     int free_at_s;
     unsigned writes, kill_at; /* the leader dies after that many; 0 = never */
     bool is_slow;             /* pods become ready one a second */
@@ -35,8 +34,14 @@ struct proxy {
     struct plan plan_wanted;
     char names[3][RECORD_ID_MAX];
     bool has_want;
-    char *record; /* to be stored */
-    uint64_t record_seq;
+    bool is_away;           /* it alone does not reach the server */
+    struct fleet_view seen; /* the objects as it saw them last */
+    char *read[2];          /* and their records, its own among them */
+    char *stored[2];        /* what it knows to stand there */
+    char *record;           /* to be stored; NULL = nothing */
+    bool is_durable;
+    int stored_s;
+    const char *canary; /* in its file; NULL = none */
 };
 
 struct cluster {
@@ -48,9 +53,38 @@ struct cluster {
         keep; /* bounds that are checked each second; keep 0: pods are lost, and the data plane alone sees to it */
 };
 
+/* It has the lease, as far as it knows. */
 static bool cluster_is_leader(const struct proxy *p)
 {
     return p->cluster->api.holder == p->index;
+}
+
+static bool is_cut_off(const struct proxy *p)
+{
+    return p->is_away || p->cluster->api.is_away;
+}
+
+/* What a record says of itself; 0, 0 for none. */
+struct stamp {
+    uint64_t epoch, seq;
+};
+
+static struct stamp stamp_of(const char *text)
+{
+    cJSON *json = text ? cJSON_Parse(text) : NULL;
+    struct stamp stamp = {0, 0};
+    const char *route = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "route"));
+    double epoch = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "epoch"));
+    double seq = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "seq"));
+    if (route && strcmp(route, "my-web") == 0 && epoch > 0 && seq > 0)
+        stamp = (struct stamp){(uint64_t)epoch, (uint64_t)seq};
+    cJSON_Delete(json);
+    return stamp;
+}
+
+WORLD_UNUSED static bool is_before(struct stamp a, struct stamp b)
+{
+    return a.epoch < b.epoch || (a.epoch == b.epoch && a.seq < b.seq);
 }
 
 static void see_side(const struct fleet_side *side, struct cluster_version *seen)
@@ -67,11 +101,13 @@ static void port_look(void *host, const char *route, const struct cluster_want *
     struct proxy *p = CONTAINER_OF(host, struct proxy, world);
     const struct api *api = &p->cluster->api;
     bool swapped = strcmp(want->stable, "v2") == 0;
-    struct fleet_view view = api->view;
     (void)route;
+    if (!is_cut_off(p))
+        p->seen = api->view;
+    struct fleet_view view = p->seen;
     if (swapped) {
-        view.stable = api->view.canary;
-        view.canary = api->view.stable;
+        view.stable = p->seen.canary;
+        view.canary = p->seen.stable;
         view.has_manifest = false;
     }
     p->plan_wanted = *want->plan;
@@ -80,7 +116,7 @@ static void port_look(void *host, const char *route, const struct cluster_want *
     p->has_want = true;
     *seen = (struct cluster_seen){.is_there = true};
     bool is_known_alone = api->holder == NOBODY || cluster_is_leader(p);
-    seen->standing = api->is_away           ? is_known_alone ? CLUSTER_STRANDED : CLUSTER_FOLLOWS
+    seen->standing = is_cut_off(p)          ? is_known_alone ? CLUSTER_STRANDED : CLUSTER_FOLLOWS
                      : cluster_is_leader(p) ? CLUSTER_LEADS
                                             : CLUSTER_FOLLOWS;
     (void)snprintf(seen->leader, sizeof seen->leader, "proxy-%u", api->holder);
@@ -88,7 +124,7 @@ static void port_look(void *host, const char *route, const struct cluster_want *
     see_side(&view.canary, &seen->canary);
     (void)fleet_plan(&view, want, seen);
     seen->update_of = fleet_update_of(&view);
-    if (api->is_away) {
+    if (is_cut_off(p)) {
         seen->away = true;
         (void)snprintf(seen->why, sizeof seen->why, "the API server cannot be reached");
     }
@@ -98,19 +134,35 @@ static void port_store(void *host, const char *route, const char *record, uint64
                        bool durable)
 {
     struct proxy *p = CONTAINER_OF(host, struct proxy, world);
-    (void)route;
-    if (!durable && p->cluster->now_s % 30 != 0)
-        return;
+    (void)route, (void)seq;
     free(p->record);
     p->record = strdup(record);
-    p->record_seq = seq;
+    p->is_durable = p->is_durable || durable;
 }
 
-static uint64_t port_stored(void *host, const char *route)
+static uint64_t port_stored(void *host, const char *route, uint64_t epoch)
 {
     struct proxy *p = CONTAINER_OF(host, struct proxy, world);
+    uint64_t newest = 0;
     (void)route;
-    return p->cluster->api.seq;
+    for (unsigned i = 0; i < 2; i++) {
+        struct stamp stamp = stamp_of(p->stored[i]);
+        if (stamp.epoch == epoch && stamp.seq > newest)
+            newest = stamp.seq;
+    }
+    return newest;
+}
+
+static void proxy_forget(struct proxy *p)
+{
+    free(p->record);
+    p->record = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        free(p->read[i]);
+        free(p->stored[i]);
+        p->read[i] = p->stored[i] = NULL;
+    }
+    p->is_durable = false;
 }
 
 static void proxy_open(struct proxy *p)
@@ -118,7 +170,7 @@ static void proxy_open(struct proxy *p)
     struct rollout_setup setup = {.route = "my-web",
                                   .state_dir = p->dir,
                                   .stable = {.name = "v1"},
-                                  .canary = {.name = "v2"},
+                                  .canary = {.name = p->canary},
                                   .plan = &p->cluster->plan,
                                   .has_cluster = true};
     struct rollout_ports ports = world_ports(&p->world);
@@ -126,10 +178,13 @@ static void proxy_open(struct proxy *p)
     ports.cluster = port_look;
     ports.cluster_store = port_store;
     ports.cluster_stored = port_stored;
-    free(p->record);
-    p->record = NULL;
+    proxy_forget(p);
     p->has_want = false;
     p->rollout = rollout_open(&setup, &ports, &why);
+    if (!p->rollout && !p->canary) { /* promoted meanwhile: such a file is refused */
+        setup.canary.name = p->canary = "v2";
+        p->rollout = rollout_open(&setup, &ports, &why);
+    }
     if (!p->rollout)
         fail_msg("proxy %u: %s", p->index, why.text);
     world_boot(&p->world, p->rollout);
@@ -142,8 +197,6 @@ static void proxy_kill(struct proxy *p)
     rollout_close(p->rollout);
     world_disk.dead = false;
     p->rollout = NULL;
-    if (cluster_is_leader(p))
-        p->cluster->api.free_at_s = p->cluster->now_s + LEASE_S;
 }
 
 static void scale(struct fleet_side *side, int replicas)
@@ -211,15 +264,46 @@ static void api_act(struct api *api, const struct proxy *p, struct fleet_step st
     }
 }
 
+static struct fleet_side *side_of(struct api *api, unsigned object)
+{
+    return object ? &api->view.canary : &api->view.stable;
+}
+
+/* An object that does not bear the record; 2: both do, or it may wait. */
+static unsigned behind(struct proxy *p)
+{
+    struct api *api = &p->cluster->api;
+    bool is_due = p->is_durable || p->cluster->now_s - p->stored_s >= 30;
+    if (!p->record)
+        return 2;
+    struct stamp ours = stamp_of(p->record);
+    for (unsigned i = 0; i < 2; i++) {
+        struct stamp its = stamp_of(api->records[i]);
+        bool is_stored = its.epoch == ours.epoch && (its.seq >= ours.seq || !is_due);
+        if (side_of(api, i)->exists && !is_stored)
+            return i;
+    }
+    p->is_durable = false;
+    return 2;
+}
+
+static void set_text(char **to, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    free(*to);
+    *to = copy;
+}
+
 /* One write, the record first. False: nothing is to be written. */
 static bool proxy_write(struct proxy *p)
 {
     struct api *api = &p->cluster->api;
-    if (p->record) {
-        free(api->record);
-        api->record = p->record;
-        api->seq = p->record_seq;
-        p->record = NULL;
+    unsigned object = behind(p);
+    if (object < 2) {
+        set_text(&api->records[object], p->record);
+        set_text(&p->stored[object], p->record);
+        p->stored_s = p->cluster->now_s;
+        rollout_apply(p->rollout);
     } else {
         struct fleet_view view = api->view;
         struct cluster_seen seen;
@@ -239,7 +323,7 @@ static bool proxy_write(struct proxy *p)
 static void proxy_drive(struct proxy *p)
 {
     struct api *api = &p->cluster->api;
-    for (int i = 0; i < WRITES_S && p->has_want && cluster_is_leader(p) && !api->is_away; i++) {
+    for (int i = 0; i < WRITES_S && p->has_want && cluster_is_leader(p) && !is_cut_off(p); i++) {
         if (!proxy_write(p))
             return;
         if (api->writes == api->kill_at) {
@@ -273,6 +357,24 @@ static void check_bounds(const struct cluster *c)
             fail_msg("at %d s: proxy %u sends to a canary without pods", c->now_s, i);
 }
 
+/* Reads the objects: what another has written there is followed. */
+static void proxy_read(struct proxy *p)
+{
+    struct api *api = &p->cluster->api;
+    for (unsigned i = 0; i < 2 && !is_cut_off(p); i++) {
+        const char *now = side_of(api, i)->exists ? api->records[i] : NULL;
+        if (now == NULL ? p->read[i] == NULL : p->read[i] && strcmp(p->read[i], now) == 0)
+            continue;
+        set_text(&p->read[i], now);
+        set_text(&p->stored[i], now);
+        if (!now || rollout_follow(p->rollout, now, strlen(now), NULL) != OK)
+            continue;
+        free(p->record);
+        p->record = NULL;
+        p->is_durable = false;
+    }
+}
+
 static void proxy_second(struct proxy *p)
 {
     struct api *api = &p->cluster->api;
@@ -284,24 +386,38 @@ static void proxy_second(struct proxy *p)
         return;
     world_version(&p->world, "v1")->available = (unsigned)api->view.stable.available;
     world_version(&p->world, "v2")->available = (unsigned)api->view.canary.available;
-    if (api->record && !api->is_away)
-        (void)!rollout_follow(p->rollout, api->record, strlen(api->record), NULL);
+    proxy_read(p);
     world_second(&p->world);
     rollout_tick(p->rollout);
     proxy_drive(p);
+}
+
+/* Who is there and reaches the server keeps the lease; another may have it some time after. */
+static void renew(struct cluster *c)
+{
+    struct api *api = &c->api;
+    const struct proxy *holder = api->holder == NOBODY ? NULL : &c->proxies[api->holder];
+    if (api->is_away)
+        return;
+    if (holder && holder->rollout && !is_cut_off(holder)) {
+        api->free_at_s = c->now_s + LEASE_S;
+        return;
+    }
+    if (holder && c->now_s < api->free_at_s)
+        return;
+    for (unsigned i = 0; i < PROXIES; i++)
+        if (c->proxies[i].rollout && !is_cut_off(&c->proxies[i])) {
+            api->holder = i;
+            api->free_at_s = c->now_s + LEASE_S;
+            return;
+        }
 }
 
 static void cluster_second(struct cluster *c)
 {
     struct api *api = &c->api;
     c->now_s++;
-    bool is_dead = api->holder != NOBODY && !c->proxies[api->holder].rollout;
-    if (!api->is_away && (api->holder == NOBODY || (is_dead && c->now_s >= api->free_at_s)))
-        for (unsigned i = 0; i < PROXIES; i++)
-            if (c->proxies[i].rollout) {
-                api->holder = i;
-                break;
-            }
+    renew(c);
     for (unsigned i = 0; i < PROXIES; i++)
         proxy_second(&c->proxies[i]);
     check_bounds(c);
@@ -335,6 +451,7 @@ static void cluster_init(struct cluster *c)
         struct proxy *p = &c->proxies[i];
         p->index = i;
         p->cluster = c;
+        p->canary = "v2";
         world_init(&p->world);
         world_make_dir(p->dir);
         proxy_open(p);
@@ -345,10 +462,11 @@ static void cluster_fini(struct cluster *c)
 {
     for (unsigned i = 0; i < PROXIES; i++) {
         rollout_close(c->proxies[i].rollout);
-        free(c->proxies[i].record);
+        proxy_forget(&c->proxies[i]);
         world_remove_dir(c->proxies[i].dir);
     }
-    free(c->api.record);
+    free(c->api.records[0]);
+    free(c->api.records[1]);
 }
 
 static enum machine_state state_of(const struct proxy *p)

@@ -15,8 +15,12 @@ bool cluster_is_asked(const struct config *config);
  * cannot be read, with file and reason. */
 enum err cluster_start(struct control *c, struct why *why) MUST_USE;
 
-/* After a reload: fleets whose workloads changed begin anew, those of routes that are gone end. ERR_INVALID as above,
- * where the first workload came with this file. */
+/* Whether a file that a reload brings can be taken. ERR_INVALID as above, where the first workload comes with it. */
+enum err cluster_may_take(const struct control *c, const struct config *config,
+                          struct why *why) MUST_USE;
+
+/* After a reload: fleets whose workloads changed begin anew, those of routes that are gone end. One that a rollout
+ * under way needs stays until that has ended. Errors as above. */
 enum err cluster_take(struct control *c, struct why *why) MUST_USE;
 
 /* Lets another proxy lead, before this one ends. */

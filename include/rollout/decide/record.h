@@ -58,8 +58,10 @@ struct record_quarantine {
 };
 
 struct record {
-    uint64_t epoch;  /* +1 at each open: who wrote it */
-    uint64_t seq;    /* +1 at each write */
+    uint64_t epoch; /* +1 at each open: who wrote it */
+    uint64_t seq;   /* +1 at each write */
+    uint64_t told_epoch,
+        told_seq; /* of the last one that a cluster's objects are known to have borne; 0 = none */
     uint64_t serial; /* of the newest run, for its id */
     char route[RECORD_NAME_MAX];
     int64_t written_ms;      /* wall clock of the last write */

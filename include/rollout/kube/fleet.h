@@ -28,8 +28,9 @@ struct fleet_setup {
     size_t n_versions;
     /* The pods of a version that may serve changed: "10.1.2.3:80", sorted. Borrowed. */
     void (*on_endpoints)(void *arg, const char *version, const char *const *endpoints, size_t n);
-    /* An object bears another record than before. Borrowed. */
-    void (*on_record)(void *arg, const char *record, size_t len);
+    /* An object bears another record than before. Borrowed. OK: it was taken over, and what was to be stored until now is
+     * not any more. ERR_CONFLICT: it is not newer. Other errors: it is none, and will be written over. */
+    enum err (*on_record)(void *arg, const char *record, size_t len);
     /* An object has taken the record that was to be stored. */
     void (*on_stored)(void *arg);
     void *arg;
@@ -55,9 +56,13 @@ const char *fleet_trouble(const struct fleet *f);
  * leads, and says what is seen. */
 void fleet_look(struct fleet *f, const struct cluster_want *want, struct cluster_seen *seen);
 
-/* The record for the objects, and the newest that one of them is known to bear. */
+/* Whether a rollout under way needs a workload that the versions of a new file do not have: until it has ended, nothing
+ * else can bring its pods back. */
+bool fleet_must_stay(const struct fleet *f, const struct fleet_version_setup *versions, size_t n);
+
+/* The record for the objects, and the newest of an epoch that one of them is known to bear. */
 void fleet_store(struct fleet *f, const char *record, uint64_t seq, bool durable);
-uint64_t fleet_stored(const struct fleet *f);
+uint64_t fleet_stored(const struct fleet *f, uint64_t epoch);
 
 /* Posts an Event on the canary's object, or stable's. Nobody waits for it; a few at a time, more are dropped. */
 void fleet_event(struct fleet *f, const char *name, const char *why);

@@ -10,11 +10,14 @@
 /* One workload as the API server last showed it. */
 struct fleet_side {
     char name[CLUSTER_NAME_MAX]; /* as the configuration has it: "rc/my-web-v1" */
+    bool
+        is_unnamed; /* the file has no workload for the version, whose name is name: it is not there */
     bool is_known; /* the server was asked and has answered: otherwise nothing is known */
     bool exists;   /* and is not being deleted */
     struct kube_workload workload;
-    int there;     /* pods, as many as may still be there: at least the wanted replicas */
-    int available; /* pods that may count, at most the wanted replicas */
+    int there;             /* pods, as many as may still be there: at least the wanted replicas */
+    int available;         /* pods that may count, at most the wanted replicas */
+    bool are_pods_unknown; /* they have not been listed yet: available is 0 and says nothing */
     char live_hash[KUBE_HASH_MAX]; /* of the template as the server has it now */
     char seen_hash[KUBE_HASH_MAX]; /* as it had it when the rollout began; "" = not noted */
 };
@@ -25,6 +28,7 @@ struct fleet_view {
     bool canary_differs; /* it is there, and runs another template than its manifest's */
     bool autoscalers_known;
     char autoscaler[CLUSTER_WHY_MAX]; /* a sentence on one that moves either workload; "" = none */
+    char unreadable[CLUSTER_WHY_MAX]; /* why one that is there is not known; "" = none */
 };
 
 enum fleet_action {

@@ -38,6 +38,9 @@ bool kube_watch_is_synced(const struct kube_watch *w);
 /* "" while the watch stands; otherwise why it does not. */
 const char *kube_watch_trouble(const struct kube_watch *w);
 
+/* Whether it was tried in vain since the last success: a watch that has only begun has a trouble, too. */
+bool kube_watch_has_failed(const struct kube_watch *w);
+
 /* By name, NULL where it is not there; by index below kube_watch_count, sorted by name. Borrowed until the loop's next turn. */
 const struct cJSON *kube_watch_find(const struct kube_watch *w, const char *name);
 size_t kube_watch_count(const struct kube_watch *w);
