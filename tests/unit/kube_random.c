@@ -11,7 +11,7 @@
 #include "kube_world.h"
 #include "rollout/explain.h"
 
-#define SEEDS_DEFAULT 150
+#define SEEDS_DEFAULT 60
 #define TROUBLE_S     240  /* faults come for so long */
 #define PATIENCE_S    1500 /* and after so long without any, all is at rest */
 #define LEARN_S       4    /* a proxy that reaches the server has what the objects say */
