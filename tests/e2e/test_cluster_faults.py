@@ -5,7 +5,9 @@ SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from cluster import Cluster, leader_of, manifest, reach
-from rig import wait_until
+from rig import ask, wait_until
+
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
@@ -48,10 +50,13 @@ def test_nothing_shrinks_before_the_pods_are_known(cluster, proxies, users):
     assert (cluster.watcher.least_ready, cluster.watcher.most_pods) == (4, 5)
 
 
-def test_pods_that_may_not_be_listed_are_named(cluster, proxies):
-    """It stands still, and says why."""
+def test_pods_that_may_not_be_listed_are_named(cluster, serin):
+    """It stands still, says why, and is not ready."""
     cluster.standin.faults.status(403, times=10 ** 6, resource="pods", message="pods is forbidden")
-    proxy, = proxies()
+    proxy = serin(cluster.route(), start=False, **cluster.top()).start(ready=False)
+    wait_until(lambda: "admin_listening" in proxy.log(), 20)
+    leader_of([proxy])
+    assert ask(proxy.admin, target="/readyz", host=proxy.admin_host).status == 503
     proxy.cli("start", "my-web")
     wait_until(lambda: "pods is forbidden" in proxy.status("my-web")["why"], 10)
     assert cluster.replicas()[0] == 4
