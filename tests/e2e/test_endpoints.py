@@ -390,9 +390,10 @@ def test_fewer_connections_than_workers_are_refused(serin, v1):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_request_fails_while_an_endpoint_is_restarted(serin, checked, load, workers):
-    """GET, which may be sent twice: what was under way on the endpoint goes to another one."""
+    """GET, which may be sent twice: what was under way on the endpoint goes to another one. Where five of them came to that
+    before a check, the endpoint is ejected as well, here for a second at a time."""
     three = [checked(name) for name in "abc"]
-    proxy = serin(route(addresses(three), health=HEALTH), workers=workers)
+    proxy = serin(route(addresses(three), health=HEALTH, eject={"base": "1s"}), workers=workers)
     wait_until(lambda: len(events(proxy, "endpoint_up")) == 3, 10, "all being up")
     users = load(proxy.address, RETRIED_ALWAYS)
     users.await_more(100)
