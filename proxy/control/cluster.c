@@ -286,11 +286,6 @@ enum err cluster_take(struct control *c, struct why *why)
     return e;
 }
 
-enum err cluster_start(struct control *c, struct why *why)
-{
-    return cluster_take(c, why);
-}
-
 void cluster_release(struct control *c)
 {
     if (c->cluster && c->cluster->lease)

@@ -294,7 +294,7 @@ static enum err control_start(struct control *c, struct why *why)
     if (e == OK)
         e = start_admin(c, why);
     if (e == OK)
-        e = cluster_start(c, why);
+        e = cluster_take(c, why);
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
     c->is_serving = e == OK;

@@ -5,12 +5,12 @@
 #include "rollout/kube/place.h"
 #include "rollout/kube/text.h"
 #include "rollout/kube/time.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A token is asked for again before it ends: the request has to arrive while it is good. */
@@ -31,13 +31,6 @@ struct kube_auth {
     int64_t ends_ms;     /* wall time; 0 = it does not say */
     struct http_tls tls; /* the place's, with the command's certificate */
 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* The kubeconfig that counts where none was named; the caller owns it. NULL: there is none. */
 static char *default_paths(void)
@@ -190,7 +183,7 @@ void kube_auth_refused(struct kube_auth *a)
 bool kube_auth_needs_command(const struct kube_auth *a, const char *const **argv,
                              const char *const **env)
 {
-    bool is_good = a->has_credential && (!a->ends_ms || wall_ms() < a->ends_ms - EARLY_MS);
+    bool is_good = a->has_credential && (!a->ends_ms || kube_wall_ms() < a->ends_ms - EARLY_MS);
     if (!a->place.argv || is_good)
         return false;
     *argv = (const char *const *)a->place.argv;

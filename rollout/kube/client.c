@@ -14,13 +14,13 @@
 #include "rollout/kube/auth.h"
 #include "rollout/kube/command.h"
 #include "rollout/kube/retry.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum kcall_state {
     KCALL_COMMAND, /* the command that gets credentials runs */
@@ -62,13 +62,6 @@ struct kube_call {
     bool has_begun;      /* a stream: its owner has seen a part of it */
     char error[WHY_MAX]; /* of what failed before it was asked */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static uint32_t any_number(void)
 {
@@ -218,7 +211,7 @@ static void call_await_command(struct kube_call *c, const char *const *argv, con
 static void call_step(struct kube_call *c)
 {
     const char *const *argv, *const *env;
-    int64_t left_ms = c->deadline_ms - now_ms();
+    int64_t left_ms = c->deadline_ms - kube_monotonic_ms();
     if (left_ms <= 0)
         call_fail_later(c, "no answer in time");
     else if (kube_auth_needs_command(c->kube->auth, &argv, &env))
@@ -246,7 +239,7 @@ static void on_call_timer(evutil_socket_t fd, short what, void *arg)
 static void note_try(struct kube_call *c, const struct http_answer *a, const struct kube_reading *r)
 {
     struct kube_try *t = &c->tried;
-    int64_t now = now_ms();
+    int64_t now = kube_monotonic_ms();
     t->status = a->status;
     t->is_sent = a->is_sent;
     t->is_lasting = a->is_lasting;
@@ -266,7 +259,7 @@ static int64_t wait_before_next(struct kube_call *c)
     bool is_about_me = c->tried.status == 401 || c->tried.status == 403;
     if (c->has_begun || (c->ask.is_single && !is_about_me))
         return -1;
-    return wait_ms >= 0 && now_ms() + wait_ms < c->deadline_ms ? wait_ms : -1;
+    return wait_ms >= 0 && kube_monotonic_ms() + wait_ms < c->deadline_ms ? wait_ms : -1;
 }
 
 static void on_answer(void *arg, const struct http_answer *a)
@@ -304,7 +297,7 @@ static bool call_init(struct kube_call *c, const struct kube_ask *ask)
     c->path = strdup(ask->path);
     c->body = ask->body ? cJSON_PrintUnformatted(ask->body) : NULL;
     c->timer = evtimer_new(c->kube->base, on_call_timer, c);
-    c->deadline_ms = now_ms() + (ask->timeout_ms ? ask->timeout_ms : KUBE_TIMEOUT_MS);
+    c->deadline_ms = kube_monotonic_ms() + (ask->timeout_ms ? ask->timeout_ms : KUBE_TIMEOUT_MS);
     return c->path && c->timer && (c->body || !ask->body);
 }
 

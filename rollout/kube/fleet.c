@@ -6,18 +6,11 @@
 #include "base/log.h"
 #include "rollout/kube/lease.h"
 #include "rollout/kube/within.h"
+#include "rollout/kube/clock.h"
 #include <cjson/cJSON.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-int64_t fleet_now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct fleet_version *fleet_find(const struct fleet *f, const char *name)
 {

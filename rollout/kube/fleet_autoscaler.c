@@ -1,6 +1,7 @@
 /* Whether something else moves the replicas of a workload: two hands on one wheel.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/fleet_inside.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static void on_answer(void *arg, const struct kube_answer *a)
 {
     struct fleet *f = arg;
     f->autoscalers_call = NULL;
-    f->autoscalers_ms = fleet_now_ms();
+    f->autoscalers_ms = kube_monotonic_ms();
     if (a->status == 200)
         note(f, a->json);
     else if (a->status == 404)
@@ -66,14 +67,14 @@ static void on_answer(void *arg, const struct kube_answer *a)
 
 bool fleet_knows_autoscalers(const struct fleet *f)
 {
-    return f->autoscalers_known && fleet_now_ms() - f->autoscalers_ms < FRESH_MS;
+    return f->autoscalers_known && kube_monotonic_ms() - f->autoscalers_ms < FRESH_MS;
 }
 
 void fleet_ask_autoscalers(struct fleet *f)
 {
     char path[KUBE_PATH_MAX];
     int64_t every_ms = f->want.begins ? ASK_EVERY_MS : ASK_AGAIN_MS;
-    bool is_fresh = f->autoscalers_known && fleet_now_ms() - f->autoscalers_ms < every_ms;
+    bool is_fresh = f->autoscalers_known && kube_monotonic_ms() - f->autoscalers_ms < every_ms;
     if (f->autoscalers_call || is_fresh)
         return;
     kube_path(path, KUBE_HPA, kube_namespace(f->kube), NULL, NULL);

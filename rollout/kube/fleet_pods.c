@@ -1,6 +1,7 @@
 /* The pods of one workload: who may serve, and how many count as available.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/fleet_inside.h"
+#include "rollout/kube/clock.h"
 
 #include "base/log.h"
 #include <arpa/inet.h>
@@ -8,7 +9,6 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static void on_pods_change(void *arg)
 {
@@ -50,20 +50,13 @@ static bool next_pod(const struct fleet_version *v, size_t *at, struct kube_pod 
     return false;
 }
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* At most what is wanted: pods that are about to be taken away are not counted on. */
 int fleet_pods_available(const struct fleet_version *v)
 {
     struct kube_pod pod;
     int n = 0, most = v->exists ? v->state.replicas : 0;
     for (size_t at = 0; n < most && next_pod(v, &at, &pod);)
-        n += kube_pod_is_available(&pod, v->state.min_ready_s, wall_ms());
+        n += kube_pod_is_available(&pod, v->state.min_ready_s, kube_wall_ms());
     return n;
 }
 

@@ -1,6 +1,7 @@
 /* The writes of a fleet, one at a time: the record first, then the step of the plan. Each says the version of the
  * object that it was decided on. SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/fleet_inside.h"
+#include "rollout/kube/clock.h"
 
 #include "base/check.h"
 #include "base/log.h"
@@ -34,7 +35,7 @@ static void turn_after(struct fleet *f, int64_t ms)
 /* Nothing is written until then. */
 static void wait_for(struct fleet *f, int64_t ms)
 {
-    f->next_write_ms = fleet_now_ms() + ms;
+    f->next_write_ms = kube_monotonic_ms() + ms;
     turn_after(f, ms);
 }
 
@@ -106,7 +107,7 @@ static bool begin_call(struct fleet *f, enum kube_verb verb, const cJSON *body,
 static void note_stored(struct fleet *f)
 {
     struct fleet_write *w = &f->write;
-    f->stored_ms = fleet_now_ms();
+    f->stored_ms = kube_monotonic_ms();
     if (w->is_move)
         f->moved_ms = f->stored_ms;
     w->version->stored = w->stamp;
@@ -127,7 +128,7 @@ static void on_written(void *arg, const struct kube_answer *a)
     if (is_done && w->stamp.epoch)
         note_stored(f);
     if (is_done) {
-        f->last = (struct fleet_last){w->version, w->step, fleet_now_ms()};
+        f->last = (struct fleet_last){w->version, w->step, kube_monotonic_ms()};
         succeed(f);
     } else if (a->is_unknown || a->status == 409) {
         if (f->conflicts >= CONFLICTS_MOST)
@@ -292,7 +293,7 @@ static bool must_wait(struct fleet *f, const struct fleet_step *step)
 {
     const struct fleet_version *v = version_of(f, step->action);
     bool is_scale = step->action == FLEET_SCALE_CANARY || step->action == FLEET_SCALE_STABLE;
-    int64_t left_ms = f->moved_ms + FOLLOW_MS - fleet_now_ms();
+    int64_t left_ms = f->moved_ms + FOLLOW_MS - kube_monotonic_ms();
     bool waits = is_scale && step->replicas < v->state.replicas && f->moved_ms > 0 && left_ms > 0;
     if (waits)
         turn_after(f, left_ms);
@@ -303,7 +304,7 @@ static bool must_wait(struct fleet *f, const struct fleet_step *step)
 static bool is_undone(struct fleet *f, const struct fleet_step *step)
 {
     const struct fleet_version *v = version_of(f, step->action);
-    int64_t left_ms = f->last.at_ms + SAME_STEP_MS - fleet_now_ms();
+    int64_t left_ms = f->last.at_ms + SAME_STEP_MS - kube_monotonic_ms();
     bool is_same = f->last.version == v && f->last.step.action == step->action &&
                    f->last.step.replicas == step->replicas && left_ms > 0;
     if (is_same)
@@ -314,7 +315,7 @@ static bool is_undone(struct fleet *f, const struct fleet_step *step)
 /* An object that does not bear the newest record; NULL: all do, or it may wait. */
 static struct fleet_version *behind(struct fleet *f)
 {
-    bool is_due = f->is_durable || fleet_now_ms() - f->stored_ms >= RECORD_EVERY_MS;
+    bool is_due = f->is_durable || kube_monotonic_ms() - f->stored_ms >= RECORD_EVERY_MS;
     if (!f->record)
         return NULL;
     for (size_t i = 0; i < f->n_versions; i++) {
@@ -333,7 +334,7 @@ void fleet_drive(struct fleet *f)
     static const struct fleet_step record_only = {FLEET_NOTHING, 0};
     struct fleet_view view;
     struct cluster_seen seen = {.is_there = true};
-    if (!f->is_wanted || f->write.call || fleet_now_ms() < f->next_write_ms || !fleet_leads(f))
+    if (!f->is_wanted || f->write.call || kube_monotonic_ms() < f->next_write_ms || !fleet_leads(f))
         return;
     struct fleet_version *v = behind(f);
     if (v) {

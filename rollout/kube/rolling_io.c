@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/client.h"
 #include "rollout/kube/rolling.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -30,13 +31,6 @@ int64_t rolling_now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-int64_t rolling_wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 void rolling_progress(struct rolling *r)

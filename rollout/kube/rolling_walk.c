@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/client.h"
 #include "rollout/kube/rolling.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -64,7 +65,7 @@ enum err rolling_ready(struct rolling *r, const struct rolling_look *look, int *
         struct kube_pod pod;
         if (kube_pod_read(one, &pod, NULL) == OK &&
             (!pod.owner[0] || strcmp(pod.owner, look->to.uid) == 0) &&
-            kube_pod_is_available(&pod, look->to.min_ready_s, rolling_wall_ms()))
+            kube_pod_is_available(&pod, look->to.min_ready_s, kube_wall_ms()))
             n++;
     }
     cJSON_Delete(list);

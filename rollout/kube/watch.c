@@ -10,13 +10,13 @@
 #include "rollout/kube/client.h"
 #include "rollout/kube/lines.h"
 #include "rollout/kube/store.h"
+#include "rollout/kube/clock.h"
 
 #include <cjson/cJSON.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 /* The server ends the stream by itself after this; within, it sends a bookmark every minute. */
 #define STREAM_S       300
@@ -55,13 +55,6 @@ struct kube_watch {
     unsigned failures;
     char trouble[WHY_MAX];
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void watch_goto(struct kube_watch *w, enum watch_state to)
 {
@@ -277,7 +270,7 @@ static bool on_line(void *arg, const char *line, size_t len)
 static void on_bytes(void *arg, const char *bytes, size_t len)
 {
     struct kube_watch *w = arg;
-    w->heard_ms = now_ms();
+    w->heard_ms = kube_monotonic_ms();
     if (!w->has_begun) {
         w->has_begun = true;
         w->began_ms = w->heard_ms;
@@ -292,14 +285,15 @@ static void on_bytes(void *arg, const char *bytes, size_t len)
 static void on_stream_end(void *arg, const struct kube_answer *a)
 {
     struct kube_watch *w = arg;
-    bool was_good = w->has_begun && (w->has_events || now_ms() - w->began_ms >= SHORT_MS);
+    bool was_good =
+        w->has_begun && (w->has_events || kube_monotonic_ms() - w->began_ms >= SHORT_MS);
     w->call = NULL;
     kube_lines_fini(&w->lines);
     if (a->status == 410) {
         list_again(w, a->error);
         return;
     }
-    if (w->has_begun && a->status == 0 && now_ms() - w->heard_ms >= STREAM_IDLE_MS)
+    if (w->has_begun && a->status == 0 && kube_monotonic_ms() - w->heard_ms >= STREAM_IDLE_MS)
         w->version[0] = '\0'; /* it may have been silent because its version is of no meaning */
     if (!was_good) {
         step_after_failure(w, a->error[0] ? a->error : "the server ends the watch at once");

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import os
 import shutil
 import socket
@@ -16,6 +17,24 @@ def reply(status=200, body=b"", headers=(), reason="OK"):
     """A response's bytes, with a length."""
     fields = "".join(f"{k}: {v}\r\n" for k, v in headers)
     return f"HTTP/1.1 {status} {reason}\r\n{fields}Content-Length: {len(body)}\r\n\r\n".encode("latin1") + body
+
+
+@contextlib.contextmanager
+def full_listener():
+    """The address of a listener whose queue is full: it answers no connect."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = "127.0.0.1:%d" % full.getsockname()[1]
+        fillers = [connect(address)]
+        try:
+            while len(fillers) < 10:
+                fillers.append(connect(address, 0.3))
+        except OSError:
+            pass
+        yield address
+        for s in fillers:
+            s.close()
 
 
 class Connection(Stream):

@@ -12,6 +12,7 @@ import pytest
 
 import rig
 from backends import Backend, Nginx
+from cluster import Cluster, leader_of
 from load import Shop, Users
 
 DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
@@ -137,6 +138,23 @@ def prometheus(cleanup, tmp_path):
                 return False
         rig.wait_until(is_ready, 30, "Prometheus being ready")
         return process
+    return make
+
+
+@pytest.fixture
+def cluster(cleanup, shop, tmp_path):
+    made = Cluster(str(tmp_path), shop)
+    cleanup.append(made.stop)
+    return made
+
+
+@pytest.fixture
+def proxies(cluster, serin):
+    """Starts so many, and waits until one of them leads."""
+    def make(n=2, rollout=None, **more):
+        made = [serin(cluster.route(rollout, **more), **cluster.top()) for _ in range(n)]
+        leader_of(made)
+        return made
     return make
 
 

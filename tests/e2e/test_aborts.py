@@ -3,15 +3,14 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import fcntl
-import socket
 import struct
 import termios
 import threading
 
 import pytest
 
-from backends import reply
-from rig import Client, connect, route, wait_until
+from backends import full_listener, reply
+from rig import Client, route, wait_until
 
 LEAVE = {"closes": Client.close, "resets": Client.reset}
 ALONE = {"retry": {"max": 0}, "breaker": {"min_requests": 0}}
@@ -79,16 +78,7 @@ def test_between_requests_is_no_error(serin, v1, leave):
 @pytest.mark.parametrize("leave", LEAVE)
 def test_while_its_version_is_connected_to(serin, leave):
     """A listener whose queue is full answers no connect: nothing has been sent."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        address = "127.0.0.1:%d" % full.getsockname()[1]
-        fillers = [connect(address)]
-        try:
-            while len(fillers) < 10:
-                fillers.append(connect(address, 0.3))
-        except OSError:
-            pass
+    with full_listener() as address:
         proxy = serin(route(address, **ALONE), timeouts={"connect": "20s"})
         c = proxy.client()
         c.send(GET)
@@ -96,8 +86,6 @@ def test_while_its_version_is_connected_to(serin, leave):
         LEAVE[leave](c)
         page = settled(proxy, 1)
         assert page.sum("serin_requests_total", code="4xx") == 1
-        for s in fillers:
-            s.close()
 
 
 @pytest.mark.parametrize("leave", LEAVE)

@@ -4,27 +4,10 @@ SPDX-License-Identifier: Apache-2.0
 """
 import pytest
 
-from cluster import Cluster, Follower, leader_of, manifest, reach
+from cluster import Follower, leader_of, manifest, reach
 from rig import ask, run_serin, wait_until
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def cluster(cleanup, shop, tmp_path):
-    made = Cluster(str(tmp_path), shop)
-    cleanup.append(made.stop)
-    return made
-
-
-@pytest.fixture
-def proxies(cluster, serin):
-    """Starts so many, and waits until one of them leads."""
-    def make(n=2, rollout=None, **more):
-        made = [serin(cluster.route(rollout, **more), **cluster.top()) for _ in range(n)]
-        leader_of(made)
-        return made
-    return make
 
 
 def others(all_of_them, one):

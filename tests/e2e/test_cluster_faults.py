@@ -4,26 +4,10 @@ SPDX-License-Identifier: Apache-2.0
 """
 import pytest
 
-from cluster import Cluster, leader_of, manifest, reach
+from cluster import leader_of, manifest, reach
 from rig import ask, wait_until
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def cluster(cleanup, shop, tmp_path):
-    made = Cluster(str(tmp_path), shop)
-    cleanup.append(made.stop)
-    return made
-
-
-@pytest.fixture
-def proxies(cluster, serin):
-    def make(n=1, rollout=None, **more):
-        made = [serin(cluster.route(rollout, **more), **cluster.top()) for _ in range(n)]
-        leader_of(made)
-        return made
-    return make
 
 
 def configure(proxy, route, **top):
@@ -40,7 +24,7 @@ def change_manifest(container):
 def test_nothing_shrinks_before_the_pods_are_known(cluster, proxies, users):
     """Where the list of pods takes its time, none is taken away: nobody knows which of them serve."""
     slow = cluster.standin.faults.delay(4, times=50, resource="pods", verb="list")
-    proxy, = proxies(rollout={"steps": ["50%"]})
+    proxy, = proxies(1, rollout={"steps": ["50%"]})
     proxy.cli("start", "my-web")
     wait_until(lambda: cluster.replicas() == (4, 1), 20)
     wait_until(lambda: "does not know yet the pods of" in proxy.status("my-web")["why"], 3)
@@ -80,7 +64,7 @@ def test_a_canary_that_a_reload_names_has_its_pods(cluster, serin, users):
 
 def test_a_canary_that_the_file_drops_gives_the_pods_back(cluster, proxies, users):
     """Also where the file does not even name its workload any more."""
-    proxy, = proxies(rollout={"hold": "30s"})
+    proxy, = proxies(1, rollout={"hold": "30s"})
     users(proxy.address, users=10, rate=100)
     proxy.cli("start", "my-web")
     wait_until(lambda: cluster.replicas() == (3, 1), 20)
@@ -93,7 +77,7 @@ def test_a_canary_that_the_file_drops_gives_the_pods_back(cluster, proxies, user
 
 
 def test_a_canary_that_the_file_of_a_start_drops_gives_stable_its_pods(cluster, proxies, users):
-    proxy, = proxies(rollout={"hold": "30s"})
+    proxy, = proxies(1, rollout={"hold": "30s"})
     users(proxy.address, users=10, rate=100)
     proxy.cli("start", "my-web")
     wait_until(lambda: cluster.replicas() == (3, 1), 20)
@@ -124,7 +108,7 @@ def test_a_reload_with_credentials_that_cannot_be_read_is_refused_each_time(clus
 def test_a_manifest_in_another_spelling_is_made_once(cluster, proxies, users):
     """The server writes quantities in its own way and leaves out what is empty: that is no other template."""
     cluster.write_manifest(change_manifest({"resources": {"limits": {"cpu": 1, "memory": "1024Mi"}}, "args": [], "stdin": False}))
-    proxy, = proxies(rollout={"steps": ["50%"]})
+    proxy, = proxies(1, rollout={"steps": ["50%"]})
     users(proxy.address, users=10, rate=100)
     made = cluster.standin.get("replicationcontrollers", "my-web-v2")
     assert made is None
@@ -147,7 +131,7 @@ def test_a_manifest_in_another_spelling_is_made_once(cluster, proxies, users):
 
 def test_stable_deleted_with_its_pods_left_is_a_promotion_that_failed_once(cluster, proxies, users):
     """The default of an API client: the controller goes, its pods stay. Everyone gets the canary, which grows."""
-    proxy, = proxies(rollout={"steps": ["25%"], "hold": "30s"})
+    proxy, = proxies(1, rollout={"steps": ["25%"], "hold": "30s"})
     users(proxy.address, users=10, rate=100)
     proxy.cli("start", "my-web")
     reach(proxy, "ANALYZING", 20, weight=25)
@@ -161,7 +145,7 @@ def test_stable_deleted_with_its_pods_left_is_a_promotion_that_failed_once(clust
 
 def test_an_autoscaler_of_after_the_last_rollout_is_seen(cluster, proxies, users):
     """What was asked for the one before says nothing of now."""
-    proxy, = proxies(rollout={"steps": ["50%"]})
+    proxy, = proxies(1, rollout={"steps": ["50%"]})
     users(proxy.address, users=10, rate=150)
     proxy.cli("start", "my-web")
     reach(proxy, "ANALYZING", 20)

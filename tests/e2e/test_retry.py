@@ -3,12 +3,11 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
-import socket
 
 import pytest
 
-from backends import UNWELL, hang, says
-from rig import connect, route, wait_until
+from backends import UNWELL, full_listener, hang, says
+from rig import route, wait_until
 
 OFF = {"min_requests": 0}       # no breaker: nothing but the budget bounds the retries
 FLOOR = 30                      # retries in ten seconds that are always allowed
@@ -220,24 +219,13 @@ def test_one_of_which_nothing_was_sent_may_be_of_any_size(serin, v1, v2):
 
 def test_connect_that_hangs(serin, v1):
     """A listener whose queue is full answers no connect at all."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        address = "127.0.0.1:%d" % full.getsockname()[1]
-        fillers = [connect(address)]
-        try:
-            while len(fillers) < 10:
-                fillers.append(connect(address, 0.3))
-        except OSError:
-            pass
+    with full_listener() as address:
         proxy = serin(route(v1.address, address, weight="100%", breaker=OFF), timeouts={"connect": "200ms"})
         answer = proxy.ask("POST", body=b"whole")
         assert (answer.status, answer.body) == (200, b"v1")
         page = at_rest(proxy)
         assert page.sum("serin_requests_total", version="v2", code="504") == 1 == retried(page, "ok")
         assert page.sum("serin_request_errors_total", version="v2", reason="timeout") == 1
-        for s in fillers:
-            s.close()
     assert [r.body for r in v1.requests] == [b"whole"]
 
 

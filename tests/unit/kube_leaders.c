@@ -7,41 +7,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "kube_world.h"
-
-static struct cluster cluster;
-
-static int before_each(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    cluster_second(&cluster);
-    return 0;
-}
-
-static int after_each(void **state)
-{
-    (void)state;
-    cluster_fini(&cluster);
-    return 0;
-}
-
-static struct proxy *leader(void)
-{
-    return &cluster.proxies[cluster.api.holder];
-}
-
-static struct proxy *follower(void)
-{
-    return &cluster.proxies[!cluster.api.holder];
-}
-
-static void command(struct proxy *p, enum rollout_verb verb)
-{
-    struct why why = {""};
-    if (rollout_command(p->rollout, verb, "tester", &why) != OK)
-        fail_msg("%s", why.text);
-}
+#include "kube_pair.h"
 
 static void reach(struct proxy *p, enum machine_state state, uint32_t weight_bp)
 {

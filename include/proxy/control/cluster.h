@@ -11,16 +11,13 @@ struct fleet;
 /* Whether a version of the file is a workload. */
 bool cluster_is_asked(const struct config *config);
 
-/* Begins to watch what the configuration names; nothing where no version is a workload. ERR_INVALID: credentials that
- * cannot be read, with file and reason. */
-enum err cluster_start(struct control *c, struct why *why) MUST_USE;
-
-/* Whether a file that a reload brings can be taken. ERR_INVALID as above, where the first workload comes with it. */
+/* Whether a file that a reload brings can be taken. ERR_INVALID as cluster_take, where the first workload comes with it. */
 enum err cluster_may_take(const struct control *c, const struct config *config,
                           struct why *why) MUST_USE;
 
-/* After a reload: fleets whose workloads changed begin anew, those of routes that are gone end. One that a rollout
- * under way needs stays until that has ended. Errors as above. */
+/* At the start and after a reload: watches what the configuration names, nothing where no version is a workload. Fleets
+ * whose workloads changed begin anew, those of routes that are gone end; one that a rollout under way needs stays until
+ * that has ended. ERR_INVALID: credentials that cannot be read, with file and reason. */
 enum err cluster_take(struct control *c, struct why *why) MUST_USE;
 
 /* Lets another proxy lead, before this one ends. */

@@ -98,7 +98,6 @@ bool fleet_is_stored(const struct fleet *f, const struct fleet_version *v);
 struct fleet_version *fleet_find(const struct fleet *f, const char *name); /* NULL: no such one */
 /* The two sides of what is wanted, as they were seen last. */
 void fleet_view(const struct fleet *f, struct fleet_view *view);
-int64_t fleet_now_ms(void); /* monotonic */
 bool fleet_leads(const struct fleet *f);
 
 /* --- fleet_pods.c --- */

@@ -81,7 +81,6 @@ enum err rolling_ask(struct rolling *r, enum kube_verb verb, const char *path,
 /* --- rolling_io.c */
 
 int64_t rolling_now_us(void); /* monotonic */
-int64_t rolling_wall_ms(void);
 
 /* Waits. ERR_CLOSED: it is to stop; ERR_TIMEOUT: no progress for too long. */
 enum err rolling_pause(struct rolling *r, uint32_t ms, struct why *why) MUST_USE;
