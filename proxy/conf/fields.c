@@ -1,11 +1,11 @@
 /* The table of all keys: a key is one row, and nowhere else.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/fields.h"
+
 #include "base/check.h"
-#include "base/log.h"
+#include "proxy/conf/choices.h"
 #include "proxy/conf/config.h"
 #include "proxy/http/head.h"
-#include "proxy/http/rewrite.h"
 
 #define SECOND         ((int64_t)1000)
 #define HOUR           (3600 * SECOND)
@@ -42,71 +42,8 @@
 #define REQUIRED          .flags = FIELD_REQUIRED
 #define LATER             .flags = FIELD_LATER
 #define FORM(form_)       .form = form_
-#define CHOICES(choices_) .choices = choices_
+#define CHOICES(choices_) .choices = config_##choices_
 #define ROLLOUT           "routes[].rollout."
-
-static const struct config_choice tls_versions[] = {{"1.2", 0, false}, {"1.3", 1, false}, {0}};
-static const struct config_choice log_levels[] = {{"error", LOG_ERROR, false},
-                                                  {"warn", LOG_WARN, false},
-                                                  {"info", LOG_INFO, false},
-                                                  {"debug", LOG_DEBUG, false},
-                                                  {0}};
-static const struct config_choice log_formats[] = {
-    {"text", LOG_FORMAT_TEXT, false}, {"json", LOG_FORMAT_JSON, false}, {0}};
-static const struct config_choice access_formats[] = {{"off", ACCESS_OFF, false},
-                                                      {"combined", ACCESS_COMBINED, true},
-                                                      {"json", ACCESS_JSON, true},
-                                                      {0}};
-static const struct config_choice balances[] = {{"least_requests", BALANCE_LEAST_REQUESTS, false},
-                                                {"round_robin", BALANCE_ROUND_ROBIN, false},
-                                                {"hash", BALANCE_HASH, false},
-                                                {0}};
-static const struct config_choice stickies[] = {{"none", STICKY_NONE, false},
-                                                {"cookie", STICKY_COOKIE, false},
-                                                {"header", STICKY_HEADER, false},
-                                                {"client_ip", STICKY_CLIENT_IP, false},
-                                                {0}};
-static const struct config_choice retry_causes[] = {
-    {"connect", RETRY_CONNECT, false}, {"reset", RETRY_RESET, false}, {"502", RETRY_502, false},
-    {"503", RETRY_503, false},         {"504", RETRY_504, false},     {0}};
-static const struct config_choice retry_targets[] = {{"same", 0, false}, {"stable", 1, false}, {0}};
-static const struct config_choice methods[] = {
-    {"GET", 1u << METHOD_GET, false},       {"HEAD", 1u << METHOD_HEAD, false},
-    {"POST", 1u << METHOD_POST, false},     {"PUT", 1u << METHOD_PUT, false},
-    {"DELETE", 1u << METHOD_DELETE, false}, {"OPTIONS", 1u << METHOD_OPTIONS, false},
-    {"PATCH", 1u << METHOD_PATCH, false},   {0}};
-static const struct config_choice forwardings[] = {{"x", FORWARDED_X, false},
-                                                   {"rfc7239", FORWARDED_RFC7239, false},
-                                                   {"both", FORWARDED_BOTH, false},
-                                                   {"off", FORWARDED_OFF, false},
-                                                   {0}};
-static const struct config_choice starts[] = {{"manual", 0, false}, {"auto", 1, false}, {0}};
-static const struct config_choice low_evidences[] = {{"advance", LOW_EVIDENCE_ADVANCE, false},
-                                                     {"hold", LOW_EVIDENCE_HOLD, false},
-                                                     {"pause", LOW_EVIDENCE_PAUSE, false},
-                                                     {"abort", LOW_EVIDENCE_ABORT, false},
-                                                     {0}};
-static const struct config_choice failures[] = {
-    {"abort", ON_FAILURE_ABORT, false}, {"pause", ON_FAILURE_PAUSE, false}, {0}};
-static const struct config_choice new_versions[] = {
-    {"restart", ON_NEW_VERSION_RESTART, false}, {"refuse", ON_NEW_VERSION_REFUSE, false}, {0}};
-static const struct config_choice replica_modes[] = {
-    {"none", PLAN_REPLICAS_NONE, false},
-    {"match_weight", PLAN_REPLICAS_MATCH_WEIGHT, false},
-    {"capacity", PLAN_REPLICAS_CAPACITY, false},
-    {"coupled", PLAN_REPLICAS_COUPLED, false},
-    {0}};
-static const struct config_choice cleanups[] = {
-    {"preserve", CLEANUP_PRESERVE, false}, {"delete", CLEANUP_DELETE, false}, {0}};
-static const struct config_choice gate_moments[] = {{"before_start", GATE_BEFORE_START, false},
-                                                    {"before_step", GATE_BEFORE_STEP, false},
-                                                    {"before_promote", GATE_BEFORE_PROMOTE, false},
-                                                    {"after_end", GATE_AFTER_END, false},
-                                                    {"event", GATE_EVENT, false},
-                                                    {0}};
-static const struct config_choice weekdays[] = {
-    {"mon", 1, false},  {"tue", 2, false},  {"wed", 4, false},  {"thu", 8, false},
-    {"fri", 16, false}, {"sat", 32, false}, {"sun", 64, false}, {0}};
 
 /* clang-format off */
 const struct config_field config_fields[] = {
