@@ -36,6 +36,7 @@ enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
 struct listener {
     struct flow *flow;
     struct listener_cells *cells;
+    unsigned index; /* among those of the configuration */
     int fd;
     bool is_paused;
     rlim_t
@@ -43,8 +44,9 @@ struct listener {
     struct event accept, resume;
 };
 
-/* Begins to accept. Takes the fd. flow->world must be there. */
-void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells);
+/* Begins to accept. index: of the listener in the configuration. Takes the fd. flow->world must be there. */
+void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
+                    struct listener_cells *cells);
 
 /* Stops accepting and closes the socket; connections that the kernel had queued are accepted first. */
 void listener_stop(struct listener *l);
