@@ -32,6 +32,12 @@ struct listener_place {
 enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
                        struct listener_place *place, struct why *why) MUST_USE;
 
+/* Adds to have sockets that listen on bound already until there are n: with SO_REUSEPORT where they have it, else
+ * duplicates of the first. own: how many are sockets of their own. Nothing happens where there are enough. ERR_IO with
+ * the reason: those that were there stay open, the others are closed. */
+enum err listener_add(const struct wire_addr *bound, int fds[], unsigned have, unsigned n,
+                      unsigned *own, struct why *why) MUST_USE;
+
 /* One socket on one worker. */
 struct listener {
     struct flow *flow;
