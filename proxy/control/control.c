@@ -181,9 +181,12 @@ static enum err start_worker(struct control *c, unsigned index, struct why *why)
     unsigned workers = control_config(c)->workers;
     size_t n = listeners_of(&c->listeners, index, workers);
     int *fds = malloc((n + 1) * sizeof *fds);
+    unsigned *indices = malloc((n + 1) * sizeof *indices);
     struct listener_cells **cells = malloc((n + 1) * sizeof *cells);
-    for (size_t i = 0, listener; fds && cells && i < n; i++) {
+    bool has_room = fds && indices && cells;
+    for (size_t i = 0, listener; has_room && i < n; i++) {
         fds[i] = listeners_at(&c->listeners, index, workers, i, &listener);
+        indices[i] = (unsigned)listener;
         cells[i] = metrics_listener(c->metrics, c->listeners.items[listener].bind)->cells[index];
     }
     struct worker_setup setup = {.index = index,
@@ -192,15 +195,17 @@ static enum err start_worker(struct control *c, unsigned index, struct why *why)
                                  .shared = &c->shared,
                                  .cells = metrics_worker(c->metrics, index),
                                  .fds = fds,
+                                 .indices = indices,
                                  .listeners = cells,
                                  .n_listeners = (unsigned)n,
                                  .snapshot = c->snapshot};
-    if (fds && cells)
+    if (has_room)
         c->workers[index] = worker_start(&setup, why);
     free(fds);
+    free(indices);
     free(cells);
     if (!c->workers[index])
-        return fds && cells ? ERR_IO : ERR_MEMORY;
+        return has_room ? ERR_IO : ERR_MEMORY;
     c->n_workers++;
     return OK;
 }
