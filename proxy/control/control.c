@@ -6,6 +6,7 @@
 #include "metrics/log.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
@@ -238,6 +239,11 @@ static enum err start_admin(struct control *c, struct why *why)
     struct admin_setup setup = {.bind = conf->bind,
                                 .token = c->token,
                                 .given = inherited_take(&c->inherited, true, conf->bind)};
+    bool is_named = activation_name(conf->bind) != NULL;
+    if (!setup.given && is_named) /* to systemd it is a socket like any other */
+        setup.given = inherited_take(&c->inherited, false, conf->bind);
+    if (!setup.given && is_named)
+        return activation_missing(&c->inherited, conf->bind, why);
     struct admin_host host = api_host(c);
     c->admin = admin_start(c->base, &setup, &host, why);
     if (!c->admin)
@@ -278,6 +284,8 @@ static enum err control_start(struct control *c, struct why *why)
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
     c->is_serving = e == OK;
+    if (e == OK)
+        activation_tell_unused(&c->inherited);
     inherited_close(&c->inherited);
     return e;
 }
@@ -337,6 +345,8 @@ int control_run(struct config *config, struct manifests *manifests, const char *
     c->path = path;
     inherited_init(&c->inherited);
     enum err e = reload_log(config, &why);
+    if (e == OK)
+        e = activation_take(&c->inherited, &why);
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
