@@ -94,6 +94,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    notify_tick(c);
 }
 
 void control_count_kubernetes(void *arg, const char *verb, unsigned code)
@@ -125,6 +126,7 @@ void control_drain(struct control *c)
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
     log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
+    notify_stopping(c);
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
     cluster_release(c);
     for (unsigned i = 0; i < c->n_workers; i++)
@@ -283,15 +285,20 @@ static enum err control_start(struct control *c, struct why *why)
         e = cluster_take(c, why);
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
-    c->is_serving = e == OK;
     if (e == OK)
+        e = notify_start(c);
+    c->is_serving = e == OK;
+    if (e == OK) {
         activation_tell_unused(&c->inherited);
+        notify_tick(c);
+    }
     inherited_close(&c->inherited);
     return e;
 }
 
 static void control_stop(struct control *c)
 {
+    notify_stop(c);
     names_free(c->names); /* first: it runs the loop, for which everything has to be there */
     c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)

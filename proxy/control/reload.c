@@ -253,7 +253,9 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     struct report report = {.lines = lines};
     struct log_quoted file;
     why->text[0] = '\0';
+    notify_reloading(c);
     enum err e = try_reload(c, &report, why);
+    notify_reloaded(c);
     if (e != OK) {
         c->reloads_failed++;
         return say_failed(c, e, &report, why);
