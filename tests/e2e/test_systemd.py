@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import ctypes
 import fcntl
+import functools
 import os
 import re
 import socket
@@ -320,6 +321,44 @@ def test_the_unit_is_hardened(units):
     """1.5 of 10: most services have 9; a web server needs the network, and ports below 1024."""
     done = analyze("security", "--offline=yes", "--threshold=15", str(units / "serin.service"))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+def allowed_calls(text):
+    """System calls that the unit's SystemCallFilter lines leave."""
+    calls = set()
+    for words in re.findall(r"^SystemCallFilter=(.*)$", text, re.M):
+        named = {c for word in words.lstrip("~").split() for c in expand(word)}
+        calls = calls - named if words[0] == "~" else calls | named
+    return calls
+
+
+@functools.lru_cache(None)
+def expand(word):
+    """The calls of a group, and of those in it."""
+    if not word.startswith("@"):
+        return frozenset([word])
+    lines = [line.strip() for line in analyze("syscall-filter", word).stdout.splitlines()[1:]]
+    return frozenset(c for line in lines if line and line[0] != "#" for c in expand(line))
+
+
+def test_the_unit_allows_what_serin_calls(serin, v1, v2, manager, units, tmp_path):
+    """A whole life under strace: both kinds of socket, a rollout, a reload, an abort, a drain."""
+    trace = tmp_path / "trace"
+    web = serin(route(v1.address, v2.address, rollout=rig.QUICK), workers=2, before=("strace", "-D", "-f", "-o", str(trace)),
+                listeners=[{"bind": "127.0.0.1:0"}, {"bind": f"unix:{tmp_path}/front"}],
+                environment=manager.environment(WATCHDOG_USEC="200000", ASAN_OPTIONS="detect_leaks=0"))
+    web.cli("start", "web")
+    web.at_weight(1)
+    assert {ask(address).status for address in web.addresses() for _ in range(20)} == {200}
+    web.metrics()
+    web.cli("reload")
+    web.cli("abort", "web")
+    wait_until(manager.beats, 5, "a sign of life")
+    web.stop()
+    wait_until(lambda: re.search(r"\+\+\+ exited with 0 \+\+\+\s*$", trace.read_text(errors="replace")), 10, "strace's end")
+    called = set(re.findall(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed)", trace.read_text(errors="replace"), re.M))
+    assert {"accept4", "epoll_wait", "renameat", "sendmsg"} <= called
+    assert called - allowed_calls((units / "serin.service").read_text()) == set()
 
 
 def test_the_unit_leaves_time_for_a_drain(units):
