@@ -103,8 +103,13 @@ static enum err take_given(struct listener_sockets *s, struct inherited_socket *
         else
             s->n++;
     }
-    for (unsigned i = 0; e != OK && i < (s->fds ? s->n : n); i++)
-        (void)close(s->fds ? s->fds[i] : given->fds[i]);
+    if (e != OK) {
+        const int *open = s->fds ? s->fds : given->fds;
+        for (unsigned i = 0; i < s->n; i++)
+            (void)close(open[i]);
+        free(s->fds);
+        s->fds = NULL;
+    }
     free(given);
     return e;
 }
@@ -137,16 +142,17 @@ static enum err open_one(struct listener_sockets *s, const char *bind, unsigned 
     return given ? take_inherited(s, given, workers, place, why) : open_new(s, workers, place, why);
 }
 
-/* What the file cannot know of a socket that is given. */
-static enum err check_trusted(const struct config_listener *conf, size_t index,
-                              const struct wire_addr *bound, struct why *why)
+enum err listeners_may_take(const struct listeners *l, const struct config *config, struct why *why)
 {
-    if (!conf->proxy_protocol || conf->trusted.n || wire_addr_family(bound) == AF_UNIX)
-        return OK;
-    return why_set(why, ERR_INVALID,
-                   "listeners[%zu].trusted: is missing (%s is no UNIX socket: networks whose PROXY "
-                   "headers are believed)",
-                   index, conf->bind);
+    for (size_t i = 0; i < l->n && i < config->n_listeners; i++) {
+        const struct config_listener *conf = &config->listeners[i];
+        if (conf->proxy_protocol && conf->trusted.n == 0 && !l->items[i].is_unix)
+            return why_set(why, ERR_INVALID,
+                           "%.200s:%u:%u: listeners[%zu].trusted: is missing (%.80s is no UNIX "
+                           "socket: networks whose PROXY headers are believed)",
+                           config->file, conf->place.line, conf->place.column, i, conf->bind);
+    }
+    return OK;
 }
 
 enum err listeners_open(struct listeners *l, const struct config *config, struct inherited *in,
@@ -163,13 +169,11 @@ enum err listeners_open(struct listeners *l, const struct config *config, struct
         if (e != OK)
             return e;
         l->n++;
-        e = check_trusted(&config->listeners[i], i, &place.bound, why);
-        if (e != OK)
-            return e;
+        l->items[i].is_unix = wire_addr_family(&place.bound) == AF_UNIX;
         wire_addr_text(&place.bound, text);
         log_info("listening", "listener=%zu address=%s workers=%u", i, text, config->workers);
     }
-    return OK;
+    return listeners_may_take(l, config, why);
 }
 
 /* The places of one listener that are a worker's: worker, worker + workers ... */

@@ -251,6 +251,27 @@ def test_several_sockets_and_the_admin_port(serin, v1, tmp_path, given):
     assert os.path.exists(path)
 
 
+def test_headers_over_a_given_socket_need_networks(serin, v1, given):
+    """Whether it is a UNIX socket shows only when it is there: also at a reload."""
+    web = serin(route(v1.address), listeners=[{"bind": "fd:web"}], **given("web", [listening()]))
+    web.config["listeners"][0]["proxy_protocol"] = True
+    web.write()
+    done = web.cli("reload", expect=None)
+    assert done.returncode == 1 and "listeners[0].trusted: is missing (fd:web is no UNIX socket" in done.stdout + done.stderr
+    assert web.ask().status == 200
+    web.config["listeners"][0]["trusted"] = ["127.0.0.1/32"]
+    web.write()
+    web.cli("reload")
+
+    def is_refused():
+        with web.client() as c:
+            try:
+                return c.ask() is None
+            except (EOFError, ConnectionError):
+                return True
+    wait_until(is_refused, 5, "a request without a header being refused")
+
+
 def test_an_admin_socket_for_others_needs_a_token(serin, v1, given):
     web = serin(route(v1.address), start=False, expect=1, admin={"bind": "fd:admin"}, **given("admin", [listening("0.0.0.0")]))
     web.start(ready=False)

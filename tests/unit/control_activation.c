@@ -20,8 +20,8 @@
 
 #define SOCKETS_MAX 8
 
-static struct config_listener places[1] = {{.bind = "fd:web"}};
-static struct config config = {.listeners = places, .n_listeners = 1};
+static struct config_listener places[1] = {{.bind = "fd:web", .place = {2, 3}}};
+static struct config config = {.file = "f", .listeners = places, .n_listeners = 1};
 static struct why why;
 
 /* A listening socket of 127.0.0.1; port 0 = any. */
@@ -166,8 +166,9 @@ static void test_headers_over_a_given_tcp_socket_need_networks(void **state)
     give(&in, &fd, 1);
     config.workers = 2;
     assert_int_equal(listeners_open(&l, &config, &in, &why), ERR_INVALID);
-    assert_string_equal(why.text, "listeners[0].trusted: is missing (fd:web is no UNIX socket: "
-                                  "networks whose PROXY headers are believed)");
+    assert_string_equal(why.text,
+                        "f:2:3: listeners[0].trusted: is missing (fd:web is no UNIX socket: "
+                        "networks whose PROXY headers are believed)");
     close_all(&l, 2);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     give(&in, &fd, 1);
