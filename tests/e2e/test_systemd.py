@@ -174,7 +174,7 @@ def test_a_worker_that_hangs_lets_the_watchdog_bite(serin, v1, manager):
 
 # Puts them at 3, 4 ... and becomes what follows, as systemd does.
 GIVE = """fds=$1; names=$2; shift 2; n=3
-for fd in $fds; do eval "exec $n<&$fd"; n=$((n + 1)); done
+for fd in $fds; do eval "exec $n<&$fd $fd<&-"; n=$((n + 1)); done
 LISTEN_PID=$$ LISTEN_FDS=$((n - 3)) LISTEN_FDNAMES=$names exec "$@\""""
 
 
@@ -202,6 +202,19 @@ def listening(address="127.0.0.1", family=socket.AF_INET):
     return high(s)
 
 
+def holds(pid, sock):
+    """Whether a process has the socket open."""
+    inode = f"socket:[{os.fstat(sock.fileno()).st_ino}]"
+    folder = f"/proc/{pid}/fd"
+    for fd in os.listdir(folder):
+        try:
+            if os.readlink(f"{folder}/{fd}") == inode:
+                return True
+        except FileNotFoundError:
+            pass    # closed meanwhile
+    return False
+
+
 def test_nobody_is_refused_over_a_restart(serin, v1, given):
     """Who connects while no serin runs waits in the queue, which is systemd's."""
     front = listening()
@@ -227,7 +240,7 @@ def test_a_drain_leaves_the_queue_to_the_next_one(serin, backend, given):
         busy.send("GET / HTTP/1.1\r\nHost: web.test\r\n\r\n")
         wait_until(lambda: slow.count() == 1, 5, "the request")
         web.process.terminate()
-        wait_until(lambda: "draining" in web.log(), 5, "the drain")
+        wait_until(lambda: not holds(web.process.pid, front), 5, "the listener being closed")
         late = rig.Client(web.address)      # accepted by nobody while this one drains
         slow.released.set()
         assert busy.response().status == 200
@@ -235,6 +248,28 @@ def test_a_drain_leaves_the_queue_to_the_next_one(serin, backend, given):
     web.start()
     assert late.ask().status == 200
     late.close()
+
+
+def sleeps(pid):
+    """Whether the first thread waits for something."""
+    with open(f"/proc/{pid}/task/{pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "S"
+
+
+def test_a_stop_accepts_nobody_more(serin, v1, given):
+    """Who connects as the stop begins is left in the queue: this one would close the connection, the next one answers."""
+    web = serin(route(v1.address), listeners=[{"bind": "fd:web"}], **given("web", [listening()]))
+    address, frozen = web.address, Frozen(workers_of(web.process.pid)[0])
+    try:
+        web.process.terminate()
+        wait_until(lambda: "draining" in web.log() and sleeps(web.process.pid), 5, "the worker being told")
+        waiting = rig.Client(address)
+    finally:
+        frozen.release()
+    web.stop()
+    web.start()
+    assert waiting.ask().status == 200
+    waiting.close()
 
 
 def test_several_sockets_and_the_admin_port(serin, v1, tmp_path, given):
