@@ -3,6 +3,7 @@
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/dns_name.h"
+#include "proxy/conf/listeners.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 #include "proxy/conf/workloads.h"
@@ -419,6 +420,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     struct checker c = {config, tree, errors};
     struct node *routes = node_child(tree->root, "routes");
     check_binds(&c);
+    listeners_check(config, tree->root, errors);
     check_admin(&c);
     check_limits(&c);
     struct node *node = routes ? routes->first : NULL;
