@@ -4,6 +4,7 @@
 #include "proxy/conf/check.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/file.h"
+#include "proxy/conf/listener_tls.h"
 #include "proxy/conf/schema.h"
 #include "proxy/conf/token.h"
 #include "rollout/zone_file.h"
@@ -78,6 +79,7 @@ static void note_places(struct config *config, const struct tree *tree)
     config->places.lease_duration = place_of(node_child(kubernetes, "lease_duration"));
     for (size_t i = 0; i < config->n_listeners; i++)
         config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
+    listener_tls_note_places(config, tree);
 }
 
 /* What follows from keys rather than being one. */
@@ -95,7 +97,7 @@ static enum err settle(struct config *config, const struct tree *tree)
     }
     if (config->workers == 0)
         config->workers = online_cores();
-    return OK;
+    return listener_tls_settle(config) ? OK : ERR_MEMORY;
 }
 
 /* The time zones of a route's windows must be known. */
@@ -141,6 +143,18 @@ static void check_manifests(const struct config_route *route, struct node *node,
                        errors);
 }
 
+static void check_listener_files(const struct config_tls *tls, const struct node *node,
+                                 struct config_errors *errors)
+{
+    const struct node *list = node_child(node, "certificates");
+    check_readable(tls->client_ca, node_child(node, "client_ca"), errors);
+    for (size_t i = 0; i < tls->n_certificates; i++) {
+        const struct node *item = node_item(list, i);
+        check_readable(tls->certificates[i].certificate, node_child(item, "certificate"), errors);
+        check_readable(tls->certificates[i].key, node_child(item, "key"), errors);
+    }
+}
+
 /* Files that the configuration names must be there before anything starts. */
 static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
@@ -148,6 +162,10 @@ static void check_files(const struct config *config, const struct tree *tree,
     struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
     struct node *kubernetes = node_child(tree->root, "kubernetes");
     struct why why;
+    const struct node *listeners = node_child(tree->root, "listeners");
+    for (size_t i = 0; i < config->n_listeners; i++)
+        check_listener_files(&config->listeners[i].tls, node_child(node_item(listeners, i), "tls"),
+                             errors);
     check_readable(config->kubernetes.kubeconfig, node_child(kubernetes, "kubeconfig"), errors);
     if (!node || node->bad || !config->admin.token_file)
         return;
@@ -187,10 +205,21 @@ static bool resolve(struct config *config, const char **path)
     return true;
 }
 
+static bool resolve_tls(struct config *config, struct config_tls *tls)
+{
+    bool ok = resolve(config, &tls->client_ca);
+    for (size_t i = 0; i < tls->n_certificates; i++)
+        ok = ok && resolve(config, &tls->certificates[i].certificate) &&
+             resolve(config, &tls->certificates[i].key);
+    return ok;
+}
+
 static bool resolve_all(struct config *config)
 {
     bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
               resolve(config, &config->kubernetes.kubeconfig);
+    for (size_t i = 0; i < config->n_listeners; i++)
+        ok = ok && resolve_tls(config, &config->listeners[i].tls);
     for (size_t i = 0; i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++)
             ok = ok && resolve(config, &config->routes[i].versions[k].manifest);
