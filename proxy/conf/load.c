@@ -6,6 +6,7 @@
 #include "proxy/conf/file.h"
 #include "proxy/conf/schema.h"
 #include "proxy/conf/token.h"
+#include "proxy/conf/upstream_tls.h"
 #include "rollout/zone_file.h"
 #include <errno.h>
 #include <unistd.h>
@@ -59,6 +60,19 @@ static uint32_t online_cores(void)
 static struct config_place place_of(const struct node *node)
 {
     return node ? (struct config_place){node->line, node->column} : (struct config_place){0, 0};
+}
+
+static void note_tls_places(struct config_route *route, const struct node *node)
+{
+    const struct node *versions = node_child(node, "versions");
+    for (size_t i = 0; i < route->n_versions; i++) {
+        struct config_upstream_tls *tls = &route->versions[i].tls;
+        const struct node *at = node_child(node_item(versions, i), "tls");
+        tls->places.tls = place_of(at);
+        tls->places.ca = place_of(node_child(at, "ca"));
+        tls->places.certificate = place_of(node_child(at, "certificate"));
+        tls->places.key = place_of(node_child(at, "key"));
+    }
 }
 
 static void note_places(struct config *config, const struct tree *tree)
@@ -132,13 +146,22 @@ static void check_readable(const char *path, struct node *node, struct config_er
         node_complain(node, errors, "\"%.200s\" %.160s", path, why.text);
 }
 
-static void check_manifests(const struct config_route *route, struct node *node,
-                            struct config_errors *errors)
+static void check_version_files(const struct config_version *v, struct node *node,
+                                struct config_errors *errors)
+{
+    struct node *tls = node_child(node, "tls");
+    check_readable(v->manifest, node_child(node, "manifest"), errors);
+    check_readable(v->tls.ca, node_child(tls, "ca"), errors);
+    check_readable(v->tls.certificate, node_child(tls, "certificate"), errors);
+    check_readable(v->tls.key, node_child(tls, "key"), errors);
+}
+
+static void check_route_files(const struct config_route *route, struct node *node,
+                              struct config_errors *errors)
 {
     struct node *versions = node_child(node, "versions");
     for (size_t i = 0; i < route->n_versions; i++)
-        check_readable(route->versions[i].manifest, node_child(node_item(versions, i), "manifest"),
-                       errors);
+        check_version_files(&route->versions[i], node_item(versions, i), errors);
 }
 
 /* Files that the configuration names must be there before anything starts. */
@@ -187,13 +210,19 @@ static bool resolve(struct config *config, const char **path)
     return true;
 }
 
+static bool resolve_version(struct config *config, struct config_version *v)
+{
+    return resolve(config, &v->manifest) && resolve(config, &v->tls.ca) &&
+           resolve(config, &v->tls.certificate) && resolve(config, &v->tls.key);
+}
+
 static bool resolve_all(struct config *config)
 {
     bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
               resolve(config, &config->kubernetes.kubeconfig);
     for (size_t i = 0; i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++)
-            ok = ok && resolve(config, &config->routes[i].versions[k].manifest);
+            ok = ok && resolve_version(config, &config->routes[i].versions[k]);
     return ok;
 }
 
@@ -210,7 +239,8 @@ static void build(struct config *config, struct tree *tree, struct config_errors
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; node && i < config->n_routes; i++, node = node->next) {
         check_zones(&config->routes[i], node, errors);
-        check_manifests(&config->routes[i], node, errors);
+        note_tls_places(&config->routes[i], node);
+        check_route_files(&config->routes[i], node, errors);
     }
 }
 

@@ -61,6 +61,20 @@ struct config_limits {
     uint32_t requests_per_connection;           /* 0 = none */
 };
 
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+
+/* TLS to the endpoints of a version. Files as paths in the end. */
+struct config_upstream_tls {
+    const char *ca;                /* NULL = the issuers that the system trusts */
+    const char *server_name;       /* NULL: see upstream_tls_name (proxy/conf/upstream_tls.h) */
+    const char *certificate, *key; /* NULL = none is shown */
+    bool verify;
+    uint32_t min_version; /* enum config_tls_version */
+    struct {
+        struct config_place tls, ca, certificate, key;
+    } places;
+};
+
 struct config_version {
     const char *name;
     const char *revision; /* NULL = none; part of the version's identity */
@@ -68,6 +82,7 @@ struct config_version {
         endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written;
                       none where it is a workload */
     bool has_tls;
+    struct config_upstream_tls tls;
     const char *workload; /* "rc/my-web-v1", on Kubernetes; NULL = it has endpoints */
     const char *manifest; /* file that the workload is made from; NULL = it is there */
     uint16_t port;        /* of the workload's pods */
