@@ -3,6 +3,7 @@
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/dns_name.h"
+#include "proxy/conf/listener_tls.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 #include "proxy/conf/upstream_tls.h"
@@ -422,6 +423,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     check_binds(&c);
     check_admin(&c);
     check_limits(&c);
+    listener_tls_check(config, tree, errors);
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; i < config->n_routes; i++, node = node->next) {
         struct route_place p = {&config->routes[i], node};

@@ -2,7 +2,27 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/dns_name.h"
+#include "proxy/conf/place.h"
 #include <strings.h>
+
+static void note_places(struct config_upstream_tls *tls, const struct node *node)
+{
+    tls->place = place_of(node);
+    tls->ca_place = place_of(node_child(node, "ca"));
+    tls->shown.certificate_place = place_of(node_child(node, "certificate"));
+    tls->shown.key_place = place_of(node_child(node, "key"));
+}
+
+void upstream_tls_note_places(struct config *config, const struct tree *tree)
+{
+    const struct node *routes = node_child(tree->root, "routes");
+    for (size_t i = 0; i < config->n_routes; i++) {
+        const struct node *versions = node_child(node_item(routes, i), "versions");
+        for (size_t k = 0; k < config->routes[i].n_versions; k++)
+            note_places(&config->routes[i].versions[k].tls,
+                        node_child(node_item(versions, k), "tls"));
+    }
+}
 
 static struct slice without_end(struct slice name)
 {

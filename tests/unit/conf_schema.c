@@ -158,10 +158,6 @@ static const struct help_row later_rows[] = {
      "f:1:46: listeners[0].proxy_protocol: \"true\" is not yet supported (this release has "
      "false)\n"
      "f:1:52: listeners[0].trusted: is not yet supported (this release has [])\n"},
-    {"listeners: [{ bind: unix:/a, tls: { certificates: [{ certificate: a }] } }]\n" ROUTE,
-     "f:1:30: listeners[0].tls: is not yet supported\n"
-     "f:1:52: listeners[0].tls.certificates[0].key: is missing (PEM file of the private "
-     "key)\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",

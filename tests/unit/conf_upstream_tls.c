@@ -101,11 +101,11 @@ static void test_what_is_kept(void **state)
     assert_true(v->has_tls);
     assert_false(v->tls.verify);
     assert_string_equal(v->tls.ca, FILE_THERE);
-    assert_string_equal(v->tls.certificate, FILE_THERE);
-    assert_string_equal(v->tls.key, FILE_THERE);
+    assert_string_equal(v->tls.shown.certificate, FILE_THERE);
+    assert_string_equal(v->tls.shown.key, FILE_THERE);
     assert_int_equal(v->tls.min_version, CONFIG_TLS_1_3);
-    assert_int_equal(v->tls.places.tls.line, 5);
-    assert_true(v->tls.places.ca.column < v->tls.places.key.column);
+    assert_int_equal(v->tls.place.line, 5);
+    assert_true(v->tls.ca_place.column < v->tls.shown.key_place.column);
     config_free(c);
     c = help_load(VERSION(IPS));
     assert_non_null(c);

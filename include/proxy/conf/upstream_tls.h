@@ -6,6 +6,9 @@
 #include "proxy/conf/config.h"
 #include "proxy/conf/tree.h"
 
+/* Notes where the keys stand that name files. */
+void upstream_tls_note_places(struct config *config, const struct tree *tree);
+
 /* Reports what is wrong with the tls of a route's versions. node: the route's. O(endpoints). */
 void upstream_tls_check(const struct config_route *route, struct node *node,
                         struct config_errors *errors);
