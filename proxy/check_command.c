@@ -7,7 +7,7 @@
 #include "proxy/conf/describe.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/units.h"
-#include "proxy/control/manifests.h"
+#include "proxy/control/keep.h"
 #include "proxy/notice.h"
 #include "rollout/cli/usage.h"
 
@@ -369,12 +369,8 @@ static int check_file(const struct check_options *o)
 {
     struct config_errors errors;
     int code = 0;
-    struct config *config = config_load(o->path ? o->path : config_default_path(), &errors);
-    struct manifests *manifests = config ? manifests_read(config, &errors) : NULL;
-    if (!manifests) {
-        config_free(config);
-        config = NULL;
-    }
+    struct config_keep *keep = config_keep_read(o->path ? o->path : config_default_path(), &errors);
+    const struct config *config = keep ? keep->config : NULL;
     if (config && o->json)
         code = write_config_json(config);
     else if (config)
@@ -385,8 +381,7 @@ static int check_file(const struct check_options *o)
         config_errors_print(&errors, stderr);
     if (!config && code == 0)
         code = errors.code == ERR_MEMORY ? EX_SOFTWARE : EX_CONFIG;
-    manifests_free(manifests);
-    config_free(config);
+    config_keep_unref(keep);
     return code;
 }
 

@@ -6,6 +6,7 @@
 #include "proxy/conf/listener_tls.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
+#include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/workloads.h"
 #include <strings.h>
 
@@ -433,6 +434,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_plan(&c, p);
         more_checks_check(p.route, p.node, errors);
         workloads_check(p.route, p.node, errors);
+        upstream_tls_check(p.route, p.node, errors);
     }
     check_names(&c);
     check_matches(&c);

@@ -2,13 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/listener_tls.h"
 
+#include "proxy/conf/place.h"
 #include "proxy/http/fields.h"
 #include <strings.h>
-
-static struct config_place place_of(const struct node *node)
-{
-    return node ? (struct config_place){node->line, node->column} : (struct config_place){0, 0};
-}
 
 static struct node *tls_of(const struct tree *tree, size_t listener)
 {

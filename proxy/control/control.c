@@ -4,14 +4,12 @@
 
 #include "base/log.h"
 #include "metrics/log.h"
-#include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
-#include "proxy/control/manifests.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
@@ -284,7 +282,7 @@ static enum err control_start(struct control *c, struct why *why)
         e = names_configure(c->names, why);
     if (e != OK)
         return e;
-    if (!host_open_rollouts(c, config, c->manifests, why))
+    if (!host_open_rollouts(c, config, c->keep->manifests, why))
         return ERR_IO;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         host_take_split(CONTAINER_OF(l, struct known_route, link));
@@ -315,7 +313,6 @@ static void control_stop(struct control *c)
     if (c->metrics && c->base)
         known_fini(&c->known);
     cluster_stop(c);
-    manifests_free(c->manifests);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
@@ -334,31 +331,26 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int control_run(struct config *config, struct manifests *manifests, const char *path)
+int control_run(struct config_keep *keep, const char *path)
 {
     struct why why = {""};
     struct log_quoted quoted;
     struct control *c = calloc(1, sizeof *c);
-    struct config_keep *keep = config_keep_new(config);
-    if (!c || !keep) {
-        free(c);
-        free(keep);
-        config_free(config);
-        manifests_free(manifests);
+    if (!c) {
+        config_keep_unref(keep);
         fprintf(stderr, "serin: out of memory\n");
         return EXIT_INTERNAL;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     c->keep = keep;
-    c->manifests = manifests;
     c->path = path;
-    enum err e = reload_log(config, &why);
+    enum err e = reload_log(keep->config, &why);
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
         log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION,
-                 log_quote(&quoted, slice_str(path)), config->n_routes);
+                 log_quote(&quoted, slice_str(path)), keep->config->n_routes);
         (void)event_base_dispatch(c->base);
         log_info("stopped", "pid=%d", (int)getpid());
     } else {

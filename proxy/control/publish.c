@@ -3,27 +3,8 @@
 #include "proxy/control/publish.h"
 
 #include "base/log.h"
-#include "proxy/conf/load.h"
 #include "proxy/control/health.h"
 #include "proxy/control/states.h"
-
-struct config_keep *config_keep_new(struct config *config)
-{
-    struct config_keep *k = calloc(1, sizeof *k);
-    if (!k)
-        return NULL;
-    atomic_init(&k->refs, 1);
-    k->config = config;
-    return k;
-}
-
-void config_keep_unref(struct config_keep *k)
-{
-    if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    config_free(k->config);
-    free(k);
-}
 
 static void release_variant(const struct route_variant *v)
 {

@@ -158,7 +158,6 @@ static const struct help_row later_rows[] = {
      "f:1:46: listeners[0].proxy_protocol: \"true\" is not yet supported (this release has "
      "false)\n"
      "f:1:52: listeners[0].trusted: is not yet supported (this release has [])\n"},
-    {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",

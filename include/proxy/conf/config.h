@@ -82,6 +82,16 @@ struct config_limits {
     uint32_t requests_per_connection;           /* 0 = none */
 };
 
+/* TLS to the endpoints of a version. */
+struct config_upstream_tls {
+    const char *ca;          /* PEM file; NULL = the issuers that the system trusts */
+    const char *server_name; /* NULL: see upstream_tls_name (proxy/conf/upstream_tls.h) */
+    bool verify;
+    struct config_certificate shown; /* to the endpoints; NULL, NULL = none */
+    uint32_t min_version;            /* enum config_tls_version */
+    struct config_place place, ca_place;
+};
+
 struct config_version {
     const char *name;
     const char *revision; /* NULL = none; part of the version's identity */
@@ -89,6 +99,7 @@ struct config_version {
         endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written;
                       none where it is a workload */
     bool has_tls;
+    struct config_upstream_tls tls;
     const char *workload; /* "rc/my-web-v1", on Kubernetes; NULL = it has endpoints */
     const char *manifest; /* file that the workload is made from; NULL = it is there */
     uint16_t port;        /* of the workload's pods */
