@@ -3,7 +3,9 @@
 #include "proxy/control/keep.h"
 
 #include "proxy/conf/load.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/manifests.h"
+#include "proxy/wire/time.h"
 #include <stdlib.h>
 
 struct config_keep *config_keep_new(struct config *config)
@@ -20,6 +22,7 @@ struct config_keep *config_keep_new(struct config *config)
 static void read_rest(struct config_keep *k, struct config_errors *errors)
 {
     k->manifests = manifests_read(k->config, errors);
+    k->certificates = certificates_read(k->config, time_wall_ms() / 1000, errors);
 }
 
 struct config_keep *config_keep_read(const char *path, struct config_errors *errors)
@@ -39,11 +42,18 @@ struct config_keep *config_keep_read(const char *path, struct config_errors *err
     return NULL;
 }
 
+void config_keep_warn(const struct config_keep *k, struct config_errors *warnings)
+{
+    config_errors_init(warnings, k->config->file);
+    certificates_warn(k->certificates, time_wall_ms() / 1000, warnings);
+}
+
 void config_keep_unref(struct config_keep *k)
 {
     if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return;
     manifests_free(k->manifests);
+    certificates_free(k->certificates);
     config_free(k->config);
     free(k);
 }
