@@ -101,7 +101,7 @@ static EVP_PKEY *parse_key(const char *bytes, size_t len, struct why *why)
     EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, &was_asked) : NULL;
     if (!key && was_asked)
         (void)why_set(why, ERR_INVALID, "has a passphrase (expected a key without one)");
-    else if (!key && is_at_end())
+    else if (!key && !memmem(bytes, len, "PRIVATE KEY-----", 16))
         (void)why_set(why, ERR_INVALID,
                       "holds no private key (expected PEM: -----BEGIN PRIVATE KEY-----)");
     else if (!key)
