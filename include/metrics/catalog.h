@@ -71,6 +71,10 @@ enum metric_source {
     X(CONNECTIONS_TOTAL, "serin_connections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections accepted.") \
+    X(TLS_HANDSHAKES_TOTAL, "serin_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("listener", "version", "resumed"), \
+      "TLS handshakes with clients that succeeded, by TLS version; those that failed are among " \
+      "serin_client_errors_total.") \
     X(CLIENT_ERRORS_TOTAL, "serin_client_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("reason"), \
       "Requests and connections that failed on the client's side, by reason.") \
@@ -130,6 +134,9 @@ enum metric_source {
     X(CONFIG_GENERATION, "serin_config_generation", GAUGE, "", HOST, \
       METRIC_NO_LABELS, \
       "Number of the configuration in force; grows with every one that is taken over.") \
+    X(CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, "serin_certificate_expiry_timestamp_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("listener", "certificate"), \
+      "When a listener's certificate, by its file, expires; seconds since 1970 UTC.") \
     X(LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total", COUNTER, "", PROCESS, \
       METRIC_NO_LABELS, \
       "Log lines that were not written: over the rate of their place, or not taken by the " \

@@ -12,6 +12,7 @@ import pytest
 
 import rig
 from backends import Backend, Nginx
+from certificates import Authority
 from cluster import Cluster, leader_of
 from load import Shop, Users
 
@@ -82,6 +83,12 @@ def serin(cleanup, tmp_path):
         cleanup.append(lambda: made.stop(expect))
         return made.start() if start else made
     return make
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A certificate authority, which issues what a test needs: authority.server("web", ["web.test"])."""
+    return Authority(tmp_path / "certificates")
 
 
 @pytest.fixture(scope="session")
