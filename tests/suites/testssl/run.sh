@@ -11,7 +11,7 @@ Looks at what listens with TLS on 127.0.0.1:PORT and on 127.0.0.1:REFERENCE_PORT
 secrecy, preferences, certificates, and the vulnerabilities that testssl.sh knows. CA is the PEM file of the authority
 that both certificates come from. A finding of severity MEDIUM or more at PORT fails, and one that is worse than the same
 one at REFERENCE_PORT. What is the test's own is left out: how long its certificates live, what a public authority adds.
-LIMIT (300) seconds at most.
+LIMIT (500) seconds at most.
 
 Ends with "N passed, N failed"; exit code 0 where nothing failed.
 TEXT
@@ -31,7 +31,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 look() { # NAME PORT
-    timeout "${LIMIT:-300}" testssl --quiet --color 0 --warnings off --openssl-timeout 4 --add-ca "$ca" -p -s -f -P -S -U \
+    timeout "${LIMIT:-500}" testssl --quiet --color 0 --warnings off --openssl-timeout 20 --add-ca "$ca" -p -s -f -P -S -U \
         --jsonfile "$out/$1.json" "127.0.0.1:$2" >"$out/$1.txt" 2>&1 </dev/null &
     started+=($!)
 }
