@@ -45,9 +45,9 @@ struct control {
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;
-    struct notify notify;
     struct tickets tickets; /* of the sessions of all listeners, over reloads */
     int64_t warned_ms;      /* when certificates were last looked at; monotonic */
+    struct notify notify;
 };
 
 static inline const struct config *control_config(const struct control *c)
