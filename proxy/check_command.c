@@ -369,7 +369,7 @@ static int check_file(const struct check_options *o)
 {
     struct config_errors errors;
     int code = 0;
-    struct config_keep *keep = config_keep_read(o->path ? o->path : config_default_path(), &errors);
+    struct config_keep *keep = config_keep_read(o->path ? o->path : config_default_path(), NULL, &errors);
     const struct config *config = keep ? keep->config : NULL;
     if (config && o->json)
         code = write_config_json(config);

@@ -4,6 +4,7 @@
 
 #include "proxy/conf/load.h"
 #include "proxy/control/manifests.h"
+#include "proxy/control/upstream_tls.h"
 #include <stdlib.h>
 
 struct config_keep *config_keep_new(struct config *config)
@@ -17,12 +18,15 @@ struct config_keep *config_keep_new(struct config *config)
 }
 
 /* Everything is tried, so that all errors are told at once. */
-static void read_rest(struct config_keep *k, struct config_errors *errors)
+static void read_rest(struct config_keep *k, const struct config_keep *before,
+                      struct config_errors *errors)
 {
     k->manifests = manifests_read(k->config, errors);
+    k->upstream_tls = upstream_tls_read(k->config, before ? before->upstream_tls : NULL, errors);
 }
 
-struct config_keep *config_keep_read(const char *path, struct config_errors *errors)
+struct config_keep *config_keep_read(const char *path, const struct config_keep *before,
+                                     struct config_errors *errors)
 {
     struct config *config = config_load(path, errors);
     struct config_keep *k = config ? config_keep_new(config) : NULL;
@@ -32,7 +36,7 @@ struct config_keep *config_keep_read(const char *path, struct config_errors *err
     }
     if (!k)
         return NULL;
-    read_rest(k, errors);
+    read_rest(k, before, errors);
     if (errors->code == OK)
         return k;
     config_keep_unref(k);
@@ -44,6 +48,7 @@ void config_keep_unref(struct config_keep *k)
     if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return;
     manifests_free(k->manifests);
+    upstream_tls_free(k->upstream_tls);
     config_free(k->config);
     free(k);
 }

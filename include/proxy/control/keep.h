@@ -8,17 +8,21 @@
 #include <stdatomic.h>
 
 struct manifests;
+struct upstream_tls;
 
 /* Snapshots point into it; freed by whoever lets go last, on any thread. */
 struct config_keep {
     _Atomic uint32_t refs;
     struct config *config;
     struct manifests *manifests;
+    struct upstream_tls *upstream_tls;
 };
 
-/* Reads the file and what it names, with one reference. NULL: errors says why, errors->code ERR_MEMORY where only memory
+/* Reads the file and what it names, with one reference. before: the configuration in force, of which it takes over what has
+ * not changed, or NULL. NULL: errors says why, errors->code ERR_MEMORY where only memory
  * was short. Blocks for the files. */
-struct config_keep *config_keep_read(const char *path, struct config_errors *errors) MUST_USE;
+struct config_keep *config_keep_read(const char *path, const struct config_keep *before,
+                                     struct config_errors *errors) MUST_USE;
 
 /* A configuration alone, with one reference; NULL when memory is short. Takes the configuration. */
 struct config_keep *config_keep_new(struct config *config) MUST_USE;
