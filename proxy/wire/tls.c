@@ -1,0 +1,550 @@
+/* TLS on a stream: OpenSSL reads from the bytes of one recv, and its records gather for one send.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/wire/tls.h"
+
+#include "base/check.h"
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define RECORD_BYTES SSL3_RT_MAX_PLAIN_LENGTH
+/* The largest usual send (a full receive buffer behind a head) with what its records add; a larger one leaves in pieces. */
+#define OUT_BYTES (80u << 10)
+
+/* One per thread that has sessions, shared by them: only one of them works at a time. Lives as long as the last of them,
+ * which another thread may close once this one has ended. */
+struct wire {
+    unsigned sessions;
+    BIO *bio;           /* both sides of every session: no BIO is paid for an idle connection */
+    struct stream *now; /* whose session works */
+    const char *in;     /* records that are yet to be read */
+    size_t in_len, out_len;
+    char recv[TLS_RECV_BYTES];
+    char out[OUT_BYTES];
+    char plain[RECORD_BYTES]; /* parts that go into one record; or what nobody wants */
+};
+
+struct tls {
+    SSL *ssl;
+    struct wire *wire;
+    const char *why; /* NULL = healthy */
+    uint8_t failure; /* enum tls_failure */
+    bool is_client;
+    bool is_established;
+    bool has_begun;    /* server: bytes have come; client: the hello is out */
+    bool has_partial;  /* OpenSSL holds the beginning of a record */
+    bool got_end;      /* close_notify has come */
+    bool ends_drained; /* the socket's writing side ends once nothing waits */
+    uint16_t n_control;
+};
+
+static _Thread_local struct wire *own_wire;
+
+/* ---- the BIO: from wire->in, to wire->out ---- */
+
+static BIO_METHOD *method;
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+
+static int bio_read(BIO *bio, char *buf, int room)
+{
+    struct wire *w = BIO_get_data(bio);
+    size_t n = w->in_len < (size_t)room ? w->in_len : (size_t)room;
+    BIO_clear_retry_flags(bio);
+    if (n == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    memcpy(buf, w->in, n);
+    w->in += n;
+    w->in_len -= n;
+    return (int)n;
+}
+
+/* Hands the gathered records to the stream: one sendmsg, or behind what waits. */
+static enum stream_result send_gathered(struct wire *w)
+{
+    struct iovec part = {w->out, w->out_len};
+    w->out_len = 0;
+    return stream_send_raw(w->now, &part, 1);
+}
+
+static int bio_write(BIO *bio, const char *buf, int len)
+{
+    struct wire *w = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (len <= 0 || (size_t)len > OUT_BYTES)
+        return -1;
+    if ((size_t)len > OUT_BYTES - w->out_len && send_gathered(w) == STREAM_FAILED)
+        return -1;
+    memcpy(w->out + w->out_len, buf, (size_t)len);
+    w->out_len += (size_t)len;
+    return len;
+}
+
+static long bio_ctrl(BIO *bio, int command, long larg, void *parg)
+{
+    (void)bio;
+    (void)larg;
+    (void)parg;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static void make_method(void)
+{
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
+    if (!method)
+        return;
+    (void)BIO_meth_set_read(method, bio_read);
+    (void)BIO_meth_set_write(method, bio_write);
+    (void)BIO_meth_set_ctrl(method, bio_ctrl);
+}
+
+static struct wire *hold_wire(void)
+{
+    struct wire *w = own_wire;
+    if (!w) {
+        (void)pthread_once(&method_once, make_method);
+        w = malloc(sizeof *w);
+        BIO *bio = method ? BIO_new(method) : NULL;
+        if (!w || !bio) {
+            free(w);
+            BIO_free(bio);
+            return NULL;
+        }
+        w->sessions = 0;
+        w->in_len = w->out_len = 0;
+        w->bio = bio;
+        BIO_set_data(bio, w);
+        BIO_set_init(bio, 1);
+        own_wire = w;
+    }
+    w->sessions++;
+    return w;
+}
+
+static void release_wire(struct wire *w)
+{
+    if (--w->sessions)
+        return;
+    BIO_free(w->bio);
+    if (own_wire == w)
+        own_wire = NULL;
+    free(w);
+}
+
+/* ---- life ---- */
+
+/* Called for every handshake message, and for alerts. An SSL_read would go on as long as there are bytes: it gets none. */
+static void on_info(const SSL *ssl, int where, int value)
+{
+    struct wire *w = BIO_get_data(SSL_get_rbio(ssl));
+    struct tls *t = w->now->tls;
+    (void)value;
+    if (!t->is_established || !(where & (SSL_CB_LOOP | SSL_CB_ALERT)))
+        return;
+    if (t->n_control++ < TLS_CONTROL_MAX)
+        return;
+    t->failure = TLS_FAILED_FLOOD;
+    t->why = "too many handshake messages after the handshake";
+    w->in_len = 0;
+}
+
+static bool is_address(const char *name)
+{
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+    ASN1_OCTET_STRING_free(ip);
+    return ip != NULL;
+}
+
+static bool set_name(SSL *ssl, const char *name)
+{
+    if (is_address(name))
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name);
+}
+
+static SSL *make_session(struct wire *w, SSL_CTX *ctx, enum tls_side side, const char *name)
+{
+    SSL *ssl = SSL_new(ctx);
+    if (!ssl || (name && side == TLS_CLIENT && !set_name(ssl, name))) {
+        SSL_free(ssl);
+        ERR_clear_error();
+        return NULL;
+    }
+    (void)BIO_up_ref(w->bio);
+    SSL_set_bio(ssl, w->bio, w->bio);
+    (void)SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    (void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_read_ahead(ssl, 0); /* it would be a copy more of what lies in memory already */
+    SSL_set_info_callback(ssl, on_info);
+    if (side == TLS_SERVER)
+        SSL_set_accept_state(ssl);
+    else
+        SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+enum err stream_start_tls(struct stream *s, struct ssl_ctx_st *ctx, enum tls_side side,
+                          const char *server_name)
+{
+    CHECK(!s->tls);
+    struct tls *t = calloc(1, sizeof *t);
+    struct wire *w = t ? hold_wire() : NULL;
+    if (!w) {
+        free(t);
+        return ERR_MEMORY;
+    }
+    t->ssl = make_session(w, ctx, side, server_name);
+    if (!t->ssl) {
+        release_wire(w);
+        free(t);
+        return ERR_MEMORY;
+    }
+    t->wire = w;
+    t->is_client = side == TLS_CLIENT;
+    s->tls = t;
+    return OK;
+}
+
+void stream_stop_tls(struct stream *s)
+{
+    struct tls *t = s->tls;
+    if (t->failure ==
+        TLS_FAILED_NOT) /* a session that is freed in mid-life is otherwise not resumed any more */
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(t->ssl);
+    release_wire(t->wire);
+    free(t);
+    s->tls = NULL;
+    s->is_over = false;
+}
+
+/* ---- work ---- */
+
+/* The session of s works from here on: on an empty error queue, which SSL_get_error looks at. */
+static struct wire *enter(struct stream *s)
+{
+    struct wire *w = s->tls->wire;
+    if (ERR_peek_error())
+        ERR_clear_error();
+    w->now = s;
+    w->in_len = w->out_len = 0;
+    return w;
+}
+
+static void fail(struct tls *t, enum tls_failure failure, const char *why)
+{
+    if (t->failure == TLS_FAILED_NOT) {
+        t->failure = (uint8_t)failure;
+        t->why = why;
+    }
+}
+
+static void fail_cut(struct tls *t)
+{
+    fail(t, TLS_FAILED_CUT, "the peer closed the connection without a word");
+}
+
+/* What OpenSSL says of a failure. */
+static void fail_by_queue(struct tls *t)
+{
+    unsigned long e = ERR_peek_error();
+    int reason = ERR_GET_REASON(e);
+    const char *why = ERR_reason_error_string(e);
+    long verdict = SSL_get_verify_result(t->ssl);
+    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK)
+        fail(t, TLS_FAILED_CERTIFICATE, X509_verify_cert_error_string(verdict));
+    else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+        fail(t, TLS_FAILED_CERTIFICATE, "the peer has no certificate");
+    else if (reason == ERR_R_MALLOC_FAILURE)
+        fail(t, TLS_FAILED_MEMORY, "out of memory");
+    else if (ERR_GET_LIB(e) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET)
+        fail(t, TLS_FAILED_ALERT, why ? why : "alert");
+    else
+        fail(t, TLS_FAILED_PROTOCOL, why ? why : "protocol error");
+    ERR_clear_error();
+}
+
+/* A call to OpenSSL did not succeed. */
+static void note_error(struct tls *t, int result)
+{
+    switch (SSL_get_error(t->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        t->got_end = true;
+        break;
+    default:
+        fail_by_queue(t);
+    }
+}
+
+/* Reads until every record is through: their plain bytes are fewer than what came. The last call is saved where nothing is
+ * left to be read, since it would take a buffer and give it back. */
+static size_t read_all(struct tls *t, char *buf, size_t room)
+{
+    struct wire *w = t->wire;
+    size_t at = 0, n;
+    for (;;) {
+        int result = SSL_read_ex(t->ssl, buf + at, room - at, &n);
+        if (result != 1) {
+            note_error(t, result);
+            break;
+        }
+        at += n;
+        CHECK(at < room);
+        if (w->in_len == 0 && !SSL_has_pending(t->ssl))
+            break;
+    }
+    t->has_partial = SSL_has_pending(t->ssl);
+    t->is_established = t->is_established || SSL_is_init_finished(t->ssl);
+    return at;
+}
+
+/* What follows where no bytes are left. */
+static ssize_t tell_end(struct stream *s)
+{
+    struct tls *t = s->tls;
+    if (t->got_end && !t->failure)
+        return STREAM_EOF;
+    errno = t->failure == TLS_FAILED_MEMORY ? ENOMEM : EPROTO;
+    return STREAM_ERROR;
+}
+
+static bool is_plain_http(const struct tls *t, const char *bytes)
+{
+    return !t->is_client && !t->has_begun && bytes[0] >= 'A' && bytes[0] <= 'Z';
+}
+
+/* n bytes have come into wire->recv. */
+static ssize_t take_records(struct stream *s, size_t n, char *buf, size_t room)
+{
+    struct tls *t = s->tls;
+    struct wire *w = enter(s);
+    size_t got = 0;
+    if (is_plain_http(t, w->recv)) {
+        fail(t, TLS_FAILED_PLAIN_HTTP, "plain HTTP");
+    } else {
+        t->has_begun = true;
+        w->in = w->recv;
+        w->in_len = n;
+        got = read_all(t, buf, room);
+    }
+    if (w->out_len)
+        (void)send_gathered(w); /* where that fails, reading tells */
+    if (t->failure || t->got_end) {
+        s->is_over = true;
+        if (got == 0)
+            return tell_end(s);
+        if (s->is_reading)
+            stream_wake(s);
+    }
+    return got ? (ssize_t)got : STREAM_AGAIN;
+}
+
+/* The socket has ended without close_notify. */
+static ssize_t take_raw_end(struct stream *s)
+{
+    struct tls *t = s->tls;
+    if (t->is_established && !t->is_client)
+        return STREAM_EOF;
+    fail_cut(t);
+    s->is_over = true;
+    return t->is_client ? tell_end(s) : STREAM_EOF;
+}
+
+ssize_t tls_recv(struct stream *s, char *buf, size_t room)
+{
+    struct tls *t = s->tls;
+    CHECK(room >= TLS_RECV_BYTES);
+    if (s->is_over)
+        return tell_end(s);
+    ssize_t n =
+        stream_recv_raw(s, t->wire->recv, TLS_RECV_BYTES - (t->has_partial ? RECORD_BYTES : 0));
+    if (n > 0)
+        return take_records(s, (size_t)n, buf, room);
+    if (n == 0)
+        return take_raw_end(s);
+    if (n == STREAM_ERROR && !t->is_established)
+        fail_cut(t);
+    return n;
+}
+
+/* Writes one record, of at most RECORD_BYTES, from the front of the parts: from where they lie, or gathered where it is
+ * made of several. Moves on *part and *at behind it. */
+static bool write_record(struct tls *t, const struct iovec **part, size_t *at, size_t left)
+{
+    size_t want = left < RECORD_BYTES ? left : RECORD_BYTES, done = 0;
+    while (*at == (*part)->iov_len) {
+        ++*part;
+        *at = 0;
+    }
+    const char *from = (const char *)(*part)->iov_base + *at;
+    if ((*part)->iov_len - *at >= want) {
+        *at += want;
+    } else {
+        from = t->wire->plain;
+        while (done < want) {
+            size_t rest = (*part)->iov_len - *at, n = rest < want - done ? rest : want - done;
+            if (n)
+                memcpy(t->wire->plain + done, (const char *)(*part)->iov_base + *at, n);
+            done += n;
+            *at += n;
+            if (done < want) {
+                ++*part;
+                *at = 0;
+            }
+        }
+    }
+    int result = SSL_write_ex(t->ssl, from, want, &done);
+    if (result == 1 && done == want)
+        return true;
+    fail_by_queue(t);
+    return false;
+}
+
+enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
+{
+    struct tls *t = s->tls;
+    size_t total = 0, at = 0;
+    CHECK(n <= STREAM_PARTS_MAX);
+    for (int i = 0; i < n; i++)
+        total += parts[i].iov_len;
+    if (total == 0)
+        return s->out ? STREAM_PENDING : STREAM_OK;
+    errno = EPROTO;
+    if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
+        return STREAM_FAILED;
+    struct wire *w = enter(s);
+    for (size_t left = total; left; left -= left < RECORD_BYTES ? left : RECORD_BYTES)
+        if (!write_record(t, &parts, &at, left))
+            return STREAM_FAILED;
+    return send_gathered(w);
+}
+
+/* ---- the end ---- */
+
+/* Sends close_notify, if there is anybody to say it to and it was not said. */
+static void say_end(struct stream *s)
+{
+    struct tls *t = s->tls;
+    if (!t->is_established || t->failure || s->is_torn ||
+        SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
+        return;
+    struct wire *w = enter(s);
+    if (SSL_shutdown(t->ssl) < 0)
+        ERR_clear_error();
+    if (w->out_len)
+        (void)send_gathered(w);
+}
+
+bool tls_end(struct stream *s)
+{
+    say_end(s);
+    s->tls->ends_drained = s->out != NULL;
+    return s->tls->ends_drained || shutdown(s->fd, SHUT_WR) == 0;
+}
+
+void tls_on_drained(struct stream *s)
+{
+    if (s->tls->ends_drained)
+        (void)shutdown(s->fd, SHUT_WR);
+    s->tls->ends_drained = false;
+}
+
+void tls_close(struct stream *s)
+{
+    if (!s->out)
+        say_end(s);
+    stream_stop_tls(s);
+}
+
+/* ---- a client's handshake, and connections at rest ---- */
+
+/* A recv whose data nobody wants. STREAM_AGAIN where none came. */
+static ssize_t recv_nothing(struct stream *s)
+{
+    char unwanted[TLS_RECV_BYTES];
+    ssize_t n = tls_recv(s, unwanted, sizeof unwanted);
+    if (n > 0)
+        fail(s->tls, TLS_FAILED_PROTOCOL, "data that nobody asked for");
+    return n;
+}
+
+enum tls_progress stream_handshake(struct stream *s)
+{
+    struct tls *t = s->tls;
+    if (t->is_client && !t->has_begun) {
+        struct wire *w = enter(s);
+        t->has_begun = true;
+        int result = SSL_do_handshake(t->ssl);
+        if (result != 1)
+            note_error(t, result);
+        if (send_gathered(w) == STREAM_FAILED)
+            fail_cut(t);
+    } else if (recv_nothing(s) == STREAM_EOF) {
+        fail_cut(t);
+    }
+    return t->failure ? TLS_FAILED : t->is_established ? TLS_DONE : TLS_MORE;
+}
+
+bool stream_take_idle(struct stream *s)
+{
+    return recv_nothing(s) == STREAM_AGAIN && !s->out;
+}
+
+/* ---- questions ---- */
+
+bool stream_is_established(const struct stream *s)
+{
+    return !s->tls || (s->tls->is_established && !s->tls->failure);
+}
+
+struct ssl_st *tls_session(const struct stream *s)
+{
+    return s->tls ? s->tls->ssl : NULL;
+}
+
+enum tls_failure tls_failure(const struct stream *s)
+{
+    return s->tls ? (enum tls_failure)s->tls->failure : TLS_FAILED_NOT;
+}
+
+const char *tls_why(const struct stream *s)
+{
+    return s->tls && s->tls->why ? s->tls->why : "";
+}
+
+bool tls_is_1_3(const struct stream *s)
+{
+    return SSL_version(s->tls->ssl) == TLS1_3_VERSION;
+}
+
+bool tls_is_resumed(const struct stream *s)
+{
+    return SSL_session_reused(s->tls->ssl);
+}
+
+size_t tls_peer_subject(const struct stream *s, char *out, size_t room)
+{
+    X509 *peer = s->tls ? SSL_get0_peer_certificate(s->tls->ssl) : NULL;
+    BIO *line =
+        peer && SSL_get_verify_result(s->tls->ssl) == X509_V_OK ? BIO_new(BIO_s_mem()) : NULL;
+    size_t len = 0;
+    char *at;
+    if (!line)
+        return 0;
+    if (X509_NAME_print_ex(line, X509_get_subject_name(peer), 0, XN_FLAG_RFC2253) >= 0) {
+        len = (size_t)BIO_get_mem_data(line, &at);
+        if (len && len <= room)
+            memcpy(out, at, len);
+    }
+    BIO_free(line);
+    return len;
+}
