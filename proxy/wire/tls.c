@@ -3,35 +3,18 @@
 #include "proxy/wire/tls.h"
 
 #include "base/check.h"
+#include "proxy/wire/records.h"
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define RECORD_BYTES SSL3_RT_MAX_PLAIN_LENGTH
-/* The largest usual send (a full receive buffer behind a head) with what its records add; a larger one leaves in pieces. */
-#define OUT_BYTES (80u << 10)
-
-/* One per thread that has sessions, shared by them: only one of them works at a time. Lives as long as the last of them,
- * which another thread may close once this one has ended. */
-struct wire {
-    unsigned sessions;
-    BIO *bio;           /* both sides of every session: no BIO is paid for an idle connection */
-    struct stream *now; /* whose session works */
-    const char *in;     /* records that are yet to be read */
-    size_t in_len, out_len;
-    char recv[TLS_RECV_BYTES];
-    char out[OUT_BYTES];
-    char plain[RECORD_BYTES]; /* parts that go into one record; or what nobody wants */
-};
-
 struct tls {
     SSL *ssl;
-    struct wire *wire;
+    struct records *records;
     const char *why; /* NULL = healthy */
     uint8_t failure; /* enum tls_failure */
     bool is_client;
@@ -43,107 +26,13 @@ struct tls {
     uint16_t n_control;
 };
 
-static _Thread_local struct wire *own_wire;
-
-/* ---- the BIO: from wire->in, to wire->out ---- */
-
-static BIO_METHOD *method;
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-
-static int bio_read(BIO *bio, char *buf, int room)
-{
-    struct wire *w = BIO_get_data(bio);
-    size_t n = w->in_len < (size_t)room ? w->in_len : (size_t)room;
-    BIO_clear_retry_flags(bio);
-    if (n == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    memcpy(buf, w->in, n);
-    w->in += n;
-    w->in_len -= n;
-    return (int)n;
-}
-
-/* Hands the gathered records to the stream: one sendmsg, or behind what waits. */
-static enum stream_result send_gathered(struct wire *w)
-{
-    struct iovec part = {w->out, w->out_len};
-    w->out_len = 0;
-    return stream_send_raw(w->now, &part, 1);
-}
-
-static int bio_write(BIO *bio, const char *buf, int len)
-{
-    struct wire *w = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    if (len <= 0 || (size_t)len > OUT_BYTES)
-        return -1;
-    if ((size_t)len > OUT_BYTES - w->out_len && send_gathered(w) == STREAM_FAILED)
-        return -1;
-    memcpy(w->out + w->out_len, buf, (size_t)len);
-    w->out_len += (size_t)len;
-    return len;
-}
-
-static long bio_ctrl(BIO *bio, int command, long larg, void *parg)
-{
-    (void)bio;
-    (void)larg;
-    (void)parg;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static void make_method(void)
-{
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
-    if (!method)
-        return;
-    (void)BIO_meth_set_read(method, bio_read);
-    (void)BIO_meth_set_write(method, bio_write);
-    (void)BIO_meth_set_ctrl(method, bio_ctrl);
-}
-
-static struct wire *hold_wire(void)
-{
-    struct wire *w = own_wire;
-    if (!w) {
-        (void)pthread_once(&method_once, make_method);
-        w = malloc(sizeof *w);
-        BIO *bio = method ? BIO_new(method) : NULL;
-        if (!w || !bio) {
-            free(w);
-            BIO_free(bio);
-            return NULL;
-        }
-        w->sessions = 0;
-        w->in_len = w->out_len = 0;
-        w->bio = bio;
-        BIO_set_data(bio, w);
-        BIO_set_init(bio, 1);
-        own_wire = w;
-    }
-    w->sessions++;
-    return w;
-}
-
-static void release_wire(struct wire *w)
-{
-    if (--w->sessions)
-        return;
-    BIO_free(w->bio);
-    if (own_wire == w)
-        own_wire = NULL;
-    free(w);
-}
-
 /* ---- life ---- */
 
 /* Called for every handshake message, and for alerts. An SSL_read would go on as long as there are bytes: it gets none. */
 static void on_info(const SSL *ssl, int where, int value)
 {
-    struct wire *w = BIO_get_data(SSL_get_rbio(ssl));
-    struct tls *t = w->now->tls;
+    struct records *r = records_of(SSL_get_rbio(ssl));
+    struct tls *t = r->now->tls;
     (void)value;
     if (!t->is_established || !(where & (SSL_CB_LOOP | SSL_CB_ALERT)))
         return;
@@ -151,7 +40,7 @@ static void on_info(const SSL *ssl, int where, int value)
         return;
     t->failure = TLS_FAILED_FLOOD;
     t->why = "too many handshake messages after the handshake";
-    w->in_len = 0;
+    r->in_len = 0;
 }
 
 static bool is_address(const char *name)
@@ -169,7 +58,7 @@ static bool set_name(SSL *ssl, const char *name)
     return SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name);
 }
 
-static SSL *make_session(struct wire *w, SSL_CTX *ctx, enum tls_side side, const char *name)
+static SSL *make_session(struct records *r, SSL_CTX *ctx, enum tls_side side, const char *name)
 {
     SSL *ssl = SSL_new(ctx);
     if (!ssl || (name && side == TLS_CLIENT && !set_name(ssl, name))) {
@@ -177,8 +66,8 @@ static SSL *make_session(struct wire *w, SSL_CTX *ctx, enum tls_side side, const
         ERR_clear_error();
         return NULL;
     }
-    (void)BIO_up_ref(w->bio);
-    SSL_set_bio(ssl, w->bio, w->bio);
+    (void)BIO_up_ref(r->bio);
+    SSL_set_bio(ssl, r->bio, r->bio);
     (void)SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     (void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_set_read_ahead(ssl, 0); /* it would be a copy more of what lies in memory already */
@@ -195,18 +84,18 @@ enum err stream_start_tls(struct stream *s, struct ssl_ctx_st *ctx, enum tls_sid
 {
     CHECK(!s->tls);
     struct tls *t = calloc(1, sizeof *t);
-    struct wire *w = t ? hold_wire() : NULL;
-    if (!w) {
+    struct records *r = t ? records_hold() : NULL;
+    if (!r) {
         free(t);
         return ERR_MEMORY;
     }
-    t->ssl = make_session(w, ctx, side, server_name);
+    t->ssl = make_session(r, ctx, side, server_name);
     if (!t->ssl) {
-        release_wire(w);
+        records_release(r);
         free(t);
         return ERR_MEMORY;
     }
-    t->wire = w;
+    t->records = r;
     t->is_client = side == TLS_CLIENT;
     s->tls = t;
     return OK;
@@ -215,11 +104,10 @@ enum err stream_start_tls(struct stream *s, struct ssl_ctx_st *ctx, enum tls_sid
 void stream_stop_tls(struct stream *s)
 {
     struct tls *t = s->tls;
-    if (t->failure ==
-        TLS_FAILED_NOT) /* a session that is freed in mid-life is otherwise not resumed any more */
+    if (!t->failure) /* one that is freed before its end would not be resumed any more */
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
-    release_wire(t->wire);
+    records_release(t->records);
     free(t);
     s->tls = NULL;
     s->is_over = false;
@@ -228,14 +116,13 @@ void stream_stop_tls(struct stream *s)
 /* ---- work ---- */
 
 /* The session of s works from here on: on an empty error queue, which SSL_get_error looks at. */
-static struct wire *enter(struct stream *s)
+static struct records *enter(struct stream *s)
 {
-    struct wire *w = s->tls->wire;
+    struct records *r = s->tls->records;
     if (ERR_peek_error())
         ERR_clear_error();
-    w->now = s;
-    w->in_len = w->out_len = 0;
-    return w;
+    records_begin(r, s);
+    return r;
 }
 
 static void fail(struct tls *t, enum tls_failure failure, const char *why)
@@ -289,7 +176,7 @@ static void note_error(struct tls *t, int result)
  * left to be read, since it would take a buffer and give it back. */
 static size_t read_all(struct tls *t, char *buf, size_t room)
 {
-    struct wire *w = t->wire;
+    struct records *r = t->records;
     size_t at = 0, n;
     for (;;) {
         int result = SSL_read_ex(t->ssl, buf + at, room - at, &n);
@@ -299,7 +186,7 @@ static size_t read_all(struct tls *t, char *buf, size_t room)
         }
         at += n;
         CHECK(at < room);
-        if (w->in_len == 0 && !SSL_has_pending(t->ssl))
+        if (r->in_len == 0 && !SSL_has_pending(t->ssl))
             break;
     }
     t->has_partial = SSL_has_pending(t->ssl);
@@ -322,22 +209,22 @@ static bool is_plain_http(const struct tls *t, const char *bytes)
     return !t->is_client && !t->has_begun && bytes[0] >= 'A' && bytes[0] <= 'Z';
 }
 
-/* n bytes have come into wire->recv. */
+/* n bytes have come into records->recv. */
 static ssize_t take_records(struct stream *s, size_t n, char *buf, size_t room)
 {
     struct tls *t = s->tls;
-    struct wire *w = enter(s);
+    struct records *r = enter(s);
     size_t got = 0;
-    if (is_plain_http(t, w->recv)) {
+    if (is_plain_http(t, r->recv)) {
         fail(t, TLS_FAILED_PLAIN_HTTP, "plain HTTP");
     } else {
         t->has_begun = true;
-        w->in = w->recv;
-        w->in_len = n;
+        r->in = r->recv;
+        r->in_len = n;
         got = read_all(t, buf, room);
     }
-    if (w->out_len)
-        (void)send_gathered(w); /* where that fails, reading tells */
+    if (r->out_len)
+        (void)records_send(r); /* where that fails, reading tells */
     if (t->failure || t->got_end) {
         s->is_over = true;
         if (got == 0)
@@ -365,8 +252,8 @@ ssize_t tls_recv(struct stream *s, char *buf, size_t room)
     CHECK(room >= TLS_RECV_BYTES);
     if (s->is_over)
         return tell_end(s);
-    ssize_t n =
-        stream_recv_raw(s, t->wire->recv, TLS_RECV_BYTES - (t->has_partial ? RECORD_BYTES : 0));
+    ssize_t n = stream_recv_raw(s, t->records->recv,
+                                RECORDS_RECV_BYTES - (t->has_partial ? RECORD_MAX : 0));
     if (n > 0)
         return take_records(s, (size_t)n, buf, room);
     if (n == 0)
@@ -376,11 +263,11 @@ ssize_t tls_recv(struct stream *s, char *buf, size_t room)
     return n;
 }
 
-/* Writes one record, of at most RECORD_BYTES, from the front of the parts: from where they lie, or gathered where it is
+/* Writes one record, of at most RECORD_MAX, from the front of the parts: from where they lie, or gathered where it is
  * made of several. Moves on *part and *at behind it. */
 static bool write_record(struct tls *t, const struct iovec **part, size_t *at, size_t left)
 {
-    size_t want = left < RECORD_BYTES ? left : RECORD_BYTES, done = 0;
+    size_t want = left < RECORD_MAX ? left : RECORD_MAX, done = 0;
     while (*at == (*part)->iov_len) {
         ++*part;
         *at = 0;
@@ -389,11 +276,11 @@ static bool write_record(struct tls *t, const struct iovec **part, size_t *at, s
     if ((*part)->iov_len - *at >= want) {
         *at += want;
     } else {
-        from = t->wire->plain;
+        from = t->records->plain;
         while (done < want) {
             size_t rest = (*part)->iov_len - *at, n = rest < want - done ? rest : want - done;
             if (n)
-                memcpy(t->wire->plain + done, (const char *)(*part)->iov_base + *at, n);
+                memcpy(t->records->plain + done, (const char *)(*part)->iov_base + *at, n);
             done += n;
             *at += n;
             if (done < want) {
@@ -421,11 +308,11 @@ enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
     errno = EPROTO;
     if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return STREAM_FAILED;
-    struct wire *w = enter(s);
-    for (size_t left = total; left; left -= left < RECORD_BYTES ? left : RECORD_BYTES)
+    struct records *r = enter(s);
+    for (size_t left = total; left; left -= left < RECORD_MAX ? left : RECORD_MAX)
         if (!write_record(t, &parts, &at, left))
             return STREAM_FAILED;
-    return send_gathered(w);
+    return records_send(r);
 }
 
 /* ---- the end ---- */
@@ -437,11 +324,11 @@ static void say_end(struct stream *s)
     if (!t->is_established || t->failure || s->is_torn ||
         SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return;
-    struct wire *w = enter(s);
+    struct records *r = enter(s);
     if (SSL_shutdown(t->ssl) < 0)
         ERR_clear_error();
-    if (w->out_len)
-        (void)send_gathered(w);
+    if (r->out_len)
+        (void)records_send(r);
 }
 
 bool tls_end(struct stream *s)
@@ -481,12 +368,12 @@ enum tls_progress stream_handshake(struct stream *s)
 {
     struct tls *t = s->tls;
     if (t->is_client && !t->has_begun) {
-        struct wire *w = enter(s);
+        struct records *r = enter(s);
         t->has_begun = true;
         int result = SSL_do_handshake(t->ssl);
         if (result != 1)
             note_error(t, result);
-        if (send_gathered(w) == STREAM_FAILED)
+        if (records_send(r) == STREAM_FAILED)
             fail_cut(t);
     } else if (recv_nothing(s) == STREAM_EOF) {
         fail_cut(t);

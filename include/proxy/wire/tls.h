@@ -12,8 +12,8 @@ struct ssl_st;
 
 enum tls_side { TLS_SERVER, TLS_CLIENT };
 
-/* Most bytes of one recv; stream_recv of a TLS stream must be given as much room, or a part of what came would have to wait
- * where no event tells of it. */
+/* The room that stream_recv of a TLS stream must be given: with less, a part of what came would have to wait where no event
+ * tells of it. */
 #define TLS_RECV_BYTES (64u << 10)
 
 /* Handshake messages and alerts of the peer after the handshake: a flood of KeyUpdates makes us derive keys, 5 us for 27
