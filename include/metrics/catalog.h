@@ -59,6 +59,10 @@ enum metric_source {
       METRIC_LABELS("route", "version", "state"), \
       "Connections to endpoints that requests for a version have opened: idle, active (carrying a " \
       "request) and connecting.") \
+    X(UPSTREAM_TLS_HANDSHAKES_TOTAL, "serin_upstream_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "result"), \
+      "TLS handshakes with endpoints of a version for requests: full, resumed (without its keys " \
+      "and certificates anew) and failed.") \
     X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Times that an endpoint of a version was left out for having failed.") \
