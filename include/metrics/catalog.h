@@ -134,6 +134,10 @@ enum metric_source {
     X(CONFIG_GENERATION, "serin_config_generation", GAUGE, "", HOST, \
       METRIC_NO_LABELS, \
       "Number of the configuration in force; grows with every one that is taken over.") \
+    X(CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, "serin_certificate_expiry_timestamp_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("listener", "certificate"), \
+      "When a certificate, by its file, expires, in seconds since 1970 UTC; listener is empty for " \
+      "one that is shown to endpoints.") \
     X(LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total", COUNTER, "", PROCESS, \
       METRIC_NO_LABELS, \
       "Log lines that were not written: over the rate of their place, or not taken by the " \

@@ -7,6 +7,7 @@
 #include "proxy/conf/token.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
@@ -25,6 +26,7 @@
 #define EXIT_INTERNAL 70
 
 #define DRAIN_POLL_MS 50
+#define WARN_EVERY_MS (24 * 60 * 60 * 1000) /* of certificates that will expire */
 
 static int64_t now_ms(void)
 {
@@ -74,6 +76,17 @@ static void keep_seen(struct control *c)
     }
 }
 
+/* Changes the keys of tickets by the hour, and says once a day which certificates will expire. */
+static void look_at_tls(struct control *c)
+{
+    if (tickets_tick(&c->tickets, now_ms()) != OK)
+        log_error("ticket_keys_not_changed", "why=\"no random bytes\"");
+    if (now_ms() - c->warned_ms < WARN_EVERY_MS)
+        return;
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct control *c = arg;
@@ -83,6 +96,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     cluster_tick(c);
     look_at_slowness(c);
     look_at_responses(c);
+    look_at_tls(c);
     keep_seen(c);
     if (c->is_publish_due && publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");
@@ -275,6 +289,11 @@ static enum err control_start(struct control *c, struct why *why)
     c->names = names_new(c);
     if (!c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
+    if (tickets_init(&c->tickets, now_ms()) != OK)
+        return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
+    certificates_use_tickets(c->keep->certificates, &c->tickets);
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = known_configure(&c->known, config, why);
@@ -319,6 +338,7 @@ static void control_stop(struct control *c)
     metrics_free(c->metrics);
     free_events(c);
     token_free(c->token);
+    tickets_fini(&c->tickets);
 }
 
 /* Every connection is a descriptor: what the hard limit allows is taken. */

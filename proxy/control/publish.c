@@ -3,6 +3,7 @@
 #include "proxy/control/publish.h"
 
 #include "base/log.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/health.h"
 #include "proxy/control/states.h"
 
@@ -116,6 +117,7 @@ static struct snapshot *build(struct control *c)
     s->keep = c->keep;
     atomic_fetch_add_explicit(&c->keep->refs, 1, memory_order_relaxed);
     s->release = on_release;
+    s->listener_tls = certificates_contexts(c->keep->certificates);
     s->routes = arena_alloc(&s->arena, (config->n_routes + 1) * sizeof *s->routes);
     enum err e = s->routes ? match_build(&s->match, config, &s->arena) : ERR_MEMORY;
     for (size_t i = 0; e == OK && i < config->n_routes; i++)

@@ -4,6 +4,7 @@
 
 #include "metrics/log.h"
 #include "proxy/conf/changes.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
@@ -17,6 +18,23 @@ enum err reload_log(const struct config *config, struct why *why)
     struct log_setup setup = {.level = (enum log_level)config->log.level,
                               .json = config->log.format == LOG_FORMAT_JSON};
     return log_open(&setup, why);
+}
+
+void reload_warn(const struct config_keep *keep)
+{
+    char line[LINE_MAX_BYTES];
+    struct log_quoted quoted;
+    struct config_errors *warnings = calloc(1, sizeof *warnings);
+    if (!warnings)
+        return;
+    config_keep_warn(keep, warnings);
+    for (size_t i = 0; i < warnings->n; i++) {
+        config_error_format(warnings, i, line, sizeof line);
+        log_warn("config_warning", "why=%s", log_quote(&quoted, slice_str(line)));
+    }
+    if (warnings->dropped)
+        log_warn("config_warning", "more=%zu", warnings->dropped);
+    free(warnings);
 }
 
 /* What is said of a reload: into the log, and to whoever asked, one line each. */
@@ -156,6 +174,7 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
     const struct config *config = keep->config;
     struct config_keep *old = c->keep;
     c->keep = keep;
+    certificates_use_tickets(keep->certificates, &c->tickets);
     enum err e = known_configure(&c->known, config, why);
     if (e == OK)
         e = names_configure(c->names, why);
@@ -173,6 +192,8 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);
+    certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
+    reload_warn(keep);
     config_keep_unref(old);
     e = cluster_take(c, why);
     return e == OK ? reload_log(config, why) : e;

@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/upstream_tls.h"
 
-#include "base/log.h"
 #include "proxy/control/issuers.h"
 #include "proxy/upstream/sessions.h"
-#include "proxy/wire/time.h"
 #include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* What makes one context another than the next. A private key needs no place here: it fits its certificate. */
 struct identity {
@@ -20,9 +20,19 @@ struct context {
     SSL_CTX *ctx;
 };
 
+/* A certificate that a version shows. */
+struct shown {
+    size_t route;
+    const char *version;
+    const struct config_certificate *conf;
+    int64_t expires;
+    bool is_key_public;
+};
+
 struct upstream_tls {
-    size_t n;
-    struct context items[];
+    size_t n_contexts, n_shown;
+    struct context *contexts;
+    struct shown *shown;
 };
 
 /* One version that is read, and what it has brought so far. */
@@ -30,39 +40,61 @@ struct reading {
     const struct config_upstream_tls *conf;
     size_t route;
     const char *version;
+    int64_t now;
     struct config_errors *errors;
     struct identity identity;
     struct pem_certificates issuers, chain;
     EVP_PKEY *key;
+    bool is_key_public;
 };
 
-static void complain(struct reading *r, const char *key, struct config_place place,
+/* --- messages --- */
+
+/* Where a message belongs. */
+struct place {
+    size_t route;
+    const char *version, *key; /* key: ".ca", "" for tls itself */
+    struct config_place at;
+};
+
+/* file: what the text is said of, or NULL. */
+static void add(struct config_errors *to, enum err code, const struct place *place,
+                const char *file, const char *text)
+{
+    struct config_error e = {.line = place->at.line, .column = place->at.column};
+    (void)snprintf(e.path, sizeof e.path, "routes[%zu].versions.%.64s.tls%s", place->route,
+                   place->version, place->key);
+    (void)snprintf(e.text, sizeof e.text, "%s%.160s%s%.220s", file ? "\"" : "", file ? file : "",
+                   file ? "\" " : "", text);
+    config_errors_add(to, code, &e);
+}
+
+/* Memory is not the file's fault, what it holds is. Returns false. */
+static bool complain(struct reading *r, enum err e, const char *key, struct config_place at,
                      const char *file, const struct why *why)
 {
-    struct config_error error = {.line = place.line, .column = place.column};
-    (void)snprintf(error.path, sizeof error.path, "routes[%zu].versions.%.64s.tls%s", r->route,
-                   r->version, key);
-    (void)snprintf(error.text, sizeof error.text, "%s%.200s%s%.160s", file ? "\"" : "",
-                   file ? file : "", file ? "\" " : "", why->text);
-    config_errors_add(r->errors, ERR_INVALID, &error);
+    const struct place place = {r->route, r->version, key, at};
+    add(r->errors, e == ERR_MEMORY ? ERR_MEMORY : ERR_INVALID, &place, file, why->text);
+    return false;
 }
+
+/* --- reading --- */
 
 /* system: the issuers that the machine trusts, read when they are first asked for. */
 static bool read_issuers(struct reading *r, struct pem_certificates *system)
 {
     struct why why;
     const char *ca = r->conf->ca;
+    enum err e = OK;
     if (!r->conf->verify)
         return true;
+    if (ca)
+        e = issuers_read(ca, r->now, &r->issuers, &why);
+    else if (!system->list)
+        e = issuers_read_system(system, &why);
+    if (e != OK)
+        return complain(r, e, ca ? ".ca" : "", ca ? r->conf->ca_place : r->conf->place, ca, &why);
     r->identity.has_issuers = true;
-    if (ca && issuers_read(ca, time_wall_ms() / 1000, &r->issuers, &why) != OK) {
-        complain(r, ".ca", r->conf->ca_place, ca, &why);
-        return false;
-    }
-    if (!ca && !system->list && issuers_read_system(system, &why) != OK) {
-        complain(r, "", r->conf->place, NULL, &why);
-        return false;
-    }
     memcpy(r->identity.issuers, ca ? r->issuers.digest : system->digest, PEM_DIGEST_BYTES);
     return true;
 }
@@ -70,38 +102,33 @@ static bool read_issuers(struct reading *r, struct pem_certificates *system)
 static bool read_pair(struct reading *r)
 {
     const struct config_certificate *shown = &r->conf->shown;
-    bool is_public, is_key;
+    bool is_key = false;
     struct why why;
     if (!shown->certificate)
         return true;
-    if (pem_read_certificates(shown->certificate, &r->chain, &why) != OK) {
-        complain(r, ".certificate", shown->certificate_place, shown->certificate, &why);
-        return false;
+    enum err e = pem_read_certificates(shown->certificate, &r->chain, &why);
+    if (e == OK) {
+        is_key = true;
+        e = pem_read_key(shown->key, &r->key, &r->is_key_public, &why);
     }
-    if (pem_read_key(shown->key, &r->key, &is_public, &why) != OK) {
-        complain(r, ".key", shown->key_place, shown->key, &why);
-        return false;
-    }
-    if (is_public)
-        log_warn("key_is_public", "file=\"%s\" why=\"every user of this machine may read it\"",
-                 shown->key);
-    if (pem_check_pair(sk_X509_value(r->chain.list, 0), r->key, time_wall_ms() / 1000, &is_key,
-                       &why) != OK) {
-        complain(r, is_key ? ".key" : ".certificate",
-                 is_key ? shown->key_place : shown->certificate_place,
-                 is_key ? shown->key : shown->certificate, &why);
-        return false;
-    }
+    if (e == OK)
+        e = pem_check_pair(sk_X509_value(r->chain.list, 0), r->key, r->now, &is_key, &why);
+    if (e != OK && is_key)
+        return complain(r, e, ".key", shown->key_place, shown->key, &why);
+    if (e != OK)
+        return complain(r, e, ".certificate", shown->certificate_place, shown->certificate, &why);
     r->identity.has_chain = true;
     memcpy(r->identity.chain, r->chain.digest, PEM_DIGEST_BYTES);
     return true;
 }
 
-static const SSL_CTX *find(const struct upstream_tls *u, const struct identity *identity)
+/* --- contexts --- */
+
+static SSL_CTX *find(const struct upstream_tls *u, const struct identity *identity)
 {
-    for (size_t i = 0; u && i < u->n; i++)
-        if (memcmp(&u->items[i].identity, identity, sizeof *identity) == 0)
-            return u->items[i].ctx;
+    for (size_t i = 0; u && i < u->n_contexts; i++)
+        if (memcmp(&u->contexts[i].identity, identity, sizeof *identity) == 0)
+            return u->contexts[i].ctx;
     return NULL;
 }
 
@@ -147,68 +174,98 @@ static SSL_CTX *make(const struct reading *r, const STACK_OF(X509) * issuers)
 static SSL_CTX *take(struct upstream_tls *u, const struct upstream_tls *before,
                      const struct reading *r, const STACK_OF(X509) * issuers)
 {
-    SSL_CTX *ctx = (SSL_CTX *)(uintptr_t)find(u, &r->identity);
+    SSL_CTX *ctx = find(u, &r->identity);
     if (ctx)
         return ctx;
-    ctx = (SSL_CTX *)(uintptr_t)find(before, &r->identity);
+    ctx = find(before, &r->identity);
     if (ctx)
         SSL_CTX_up_ref(ctx);
     else
         ctx = make(r, issuers);
     if (ctx)
-        u->items[u->n++] = (struct context){r->identity, ctx};
+        u->contexts[u->n_contexts++] = (struct context){r->identity, ctx};
     return ctx;
 }
 
-/* False: out of memory. */
-static bool read_version(struct upstream_tls *u, const struct upstream_tls *before,
+static void note_shown(struct upstream_tls *u, const struct reading *r)
+{
+    if (r->chain.list)
+        u->shown[u->n_shown++] =
+            (struct shown){.route = r->route,
+                           .version = r->version,
+                           .conf = &r->conf->shown,
+                           .expires = pem_not_after(sk_X509_value(r->chain.list, 0)),
+                           .is_key_public = r->is_key_public};
+}
+
+static void read_version(struct upstream_tls *u, const struct upstream_tls *before,
                          struct config_version *v, struct reading *r,
                          struct pem_certificates *system)
 {
-    r->conf = &v->tls;
-    r->version = v->name;
-    r->identity.min_version = v->tls.min_version;
-    bool ok = true, is_good = read_issuers(r, system);
+    bool is_good = read_issuers(r, system);
     is_good = read_pair(r) && is_good;
     if (is_good) {
+        note_shown(u, r);
         v->tls.context = take(u, before, r, v->tls.ca ? r->issuers.list : system->list);
-        ok = v->tls.context != NULL;
+        if (!v->tls.context)
+            r->errors->code = ERR_MEMORY;
     }
     sk_X509_pop_free(r->issuers.list, X509_free);
     sk_X509_pop_free(r->chain.list, X509_free);
     EVP_PKEY_free(r->key);
-    return ok;
 }
 
-static size_t count(const struct config *config)
+static void read_route(struct upstream_tls *u, const struct upstream_tls *before,
+                       struct config_route *route, const struct reading *common,
+                       struct pem_certificates *system)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < config->n_routes; i++)
-        for (size_t k = 0; k < config->routes[i].n_versions; k++)
-            n += config->routes[i].versions[k].has_tls;
-    return n;
+    struct reading r;
+    for (size_t i = 0; i < route->n_versions; i++) {
+        struct config_version *v = &route->versions[i];
+        if (!v->has_tls)
+            continue;
+        memcpy(&r, common, sizeof r); /* identities are compared with their padding */
+        r.conf = &v->tls;
+        r.version = v->name;
+        r.identity.min_version = v->tls.min_version;
+        read_version(u, before, v, &r, system);
+    }
 }
 
-struct upstream_tls *upstream_tls_read(struct config *config, const struct upstream_tls *before,
+static struct upstream_tls *make_room(const struct config *config)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < config->n_routes; i++)
+        n += config->routes[i].n_versions;
+    struct upstream_tls *u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    u->contexts = calloc(n, sizeof *u->contexts);
+    u->shown = calloc(n, sizeof *u->shown);
+    if (u->contexts && u->shown)
+        return u;
+    upstream_tls_free(u);
+    return NULL;
+}
+
+struct upstream_tls *upstream_tls_read(struct config *config, int64_t now,
+                                       const struct upstream_tls *before,
                                        struct config_errors *errors)
 {
-    struct upstream_tls *u = calloc(1, sizeof *u + count(config) * sizeof u->items[0]);
+    struct upstream_tls *u = make_room(config);
     struct pem_certificates system = {.list = NULL};
-    size_t n_errors = errors->n;
-    bool ok = u != NULL;
-    for (size_t i = 0; ok && i < config->n_routes; i++)
-        for (size_t k = 0; ok && k < config->routes[i].n_versions; k++) {
-            struct reading r;
-            memset(&r, 0, sizeof r); /* identities are compared with their padding */
-            r.route = i;
-            r.errors = errors;
-            if (config->routes[i].versions[k].has_tls)
-                ok = read_version(u, before, &config->routes[i].versions[k], &r, &system);
-        }
-    sk_X509_pop_free(system.list, X509_free);
-    if (!ok)
+    struct reading common;
+    memset(&common, 0, sizeof common);
+    common.now = now;
+    common.errors = errors;
+    if (!u)
         errors->code = ERR_MEMORY;
-    if (ok && errors->n == n_errors)
+    for (size_t i = 0; u && i < config->n_routes; i++) {
+        common.route = i;
+        read_route(u, before, &config->routes[i], &common, &system);
+    }
+    sk_X509_pop_free(system.list, X509_free);
+    if (errors->code == OK)
         return u;
     upstream_tls_free(u);
     return NULL;
@@ -216,19 +273,52 @@ struct upstream_tls *upstream_tls_read(struct config *config, const struct upstr
 
 void upstream_tls_free(struct upstream_tls *u)
 {
-    for (size_t i = 0; u && i < u->n; i++)
-        SSL_CTX_free(u->items[i].ctx);
+    if (!u)
+        return;
+    for (size_t i = 0; i < u->n_contexts; i++)
+        SSL_CTX_free(u->contexts[i].ctx);
+    free(u->contexts);
+    free(u->shown);
     free(u);
 }
 
-void upstream_tls_warn(const struct config *config)
+/* --- what is not wise, and what comes --- */
+
+static void warn_of_shown(const struct shown *s, int64_t now, struct config_errors *warnings)
 {
-    for (size_t i = 0; i < config->n_routes; i++)
+    char text[PEM_WARNING_MAX];
+    const struct place of_certificate = {s->route, s->version, ".certificate",
+                                         s->conf->certificate_place};
+    const struct place of_key = {s->route, s->version, ".key", s->conf->key_place};
+    if (pem_warn_of_expiry(s->expires, now, text))
+        add(warnings, ERR_INVALID, &of_certificate, s->conf->certificate, text);
+    if (s->is_key_public)
+        add(warnings, ERR_INVALID, &of_key, s->conf->key, PEM_PUBLIC_KEY);
+}
+
+void upstream_tls_warn(const struct upstream_tls *u, const struct config *config, int64_t now,
+                       struct config_errors *warnings)
+{
+    for (size_t i = 0; u && i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++) {
             const struct config_version *v = &config->routes[i].versions[k];
+            const struct place place = {i, v->name, ".verify", v->tls.place};
             if (v->has_tls && !v->tls.verify)
-                log_warn("tls_not_verified",
-                         "route=%s version=%s why=\"verify: false: whoever answers is believed\"",
-                         config->routes[i].name, v->name);
+                add(warnings, ERR_INVALID, &place, NULL,
+                    "is false: whoever answers at its endpoints is believed");
         }
+    for (size_t i = 0; u && i < u->n_shown; i++)
+        warn_of_shown(&u->shown[i], now, warnings);
+}
+
+void upstream_tls_expiries(const struct upstream_tls *u, certificates_expiry_fn *tell, void *arg)
+{
+    for (size_t i = 0; u && i < u->n_shown; i++) {
+        const char *file = u->shown[i].conf->certificate;
+        bool is_told = false;
+        for (size_t k = 0; k < i; k++)
+            is_told = is_told || strcmp(u->shown[k].conf->certificate, file) == 0;
+        if (!is_told)
+            tell(arg, "", file, u->shown[i].expires);
+    }
 }

@@ -28,6 +28,9 @@ static void test_rules(void **state)
         {TLS("      client_ca: " THERE "\n      client_subject_header: x-forwarded-FOR\n"),
          "f:6:30: listeners[0].tls.client_subject_header: \"x-forwarded-FOR\" is a field that "
          "means something else (expected a name of its own)\n"},
+        {TLS("      client_ca: " THERE "\n      client_subject_header: Content_Length\n"),
+         "f:6:30: listeners[0].tls.client_subject_header: \"Content_Length\" is a field that means "
+         "something else (expected a name of its own)\n"},
         {TLS("      client_ca: /nonexistent/ca.crt\n"),
          "f:5:18: listeners[0].tls.client_ca: \"/nonexistent/ca.crt\" cannot be read: No such file "
          "or directory\n"},

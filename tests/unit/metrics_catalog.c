@@ -123,6 +123,8 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds name"},
         {METRIC_CONFIG_RELOADS_TOTAL, "serin_config_reloads_total result"},
         {METRIC_CONFIG_GENERATION, "serin_config_generation"},
+        {METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS,
+         "serin_certificate_expiry_timestamp_seconds listener certificate"},
         {METRIC_LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total"},
         {METRIC_BUILD_INFO, "serin_build_info version"},
         {METRIC_PROCESS_CPU_SECONDS_TOTAL, "process_cpu_seconds_total"},

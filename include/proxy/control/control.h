@@ -6,6 +6,7 @@
 #include "proxy/control/keep.h"
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
+#include "proxy/control/tickets.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
@@ -41,6 +42,8 @@ struct control {
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;
+    struct tickets tickets; /* of the sessions of all listeners, over reloads */
+    int64_t warned_ms;      /* when certificates were last looked at; monotonic */
 };
 
 static inline const struct config *control_config(const struct control *c)

@@ -7,6 +7,7 @@
 #include "proxy/conf/errors.h"
 #include <stdatomic.h>
 
+struct certificates;
 struct manifests;
 struct upstream_tls;
 
@@ -15,7 +16,8 @@ struct config_keep {
     _Atomic uint32_t refs;
     struct config *config;
     struct manifests *manifests;
-    struct upstream_tls *upstream_tls;
+    struct certificates *certificates; /* NULL for a configuration alone */
+    struct upstream_tls *upstream_tls; /* likewise */
 };
 
 /* Reads the file and what it names, with one reference. before: the configuration in force, of which it takes over what has
@@ -23,6 +25,11 @@ struct config_keep {
  * was short. Blocks for the files. */
 struct config_keep *config_keep_read(const char *path, const struct config_keep *before,
                                      struct config_errors *errors) MUST_USE;
+
+/* What is right now and will not stay so, or is not wise: certificates that expire, keys that anybody may read, endpoints
+ * that are believed without proof. Nothing is
+ * there before the call. */
+void config_keep_warn(const struct config_keep *k, struct config_errors *warnings);
 
 /* A configuration alone, with one reference; NULL when memory is short. Takes the configuration. */
 struct config_keep *config_keep_new(struct config *config) MUST_USE;
