@@ -66,8 +66,8 @@ def v2(backend):
 @pytest.fixture
 def nginx(cleanup, tmp_path):
     """Makes real nginx backends: nginx("v1")."""
-    def make(version):
-        made = Nginx(tmp_path, version)
+    def make(version, **more):
+        made = Nginx(tmp_path, version, **more)
         cleanup.append(made.stop)
         return made
     return make
