@@ -75,6 +75,10 @@ enum metric_source {
     X(CONNECTIONS_TOTAL, "serin_connections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections accepted.") \
+    X(TLS_HANDSHAKES_TOTAL, "serin_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("listener", "version", "resumed"), \
+      "TLS handshakes with clients that succeeded, by TLS version; those that failed are among " \
+      "serin_client_errors_total.") \
     X(CLIENT_ERRORS_TOTAL, "serin_client_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("reason"), \
       "Requests and connections that failed on the client's side, by reason.") \

@@ -35,8 +35,13 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head too late, or nothing moved for client_body */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT, /* limits.connections, once a stretch in which clients wait */
-    CLIENT_ERROR_SLOW,  /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_LIMIT,         /* limits.connections, once a stretch in which clients wait */
+    CLIENT_ERROR_SLOW,          /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_PROXY_HEADER,  /* bad, late or missing where every connection begins with one */
+    CLIENT_ERROR_UNTRUSTED,     /* who may not send one */
+    CLIENT_ERROR_TLS_HANDSHAKE, /* refused by either side, or left */
+    CLIENT_ERROR_TLS_TIMEOUT,   /* not over within client_header */
+    CLIENT_ERROR_TLS_FLOOD,     /* of key updates, or of attempts to renegotiate */
     CLIENT_ERROR_COUNT
 };
 
@@ -105,8 +110,9 @@ struct route_cells {
 
 /* One listener, one worker. */
 struct listener_cells {
-    metric_cell connections; /* accepted so far */
-    metric_cell open;        /* gauge */
+    metric_cell connections;          /* accepted so far */
+    metric_cell open;                 /* gauge */
+    metric_cell tls_handshakes[2][2]; /* that succeeded: [of TLS 1.3, else 1.2][resumed] */
 };
 
 /* One worker, of no route. */

@@ -103,20 +103,21 @@ bool config_address_is_local(const struct config_address *a)
     return a->kind == CONFIG_ADDRESS_UNIX || memcmp(a->ip, loopback, sizeof loopback) == 0;
 }
 
-enum err config_network_check(struct slice text, struct why *why)
+enum err config_network_parse(struct slice text, struct config_network *out, struct why *why)
 {
     struct slice host, length;
-    uint8_t ip[16];
     uint64_t bits;
     bool is_ipv6 = text.len && memchr(text.at, ':', text.len);
     if (!slice_cut(text, '/', &host, &length))
         return why_set(why, ERR_INVALID, "has no prefix length, such as /8");
-    if (!parse_ip(host, is_ipv6 ? AF_INET6 : AF_INET, ip))
+    if (!parse_ip(host, is_ipv6 ? AF_INET6 : AF_INET, out->ip))
         return why_set(why, ERR_INVALID, "is not a network");
     if (!slice_parse_u64(length, &bits) || bits > (is_ipv6 ? 128u : 32u))
         return why_set(why, ERR_INVALID, "has a prefix length above %u", is_ipv6 ? 128u : 32u);
     for (size_t bit = (size_t)bits; bit < (is_ipv6 ? 128u : 32u); bit++)
-        if (ip[bit / 8] & (0x80u >> bit % 8))
+        if (out->ip[bit / 8] & (0x80u >> bit % 8))
             return why_set(why, ERR_INVALID, "has bits set behind its prefix of %zu", (size_t)bits);
+    out->bits = (uint8_t)bits;
+    out->is_v6 = is_ipv6;
     return OK;
 }

@@ -304,16 +304,14 @@ static void compare_certificates(const struct comparison *listener, const struct
     }
 }
 
-/* Their number and addresses are the same, and which of them has TLS: the rest needs a restart. */
+/* A listener stays or goes with a restart only: both have the same. */
 static void compare_listeners(const struct comparison *all, const struct config *old,
                               const struct config *new)
 {
     for (size_t i = 0; i < old->n_listeners && i < new->n_listeners; i++) {
-        const struct config_listener *l = &new->listeners[i], *before = &old->listeners[i];
+        const struct config_listener *before = &old->listeners[i], *l = &new->listeners[i];
         struct comparison c = {all->tell, all->arg, "listeners[].", ""};
         (void)snprintf(c.before, sizeof c.before, "listeners[%zu].", i);
-        if (!l->has_tls || !before->has_tls)
-            continue;
         compare_scope(&c, SCOPE_LISTENER, before, l);
         compare_certificates(&c, &before->tls, &l->tls);
     }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "proxy/conf/dns_name.h"
 #include "proxy/conf/listener_tls.h"
+#include "proxy/conf/listeners.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 #include "proxy/conf/upstream_tls.h"
@@ -421,6 +422,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     struct checker c = {config, tree, errors};
     struct node *routes = node_child(tree->root, "routes");
     check_binds(&c);
+    listeners_check(config, tree->root, errors);
     check_admin(&c);
     check_limits(&c);
     listener_tls_check(config, tree, errors);

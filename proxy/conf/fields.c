@@ -25,6 +25,7 @@
 #define MATCHES_MAX      256 /* hosts, and paths, of one route */
 #define SERVERS_MAX      8   /* that names are asked of: a socket each while a name is looked up */
 #define CERTIFICATES_MAX 64  /* of one listener */
+#define TRUSTED_MAX      64  /* networks of one listener: each connection is held against them */
 #define LATER_MAX        64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -59,10 +60,10 @@ const struct config_field config_fields[] = {
  IN_CONFIG(listeners), COUNT(config, n_listeners), REQUIRED, .items = SCOPE_LISTENER},
 {"listeners[].bind", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
  "address:port, [v6]:port or unix:/path; port 0 = any free one", IN_LISTENER(bind), REQUIRED, FORM(TEXT_BIND)},
-{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_RESTART,
- "accept PROXY v1 and v2 headers, from trusted addresses only", IN_LISTENER(proxy_protocol), LATER},
-{"listeners[].trusted", TYPE_TEXTS, "[]", 0, LATER_MAX, RELOAD_RESTART,
- "networks whose PROXY headers are believed", IN_LISTENER(trusted), LATER, FORM(TEXT_NETWORK)},
+{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_YES,
+ "every connection begins with a PROXY header, v1 or v2, of a trusted address", IN_LISTENER(proxy_protocol)},
+{"listeners[].trusted", TYPE_TEXTS, "[]", 0, TRUSTED_MAX, RELOAD_YES,
+ "networks whose PROXY headers are believed; all other peers are refused", IN_LISTENER(trusted), FORM(TEXT_NETWORK)},
 {"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls)},
 {"listeners[].tls.certificates", TYPE_LIST, NULL, 1, CERTIFICATES_MAX, RELOAD_YES,
  "certificates to choose from by name; where none fits, the first", IN_LISTENER(tls.certificates),

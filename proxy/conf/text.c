@@ -81,6 +81,12 @@ static enum err check_server(struct slice text, struct why *why)
     return e;
 }
 
+static enum err check_network(struct slice text, struct why *why)
+{
+    struct config_network network;
+    return config_network_parse(text, &network, why);
+}
+
 static enum err check_ipv6_host(struct slice text, struct why *why)
 {
     char address[80];
@@ -228,7 +234,7 @@ enum err text_check(enum text_form form, struct slice text, struct why *why)
     case TEXT_SERVER:
         return check_server(text, why);
     case TEXT_NETWORK:
-        return config_network_check(text, why);
+        return check_network(text, why);
     case TEXT_HOST:
         return check_host(text, why);
     case TEXT_PREFIX:

@@ -206,6 +206,7 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .buf = buf,
                                 .body = &x->request_body,
                                 .client = client_peer(x->client),
+                                .is_tls = x->client->stream.tls != NULL,
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .request_id = x->request_id,
                                 .fallback_host = SLICE("localhost"),
@@ -330,7 +331,7 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 void exchange_on_client_drained(struct exchange *x)
 {
     slow_rest_reader(x->client);
-    if (x->up) {
+    if (x->state == EXCHANGE_REPLY && x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
     }

@@ -157,7 +157,8 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
     int failure = 0;
     if (w->flow.world) {
         for (unsigned i = 0; i < setup->n_listeners; i++)
-            listener_start(&w->listeners[i], &w->flow, setup->fds[i], setup->listeners[i]);
+            listener_start(&w->listeners[i], &w->flow, setup->indices[i], setup->fds[i],
+                           setup->listeners[i]);
         w->n_listeners = setup->n_listeners;
         failure = start_thread(w);
         if (failure == 0)

@@ -154,10 +154,6 @@ static const struct help_row later_rows[] = {
     {"listeners: [{ bind: fd:web }]\n" ROUTE, "f:1:21: listeners[0].bind: \"fd:web\" is not "
                                               "yet supported (127.0.0.1:8080, [::1]:8080 or "
                                               "unix:/path)\n"},
-    {"listeners: [{ bind: unix:/a, proxy_protocol: true, trusted: [10.0.0.0/8] }]\n" ROUTE,
-     "f:1:46: listeners[0].proxy_protocol: \"true\" is not yet supported (this release has "
-     "false)\n"
-     "f:1:52: listeners[0].trusted: is not yet supported (this release has [])\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",

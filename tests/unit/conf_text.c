@@ -210,12 +210,47 @@ static void test_addresses(void **state)
     }
 }
 
+static void test_networks_hold_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *network;
+        bool is_v6;
+        uint8_t ip[16];
+        bool is_held;
+    } held[] = {
+        {"10.0.0.0/8", false, {10, 255, 255, 255}, true},
+        {"10.0.0.0/8", false, {11, 0, 0, 0}, false},
+        {"10.0.0.0/8", true, {10}, false},
+        {"0.0.0.0/0", false, {255, 255, 255, 255}, true},
+        {"0.0.0.0/0", true, {0}, false},
+        {"::/0", true, {0xff}, true},
+        {"192.0.2.1/32", false, {192, 0, 2, 1}, true},
+        {"192.0.2.1/32", false, {192, 0, 2, 0}, false},
+        {"192.0.2.128/25", false, {192, 0, 2, 255}, true},
+        {"192.0.2.128/25", false, {192, 0, 2, 127}, false},
+        {"172.16.0.0/12", false, {172, 31, 0, 1}, true},
+        {"172.16.0.0/12", false, {172, 32, 0, 1}, false},
+        {"2001:db8::/33", true, {0x20, 1, 0xd, 0xb8, 0x7f}, true},
+        {"2001:db8::/33", true, {0x20, 1, 0xd, 0xb8, 0x80}, false},
+        {"::1/128", true, {[15] = 1}, true},
+        {"::1/128", true, {[15] = 2}, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+        struct config_network network;
+        assert_int_equal(config_network_parse(slice_str(held[i].network), &network, NULL), OK);
+        if (config_network_holds(&network, held[i].is_v6, held[i].ip) != held[i].is_held)
+            fail_msg("row %zu: %s", i, held[i].network);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_a_nul_is_refused),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_networks_hold_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,7 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_TUNNELS, "serin_tunnels route version"},
         {METRIC_CLIENT_CONNECTIONS, "serin_client_connections listener"},
         {METRIC_CONNECTIONS_TOTAL, "serin_connections_total listener"},
+        {METRIC_TLS_HANDSHAKES_TOTAL, "serin_tls_handshakes_total listener version resumed"},
         {METRIC_CLIENT_ERRORS_TOTAL, "serin_client_errors_total reason"},
         {METRIC_ACCEPT_PAUSES_TOTAL, "serin_accept_pauses_total"},
         {METRIC_ENDPOINT_UP, "serin_endpoint_up route version endpoint"},

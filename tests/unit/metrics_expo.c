@@ -74,6 +74,8 @@ static struct metrics *populated(void)
     cell_add(&route->cells[0]->responses[code_cell(200)], 998);
     cell_add(&listener->cells[0]->connections, 12);
     cell_add(&listener->cells[0]->open, 2);
+    cell_add(&listener->cells[1]->tls_handshakes[true][false], 7);
+    cell_add(&listener->cells[0]->tls_handshakes[true][true], 5);
     cell_add(&metrics_worker(m, 1)->client_errors[CLIENT_ERROR_ABORTED], 4);
     cell_add(&metrics_worker(m, 0)->accept_pauses, 1);
     return m;

@@ -34,8 +34,26 @@ bool config_address_equal(const struct config_address *a, const struct config_ad
 /* Only this machine can reach it: 127.0.0.0/8, ::1, UNIX. Pure. */
 bool config_address_is_local(const struct config_address *a);
 
-/* Parses "10.0.0.0/8" or "fd00::/8": an address, a slash, the length of the prefix; bits behind it
- * must be 0. ERR_INVALID with a predicate as above. Pure. */
-enum err config_network_check(struct slice text, struct why *why) MUST_USE;
+/* A network as the configuration writes it: 10.0.0.0/8, fd00::/8. */
+struct config_network {
+    uint8_t ip[16]; /* network order; the first 4 bytes of IPv4, 0 behind them */
+    uint8_t bits;   /* of the prefix; those behind it are 0 */
+    bool is_v6;
+};
+
+/* Parses an address, a slash and the length of the prefix; bits behind it must be 0. ERR_INVALID with why a predicate to
+ * stand behind the text. Pure. */
+enum err config_network_parse(struct slice text, struct config_network *out,
+                              struct why *why) MUST_USE;
+
+/* Whether an address is of the network. ip: 4 or 16 bytes in network order. Pure. */
+static inline bool config_network_holds(const struct config_network *n, bool is_v6,
+                                        const uint8_t *ip)
+{
+    size_t bytes = n->bits / 8;
+    unsigned rest = n->bits % 8;
+    return n->is_v6 == is_v6 && memcmp(n->ip, ip, bytes) == 0 &&
+           (rest == 0 || (n->ip[bytes] ^ ip[bytes]) >> (8 - rest) == 0);
+}
 
 #endif

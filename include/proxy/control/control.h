@@ -3,9 +3,11 @@
 #ifndef SERIN_PROXY_CONTROL_CONTROL_H
 #define SERIN_PROXY_CONTROL_CONTROL_H
 
+#include "proxy/control/inherited.h"
 #include "proxy/control/keep.h"
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
+#include "proxy/control/listeners.h"
 #include "proxy/control/tickets.h"
 #include "proxy/worker/worker.h"
 
@@ -24,8 +26,8 @@ struct control {
     struct flow_shared shared;
     struct worker **workers;
     unsigned n_workers;
-    struct unix_file *socket_files; /* of the listeners, removed when they stop */
-    unsigned n_socket_files;
+    struct inherited inherited; /* sockets that this process was given; empty once it serves */
+    struct listeners listeners;
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;

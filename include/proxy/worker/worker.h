@@ -14,6 +14,7 @@ struct worker_setup {
     struct flow_shared *shared;
     struct worker_cells *cells;
     const int *fds; /* [n_listeners] this worker's sockets; ownership moves in on success */
+    const unsigned *indices; /* [n_listeners] of each socket's listener in the configuration */
     struct listener_cells *const *listeners; /* [n_listeners] */
     unsigned n_listeners;
     struct snapshot *snapshot; /* the first world; a reference is taken */
