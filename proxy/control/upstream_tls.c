@@ -11,9 +11,10 @@
 /* What makes one context another than the next. A private key needs no place here: it fits its certificate. */
 struct identity {
     unsigned char issuers[PEM_DIGEST_BYTES], chain[PEM_DIGEST_BYTES];
-    bool has_issuers, has_chain;
-    uint32_t min_version;
+    uint32_t has_issuers, has_chain, min_version;
 };
+_Static_assert(sizeof(struct identity) == 2 * PEM_DIGEST_BYTES + 3 * sizeof(uint32_t),
+               "compared byte by byte: it has no padding");
 
 struct context {
     struct identity identity;
@@ -224,7 +225,7 @@ static void read_route(struct upstream_tls *u, const struct upstream_tls *before
         struct config_version *v = &route->versions[i];
         if (!v->has_tls)
             continue;
-        memcpy(&r, common, sizeof r); /* identities are compared with their padding */
+        r = *common;
         r.conf = &v->tls;
         r.version = v->name;
         r.identity.min_version = v->tls.min_version;
@@ -254,10 +255,7 @@ struct upstream_tls *upstream_tls_read(struct config *config, int64_t now,
 {
     struct upstream_tls *u = make_room(config);
     struct pem_certificates system = {.list = NULL};
-    struct reading common;
-    memset(&common, 0, sizeof common);
-    common.now = now;
-    common.errors = errors;
+    struct reading common = {.now = now, .errors = errors};
     if (!u)
         errors->code = ERR_MEMORY;
     for (size_t i = 0; u && i < config->n_routes; i++) {

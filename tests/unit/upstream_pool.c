@@ -23,7 +23,8 @@ static void an_address_has_one_pool(void **state)
     assert_ptr_not_equal(second, f->pool);
     assert_ptr_not_equal(third, second);
     pool_release(same);
-    assert_ptr_equal(pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}), f->pool); /* one holder was left */
+    assert_ptr_equal(pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}),
+                     f->pool); /* one holder was left */
     pool_release(f->pool);
     pool_release(second);
     pool_release(third);
@@ -192,7 +193,8 @@ static void another_owner_holds_the_pool(void **state)
     assert_true(second.readable > 0);
     pool_close(c);
     pool_release(f->pool);
-    f->pool = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}); /* for teardown: a new one */
+    f->pool =
+        pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}); /* for teardown: a new one */
     assert_counts(f, 0, 0, 0);
     (void)close(peer);
 }
