@@ -53,6 +53,14 @@ def server_context(pair, **options):
 
 
 @pytest.fixture
+def web(nginx):
+    """An nginx under TLS: web("v1", pair, "other directives;"). Of its own it would speak TLS 1.2 alone."""
+    def make(version, pair, more=""):
+        return nginx(version, [pair], more if "ssl_protocols" in more else more + "ssl_protocols TLSv1.2 TLSv1.3;")
+    return make
+
+
+@pytest.fixture
 def secure(cleanup, authority):
     """A scripted backend under TLS: secure(answer, version="v1")."""
     def make(answer=None, version="v1", pair=None, **options):
@@ -64,8 +72,8 @@ def secure(cleanup, authority):
 
 # --- whom it believes ---
 
-def test_a_name_is_verified_and_sent(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["web.internal"]))
+def test_a_name_is_verified_and_sent(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["web.internal"]))
     proxy = serin(v1_of(v1.address, {"ca": authority.ca, "server_name": "web.internal"}))
     assert proxy.ask().body == b"v1\n"
     seen = connection(proxy)
@@ -74,27 +82,27 @@ def test_a_name_is_verified_and_sent(serin, nginx, authority):
     assert "tls_not_verified" not in proxy.log() and "config_warning" not in proxy.log()
 
 
-def test_an_address_is_verified_and_not_sent(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["127.0.0.1"]))
+def test_an_address_is_verified_and_not_sent(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["127.0.0.1"]))
     proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
     assert connection(proxy)["name"] == ""
 
 
-def test_the_name_of_an_endpoint_is_verified(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["localhost"]))
+def test_the_name_of_an_endpoint_is_verified(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["localhost"]))
     proxy = serin(v1_of(f"dns:localhost:{v1.port}", {"ca": authority.ca}))
     assert connection(proxy)["name"] == "localhost"
 
 
-def test_a_unix_socket_has_the_name_that_it_is_given(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["web.internal"]))
+def test_a_unix_socket_has_the_name_that_it_is_given(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["web.internal"]))
     proxy = serin(v1_of(f"unix:{v1.folder}/socket", {"ca": authority.ca, "server_name": "web.internal"}))
     assert connection(proxy)["name"] == "web.internal"
 
 
-def test_an_intermediate_issuer_is_enough(serin, nginx, authority, tmp_path):
+def test_an_intermediate_issuer_is_enough(serin, web, authority, tmp_path):
     below = Authority(tmp_path / "below", "below", authority)
-    v1 = nginx("v1", tls=below.server(hosts=["web.internal"]))
+    v1 = web("v1", below.server(hosts=["web.internal"]))
     for ca in (authority.ca, below.ca):
         assert serin(v1_of(v1.address, {"ca": ca, "server_name": "web.internal"})).ask().status == 200
 
@@ -103,7 +111,7 @@ def test_an_intermediate_issuer_is_enough(serin, nginx, authority, tmp_path):
     ("wrong name", "hostname mismatch"), ("wrong address", "IP address mismatch"),
     ("unknown issuer", "unable to get local issuer certificate"), ("expired", "certificate has expired"),
     ("system", "unable to get local issuer certificate"), ("plain", "wrong version number"), ("old", "alert protocol version")])
-def test_who_cannot_prove_it_gets_nothing(serin, nginx, authority, tmp_path, case, why):
+def test_who_cannot_prove_it_gets_nothing(serin, nginx, web, authority, tmp_path, case, why):
     other = Authority(tmp_path / "other", "other")
     tls = {"ca": authority.ca, "server_name": "web.internal"}
     made = {"wrong name": lambda: authority.server(hosts=["else.internal"]),
@@ -120,7 +128,7 @@ def test_who_cannot_prove_it_gets_nothing(serin, nginx, authority, tmp_path, cas
         v1 = nginx("v1")
     else:
         pair = made.get(case, lambda: authority.server(hosts=["web.internal"]))()
-        v1 = nginx("v1", tls=pair, more="ssl_protocols TLSv1.2;" if case == "old" else "")
+        v1 = web("v1", pair, "ssl_protocols TLSv1.2;" if case == "old" else "")
     # the machine's own issuers, whatever is installed there
     proxy = serin(v1_of(v1.address, tls), environment={"SSL_CERT_FILE": other.ca, "SSL_CERT_DIR": str(tmp_path)})
     assert proxy.ask().status == 502
@@ -133,8 +141,8 @@ def test_who_cannot_prove_it_gets_nothing(serin, nginx, authority, tmp_path, cas
     wait_until(lambda: why in "".join(line for line in proxy.log().splitlines() if "endpoint_down" in line), 5, "the probe's word")
 
 
-def test_without_verification_anyone_is_believed_with_a_warning(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["else.internal"], days=EXPIRED))
+def test_without_verification_anyone_is_believed_with_a_warning(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["else.internal"], days=EXPIRED))
     proxy = serin(v1_of(v1.address, {"verify": False, "server_name": "web.internal"}))
     assert connection(proxy)["name"] == "web.internal"
     assert "routes[0].versions.v1.tls.verify: is false: whoever answers at its endpoints is believed" in proxy.log()
@@ -142,8 +150,8 @@ def test_without_verification_anyone_is_believed_with_a_warning(serin, nginx, au
     assert done.returncode == 0 and "tls.verify: is false" in done.stdout + done.stderr
 
 
-def test_the_machines_issuers_are_the_default(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server(hosts=["web.internal"]))
+def test_the_machines_issuers_are_the_default(serin, web, authority):
+    v1 = web("v1", authority.server(hosts=["web.internal"]))
     hashed = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", authority.ca], capture_output=True, text=True,
                             check=True).stdout.strip()
     folder = os.path.join(authority.folder, "hashed")
@@ -159,8 +167,8 @@ def test_the_machines_issuers_are_the_default(serin, nginx, authority):
 
 # --- who it is itself ---
 
-def test_a_client_certificate_is_shown(serin, nginx, authority, tmp_path):
-    v1 = nginx("v1", tls=authority.server(), more=f"ssl_client_certificate {authority.ca}; ssl_verify_client on;")
+def test_a_client_certificate_is_shown(serin, web, authority, tmp_path):
+    v1 = web("v1", authority.server(), f"ssl_client_certificate {authority.ca}; ssl_verify_client on;")
     mine = authority.client("serin")
     tls = {"ca": authority.ca, "server_name": "web.test"}
     proxy = serin(v1_of(v1.address, {**tls, "certificate": mine.certificate, "key": mine.key}))
@@ -182,7 +190,7 @@ def test_a_server_that_refuses_serin_says_why(serin, secure, authority, version)
 
 # --- files ---
 
-def test_what_is_wrong_with_files_is_told_with_its_place(serin, nginx, authority, tmp_path):
+def test_what_is_wrong_with_files_is_told_with_its_place(serin, authority, tmp_path):
     good, other = authority.client("good"), authority.client("other")
     expired = authority.issue("expired", days=EXPIRED)
     empty = tmp_path / "empty.crt"
@@ -209,8 +217,8 @@ def test_what_is_wrong_with_files_is_told_with_its_place(serin, nginx, authority
         assert run_serin("run", "-c", proxy.file).returncode == 78
 
 
-def test_a_certificate_that_is_about_to_expire_warns_and_is_a_metric(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server())
+def test_a_certificate_that_is_about_to_expire_warns_and_is_a_metric(serin, web, authority):
+    v1 = web("v1", authority.server())
     soon = authority.issue("soon", days=(-1, 3))
     os.chmod(soon.key, 0o644)
     proxy = serin(v1_of(v1.address, {"ca": authority.ca, "certificate": soon.certificate, "key": soon.key}))
@@ -222,16 +230,16 @@ def test_a_certificate_that_is_about_to_expire_warns_and_is_a_metric(serin, ngin
 
 # --- what is kept, resumed, and never shared ---
 
-def test_connections_are_kept_and_sessions_resumed(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server())
+def test_connections_are_kept_and_sessions_resumed(serin, web, authority):
+    v1 = web("v1", authority.server())
     proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
     first, second = connection(proxy), connection(proxy)
     assert second["id"] == first["id"] and second["requests"] == "2" and handshakes(proxy) == 1
 
 
 @pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
-def test_a_new_connection_resumes(serin, nginx, authority, protocol):
-    v1 = nginx("v1", tls=authority.server(), more=f"keepalive_timeout 0; ssl_protocols {protocol}; ssl_session_cache none;")
+def test_a_new_connection_resumes(serin, web, authority, protocol):
+    v1 = web("v1", authority.server(), f"keepalive_timeout 0; ssl_protocols {protocol}; ssl_session_cache none;")
     proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
     seen = [connection(proxy) for _ in range(20)]
     assert {s["protocol"] for s in seen} == {protocol} and len({s["id"] for s in seen}) == 20
@@ -239,9 +247,9 @@ def test_a_new_connection_resumes(serin, nginx, authority, protocol):
     assert handshakes(proxy, result="full") == 1 and handshakes(proxy, result="resumed") == 19
 
 
-def test_versions_with_different_identities_share_nothing(serin, nginx, authority):
+def test_versions_with_different_identities_share_nothing(serin, web, authority):
     """One address, two routes: of the same identity they share connections and sessions, of others nothing."""
-    v1 = nginx("v1", tls=authority.server(hosts=["a.internal", "b.internal"]))
+    v1 = web("v1", authority.server(hosts=["a.internal", "b.internal"]))
     tls = {"ca": authority.ca, "server_name": "a.internal"}
     routes = [{**v1_of(v1.address, dict(tls, **more)), "name": name, "hosts": [name + ".test"]}
               for name, more in (("a", {}), ("same", {}), ("b", {"server_name": "b.internal"}), ("c", {"verify": False}),
@@ -254,11 +262,11 @@ def test_versions_with_different_identities_share_nothing(serin, nginx, authorit
     assert seen["b"]["name"] == "b.internal" and seen["c"]["name"] == "a.internal"
 
 
-def test_a_reload_keeps_what_has_not_changed_and_nothing_else(serin, nginx, authority, tmp_path):
+def test_a_reload_keeps_what_has_not_changed_and_nothing_else(serin, web, authority, tmp_path):
     other = Authority(tmp_path / "other", "other")
     ca = str(tmp_path / "trusted.crt")
     Authority.write(ca, authority.public)
-    v1 = nginx("v1", tls=authority.server(hosts=["web.internal"]))
+    v1 = web("v1", authority.server(hosts=["web.internal"]))
     proxy = serin(v1_of(v1.address, {"ca": ca, "server_name": "web.internal"}))
     before = connection(proxy)
 
@@ -294,9 +302,9 @@ def test_a_reload_keeps_what_has_not_changed_and_nothing_else(serin, nginx, auth
     assert wait_until(lambda: proxy.ask().status == 200, 10, "the endpoint being up again")
 
 
-def test_a_version_becomes_plain_and_secret_again(serin, nginx, authority, backend):
+def test_a_version_becomes_plain_and_secret_again(serin, web, authority, backend):
     """A reload that turns TLS on or off never sends a request the other way."""
-    plain, secret = backend("plain"), nginx("secret", tls=authority.server())
+    plain, secret = backend("plain"), web("secret", authority.server())
     proxy = serin(v1_of(plain.address, None))
     assert proxy.ask().body == b"plain"
     proxy.config["routes"] = [v1_of(secret.address, {"ca": authority.ca})]
@@ -311,7 +319,7 @@ def test_a_version_becomes_plain_and_secret_again(serin, nginx, authority, backe
 
 # --- bytes ---
 
-def test_large_bodies_both_ways(serin, secure, nginx, authority):
+def test_large_bodies_both_ways(serin, secure, web, authority):
     data = os.urandom(20 * MIB)
 
     def give_back(c, request):
@@ -320,7 +328,7 @@ def test_large_bodies_both_ways(serin, secure, nginx, authority):
     few = data[:4 * MIB]        # Python takes its time with more
     for _ in range(2):
         assert proxy.ask("POST", body=few).body == few
-    v1 = nginx("v1", tls=authority.server("files"))
+    v1 = web("v1", authority.server("files"))
     v1.file("big", data)
     proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
     assert proxy.ask(target="/files/big").body == data
@@ -410,9 +418,9 @@ def test_a_websocket_over_tls_with_half_close(serin, secure, authority):
 
 # --- the others that dial ---
 
-def test_active_checks_speak_tls(serin, nginx, authority):
+def test_active_checks_speak_tls(serin, web, authority):
     """Good and bad versions; what they are asked for verifies like a request."""
-    v1, v2 = nginx("v1", tls=authority.server()), nginx("v2", tls=authority.server("other", ["else.internal"]))
+    v1, v2 = web("v1", authority.server()), web("v2", authority.server("other", ["else.internal"]))
     tls = {"ca": authority.ca, "server_name": "web.test"}
     proxy = serin(secured({"v1": (v1.address, tls), "v2": (v2.address, tls)}, weight="50%",
                           health={"path": "/", "interval": "100ms", "timeout": "2s"}))
@@ -427,9 +435,9 @@ def test_active_checks_speak_tls(serin, nginx, authority):
     wait_until(lambda: up("v1") == 0, 10, "v1 being down")
 
 
-def test_a_canary_with_a_bad_certificate_gets_no_users(serin, nginx, authority):
+def test_a_canary_with_a_bad_certificate_gets_no_users(serin, web, authority):
     """It is probed before anybody is sent there; whoever is all the same goes on to stable."""
-    v1, v2 = nginx("v1", tls=authority.server()), nginx("v2", tls=authority.server("other", days=EXPIRED))
+    v1, v2 = web("v1", authority.server()), web("v2", authority.server("other", days=EXPIRED))
     tls = {"ca": authority.ca, "server_name": "web.test"}
     proxy = serin(secured({"v1": (v1.address, tls), "v2": (v2.address, tls)}, weight="50%"))
     answers = [proxy.ask(headers={"X-Request": str(n)}) for n in range(200)]
@@ -440,7 +448,7 @@ def test_a_canary_with_a_bad_certificate_gets_no_users(serin, nginx, authority):
     assert re.search(r"endpoint_down route=web version=v2 .*certificate has expired", proxy.log())
 
 
-def test_a_rollout_to_a_canary_that_loses_its_certificate_is_taken_back(serin, secure, nginx, authority):
+def test_a_rollout_to_a_canary_that_loses_its_certificate_is_taken_back(serin, secure, web, authority):
     """Handshakes that begin to fail in mid-rollout are failures of the canary, and its users are stable's."""
     bad = server_context(authority.server("bad", ["else.internal"]))
     is_bad = threading.Event()
@@ -450,7 +458,7 @@ def test_a_rollout_to_a_canary_that_loses_its_certificate_is_taken_back(serin, s
             c.backend.context = bad
         c.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nv2")
         c.close()
-    v1, v2 = nginx("v1", tls=authority.server()), secure(answer, "v2", pair=authority.server("good", ["web.test"]))
+    v1, v2 = web("v1", authority.server()), secure(answer, "v2", pair=authority.server("good", ["web.test"]))
     tls = {"ca": authority.ca, "server_name": "web.test"}
     proxy = serin(secured({"v1": (v1.address, tls), "v2": (v2.address, tls)}, rollout={**QUICK, "steps": ["50%"], "hold": "30s"}))
     proxy.cli("start", "web")
@@ -467,8 +475,8 @@ def test_a_rollout_to_a_canary_that_loses_its_certificate_is_taken_back(serin, s
 
 # --- under load ---
 
-def test_wrk_with_keep_alive(serin, nginx, authority):
-    v1 = nginx("v1", tls=authority.server())
+def test_wrk_with_keep_alive(serin, web, authority):
+    v1 = web("v1", authority.server())
     proxy = serin(v1_of(v1.address, {"ca": authority.ca}), workers=2)
     done = subprocess.run(["wrk", "-t1", "-c16", "-d2s", f"http://{proxy.address}/"], capture_output=True, text=True, timeout=60,
                           check=True)
