@@ -438,6 +438,8 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
         .check = r->decided ? r->decision.check : "",
         .evidence_against = value_or_nan(r, r->decision.log_evidence),
         .revert_at = value_or_nan(r, r->decision.log_revert_at),
+        .decided_against = r->decided ? ratio_of(r->decision.log_evidence) : NAN,
+        .decided_at = r->decided ? ratio_of(r->decision.log_revert_at) : NAN,
         .evidence_safe = value_or_nan(r, r->decision.log_safe),
         .widen_at = value_or_nan(r, r->decision.log_promote_at),
         .error_rate_stable = share(stable.failed, stable.requests),

@@ -112,7 +112,7 @@ function figure(chart, state, hover) {
   if (hasCharts) element.append(plot);
   let graph = null;
 
-  const build = (rows) => {
+  const build = (rows, options) => {
     graph = new window.Dygraph(plot, rows, {
       labels: ["t", ...chart.lines.map(([name]) => name)], colors: chart.lines.map(([, tint]) => colour(tint)),
       strokeWidth: 1.6, height: HEIGHT, connectSeparatedPoints: false, interactionModel: {}, legend: "never", highlightCircleSize: 3,
@@ -123,7 +123,7 @@ function figure(chart, state, hover) {
           ...(chart.ticker ? { ticker: chart.ticker } : {}) } },
       underlayCallback: underlay(chart, state),
       highlightCallback: (event, x, points, row) => hover(row), unhighlightCallback: () => hover(-1),
-      ...chart.options,
+      ...chart.options, ...options, // with its range: a logarithm of nothing is none
     });
   };
 
@@ -135,8 +135,8 @@ function figure(chart, state, hover) {
         const most = Math.max(state.limit || 0, EVIDENCE_HIGH, ...rows.filter((row) => row[0] >= range[0]).map((row) => row[1] || 0));
         options.valueRange = [EVIDENCE_LOW, 3 * most];
       }
-      if (!graph) build(rows);
-      graph.updateOptions({ file: rows, ...options });
+      if (graph) graph.updateOptions({ file: rows, ...options });
+      else build(rows, options);
     },
     say(point, isLatest) {
       const words = point ? chart.words(point) : [];

@@ -10,7 +10,7 @@ import { loadDetails, store } from "./store.js";
 
 const ROLLOUT = 0; // a range: as far back as the newest rollout began
 const RANGES = [["Rollout", ROLLOUT], ["5 min", 300], ["1 h", 3600], ["24 h", 86400]];
-const SHORTEST_S = 60, REST_S = 300, BEFORE_S = 5;
+const SHORTEST_S = 30, REST_S = 300, BEFORE_S = 5;
 const RESULTS = { completed: "good", reverted: "bad", aborted: "hold", superseded: "hold" };
 const VERDICTS = { promote: "good", revert: "bad" };
 
@@ -64,6 +64,8 @@ function versionsTable() {
     { text: "replicas", kind: "number", title: "available, ready and wanted, of a workload" }];
   const made = table("Both versions, since this step began", heads);
   return { element: made.element, update(s) {
+    const isCluster = (s.versions || []).some((v) => v.replicas);
+    setClass(made.element, isCluster ? "scroll" : "scroll without-last");
     made.fill((s.versions || []).map((v) => [
       { text: `${v.name} (${v.role})`, kind: v.role, title: v.workload || "" }, count(v.requests), count(v.failed), share(v.error_rate),
       v.requests ? interval(v.interval) : "–", milliseconds(v.p50_ms), milliseconds(v.p99_ms),

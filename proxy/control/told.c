@@ -40,14 +40,18 @@ static void look_at_side(const struct control *c, const struct known_route *r, c
     metrics_durations(v, role, &side->durations);
 }
 
-/* Of a run that is under way: what decided an earlier one is history. */
-static void look_at_evidence(const struct known_route *r, struct series_now *now)
+/* Of a run that is under way, and once more of one that has just ended: a revert may be over within the tick that decides
+ * it, and what decided it belongs on the chart. */
+static void look_at_evidence(struct known_route *r, struct series_now *now)
 {
-    struct rollout_metrics m = {.step = 0};
+    struct rollout_metrics m = {.evidence_against = NAN};
     if (r->rollout)
         rollout_metrics(r->rollout, &m);
-    now->evidence = m.step ? m.evidence_against : NAN;
-    now->limit = m.step ? m.revert_at : NAN;
+    bool is_judged = !isnan(m.evidence_against);
+    bool is_shown = is_judged || r->was_judged;
+    now->evidence = is_shown ? m.decided_against : NAN;
+    now->limit = is_shown ? m.decided_at : NAN;
+    r->was_judged = is_judged;
 }
 
 static void take_sample(const struct control *c, struct known_route *r)

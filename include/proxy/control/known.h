@@ -40,6 +40,7 @@ struct known_route {
     struct slowness slowness;
     struct seen seen;
     struct series *series;   /* for the page; NULL: none is kept (told.h) */
+    bool was_judged;         /* at its last look */
     uint64_t endpoints_told; /* what followers of the events know of its endpoints (told.h) */
 };
 
