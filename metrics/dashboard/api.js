@@ -59,9 +59,8 @@ export function eventParser(take) {
   };
 }
 
-/** Follows the events until the stream ends, which is an error; opened() is called once it is there. */
-export async function follow(opened, take) {
-  const control = new AbortController();
+/** Follows the events until the stream ends or control aborts it, both errors; opened() is called once it is there. */
+export async function follow(control, opened, take) {
   let timer = setTimeout(() => control.abort(), SILENCE_MS);
   try {
     const answer = await ask("events", { signal: control.signal });

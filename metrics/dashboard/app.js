@@ -40,10 +40,10 @@ function announce(text) {
   put(at("announcer"), text);
 }
 
-const WORDS = { connecting: "connecting", live: "live", lost: "not connected", locked: "locked" };
+const WORDS = { connecting: "connecting", live: "live", asleep: "asleep", lost: "not connected", locked: "locked" };
 
 function banner({ state, since, why }) {
-  if (state === "live" || state === "connecting") return "";
+  if (["live", "connecting", "asleep"].includes(state)) return "";
   if (state === "locked") return "serin asks for its token.";
   const from = `since ${clock(since)}`;
   return why ? `Not live ${from}: ${why}. Numbers are read again every few seconds.`

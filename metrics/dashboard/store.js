@@ -6,6 +6,7 @@ import { ApiError, follow, read } from "./api.js";
 const EVENTS_MAX = 50, POINTS_MAX = 3000;
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
 const SILENT_MS = 5000;
+const HIDDEN_MS = 10000; // a tab that nobody sees for so long gives its connection back: a browser has six for one host
 const lastTick = new Map(); // name -> when
 
 export const store = {
@@ -15,7 +16,7 @@ export const store = {
   histories: new Map(),
   endpoints: new Map(),
   events: new Map(), // name -> [{at, name, why}], the newest first
-  link: { state: "connecting", since: null, why: "" }, // state: connecting, live, lost, locked
+  link: { state: "connecting", since: null, why: "" }, // state: connecting, live, asleep, lost, locked
 };
 
 const listeners = new Set();
@@ -107,6 +108,34 @@ function take(name, data) {
   changed();
 }
 
+/** Resolves once the tab can be seen. */
+function seen() {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
+}
+
+/** Ends a stream once the tab has been hidden for a while; returns what stops looking. */
+function endWhenHidden(control) {
+  let timer = 0;
+  const look = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(() => control.abort(), HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", look);
+  };
+}
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A route that a reload has dropped has no ticks any more. */
@@ -123,13 +152,20 @@ function dropSilent() {
 export async function run(unlock) {
   setInterval(dropSilent, SILENT_MS);
   for (let failures = 0; ; failures++) {
+    const control = new AbortController(), stopLooking = endWhenHidden(control);
     try {
-      await follow(async () => {
+      await follow(control, async () => {
         await loadRoutes();
         failures = 0;
         setLink("live");
       }, take);
     } catch (error) {
+      if (document.hidden && control.signal.aborted) {
+        setLink("asleep");
+        await seen();
+        failures = -1;
+        continue;
+      }
       if (error instanceof ApiError && error.status === 401) {
         setLink("locked", error.message);
         await unlock(error.message);
@@ -139,6 +175,8 @@ export async function run(unlock) {
       const isFull = error instanceof ApiError && error.status === 503;
       if (isFull) await loadRoutes().catch(() => {}); // not live, but not stale either
       setLink("lost", isFull ? error.message : "");
+    } finally {
+      stopLooking();
     }
     await pause(BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)] * (0.75 + Math.random() / 2));
   }

@@ -7,6 +7,7 @@ import os
 import shutil
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -79,7 +80,12 @@ class Browser:
 
     def shown(self, css, name):
         """The elements that can be seen and have that text, or that accessible name."""
-        return [e for e in self.all(css) if e.is_displayed() and name in (e.text, e.accessible_name)]
+        for _ in range(20):
+            try:
+                return [e for e in self.all(css) if e.is_displayed() and name in (e.text, e.accessible_name)]
+            except StaleElementReferenceException:
+                pass    # the page has changed in between: look again
+        raise AssertionError(f"{css} changes all the time")
 
     def wait(self, condition, what, seconds=20):
         try:

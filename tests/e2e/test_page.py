@@ -247,6 +247,35 @@ def test_it_connects_again(serin, v1, v2, browser, free_port):
     assert not browser.complaints(["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"])
 
 
+def test_a_hidden_tab_gives_its_connection_back(standing, clean):
+    hide = """Object.defineProperty(document, "hidden", { configurable: true, get: () => arguments[0] });
+              document.dispatchEvent(new Event("visibilitychange"));"""
+    open_route(clean, standing)
+    clean.run(hide.replace("arguments[0]", "true"))
+    clean.wait(lambda: clean.texts("#live") == ["asleep"], "the tab being asleep")
+    standing.cli("start", "web")
+    clean.run(hide.replace("arguments[0]", "false"))
+    clean.wait(lambda: clean.texts("#live") == ["live"] and "Progressing" in clean.text(".badge"), "the tab being awake")
+
+
+def test_all_the_way_and_back(standing, clean):
+    open_route(clean, standing)
+    clean.press("Start")
+    clean.press("Start", "dialog button")
+    standing.at_weight(10)
+    clean.press("Promote")
+    assert clean.texts("dialog .choice") == ["To the next step: 50%", "All the way: v2 serves everyone"]
+    clean.all("dialog input[type=radio]")[1].click()
+    clean.press("Promote", "dialog button")
+    clean.wait(lambda: clean.shown("button", "Undo"), "the promotion")
+    assert clean.texts(".result") == ["completed"] and not clean.shown("button", "Start")
+    clean.press("Undo")
+    clean.press("Undo", "dialog button")
+    wait_until(lambda: standing.status()["stable"] == "v1" and standing.status()["result"] == "completed", 20, "v1 serving everyone")
+    clean.wait(lambda: clean.texts(".result") == ["completed", "completed"] and "stable v1" in clean.text(".title"), "the way back")
+    assert {standing.ask().get("x-version") for _ in range(10)} == {"v1"}
+
+
 def test_a_viewer_has_nothing_to_press(standing, clean):
     open_route(clean, standing, query="?view")
     standing.cli("start", "web")
