@@ -3,6 +3,7 @@
 #include "proxy/flow/client.h"
 
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/origin.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
@@ -230,6 +231,22 @@ static void read_head(struct client *c)
     }
 }
 
+/* What a balancer says of the client comes before anything that the client sends itself. */
+static void take_origin(struct client *c, enum origin origin)
+{
+    switch (origin) {
+    case ORIGIN_KNOWN:
+        c->state = CLIENT_READY;
+        read_head(c); /* a request is often there already: one turn of the loop is saved */
+        break;
+    case ORIGIN_AWAITED:
+        break;
+    case ORIGIN_REFUSED:
+        close_client(c);
+        break;
+    }
+}
+
 /* While an exchange runs: its body, or what comes too early, or the end of the client. */
 static void read_busy(struct client *c)
 {
@@ -268,6 +285,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     (void)what;
     flow_refresh_now(c->flow);
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        take_origin(c, origin_read(c));
+        break;
     case CLIENT_READY:
         read_head(c);
         break;
@@ -365,6 +385,10 @@ static void on_due(struct wheel_entry *e)
     uint32_t gap_ms = conf_of(c)->timeouts.client_body_ms;
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        origin_late(c);
+        close_client(c);
+        break;
     case CLIENT_READY:
         ready_due(c);
         break;
@@ -395,24 +419,25 @@ bool client_may_continue(const struct client *c)
 
 void client_drain(struct client *c)
 {
-    if (c->state == CLIENT_READY && !c->has_partial_head)
+    bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
+                                             : c->state == CLIENT_READY && !c->has_partial_head;
+    if (is_idle)
         close_client(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }
 
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener)
 {
-    char host[WIRE_TEXT_MAX];
     int on = 1;
     struct client *c = malloc(sizeof *c);
     if (!c)
         return false;
-    *c = (struct client){.flow = f, .listener = listener, .state = CLIENT_READY};
-    size_t len = wire_addr_host(peer, host);
-    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
-    memcpy(c->peer, host, c->peer_len);
+    *c = (struct client){.flow = f,
+                         .listener = listener,
+                         .listener_index = (uint8_t)listener_index,
+                         .state = CLIENT_ORIGIN};
     c->has_address = wire_addr_family(peer) != AF_UNIX;
     if (c->has_address)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -424,6 +449,6 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
     cell_add(&listener->connections, 1);
     cell_add(&listener->open, 1);
     set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
-    read_head(c); /* a request is often there already: one turn of the loop is saved */
+    take_origin(c, origin_begin(c, peer));
     return true;
 }

@@ -133,8 +133,7 @@ def test_a_rollout_watched_from_start_to_revert(serin, shop, users, clean):
     assert "v2 gets 5% of the users" in browser.text("dialog")
     browser.keep("1-confirm")
     browser.press("Start", "dialog button")
-    browser.wait(lambda: not browser.all("dialog") and browser.texts(".badge") == ["Progressing"] or
-                 "Progressing" in browser.text(".badge"), "the rollout going")
+    browser.wait(lambda: not browser.all("dialog") and "Progressing" in browser.text(".badge"), "the rollout going")
     browser.wait(lambda: browser.texts(".ladder.words .here") == ["25%"], "the step of 25%", 30)
     versions[1].control(errors=5)
     browser.wait(lambda: re.search("canary failed", browser.text(".sentence")), "the sentence about failures", 40)
@@ -328,8 +327,7 @@ def test_keyboard_alone(standing, clean):
     tab_to("Start")
     keys(Keys.ENTER)
     clean.wait(lambda: "Progressing" in clean.text(".badge"), "the start")
-    clean.wait(lambda: "Progressing" in clean.text(".badge") and "started" in clean.text("#announcer").lower() or
-               clean.text("#announcer"), "what a screen reader hears")
+    clean.wait(lambda: clean.text("#announcer").startswith("web: "), "what a screen reader hears")
 
 
 # Contrast of every text that can be seen (WCAG 2.2, 1.4.3), with what lies behind it; the worst first.

@@ -12,4 +12,7 @@ struct cJSON *api_status(const struct control *c, const struct known_route *r);
 /* The callbacks of this control; host is c. */
 struct admin_host api_host(struct control *c);
 
+/* What /readyz says; host is c. */
+bool api_is_ready(void *host);
+
 #endif

@@ -4,8 +4,11 @@
 #define SERIN_PROXY_CONTROL_CONTROL_H
 
 #include "proxy/conf/config.h"
+#include "proxy/control/inherited.h"
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
+#include "proxy/control/listeners.h"
+#include "proxy/control/notify.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
@@ -30,8 +33,8 @@ struct control {
     struct flow_shared shared;
     struct worker **workers;
     unsigned n_workers;
-    struct unix_file *socket_files; /* of the listeners, removed when they stop */
-    unsigned n_socket_files;
+    struct inherited inherited; /* sockets that this process was given; empty once it serves */
+    struct listeners listeners;
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
@@ -49,6 +52,7 @@ struct control {
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;
+    struct notify notify;
 };
 
 static inline const struct config *control_config(const struct control *c)
