@@ -80,3 +80,19 @@ const char *metric_retry_result_text(enum metric_retry_result result)
     CHECK((unsigned)result < RETRY_RESULT_COUNT);
     return texts[result];
 }
+
+const char *metric_mirrored_text(enum metric_mirrored result)
+{
+    static const char *const texts[MIRRORED_COUNT] = {"ok",      "4xx",   "5xx",      "connect",
+                                                      "timeout", "reset", "malformed"};
+    CHECK((unsigned)result < MIRRORED_COUNT);
+    return texts[result];
+}
+
+const char *metric_mirror_skip_text(enum metric_mirror_skip reason)
+{
+    static const char *const texts[MIRROR_SKIP_COUNT] = {
+        "body", "unanswered", "limit", "connections", "endpoint", "breaker", "draining"};
+    CHECK((unsigned)reason < MIRROR_SKIP_COUNT);
+    return texts[reason];
+}

@@ -235,7 +235,11 @@ const struct config_field config_fields[] = {
 {"routes[].breaker.retry_after", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "before a trickle tries the canary again",
  IN_ROUTE(breaker.retry_after_ms)},
 {"routes[].mirror", TYPE_SHARE, "0%", 0, SHARE(100), RELOAD_YES,
- "copy of stable requests to the canary, answers thrown away", IN_ROUTE(mirror_bp), LATER},
+ "share of stable's requests that the canary gets a copy of while a rollout or a static split is on; its answers are "
+ "thrown away", IN_ROUTE(mirror_bp)},
+{"routes[].mirror_methods", TYPE_SET, "[GET, HEAD, OPTIONS]", 1, 5, RELOAD_YES,
+ "methods that are copied; a PUT or DELETE is done twice, and late: only for a canary with data of its own",
+ IN_ROUTE(mirror_methods), CHOICES(mirror_methods)},
 {"routes[].headers", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "what is added to requests", NOWHERE},
 {"routes[].headers.request_id", TYPE_BOOL, "true", 0, 0, RELOAD_YES, "X-Request-ID, kept or made",
  IN_ROUTE(headers.request_id)},

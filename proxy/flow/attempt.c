@@ -6,8 +6,9 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
-#include "proxy/upstream/eject.h"
 #include "proxy/flow/slow.h"
+#include "proxy/upstream/dial.h"
+#include "proxy/upstream/eject.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
 #include <errno.h>
@@ -62,13 +63,6 @@ uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v,
     return pick_endpoint(&p);
 }
 
-/* Our own want of descriptors, ports or memory is not the endpoint's fault. */
-static bool is_own_fault(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-           error == EADDRNOTAVAIL;
-}
-
 static void note_connect_failed(const struct exchange *x)
 {
     struct eject_place place = place_of(x);
@@ -78,7 +72,7 @@ static void note_connect_failed(const struct exchange *x)
 /* The connection could not even be begun. */
 static void dial_failed(struct exchange *x, int error)
 {
-    if (is_own_fault(error)) {
+    if (dial_is_own_fault(error)) {
         log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name,
                  x->attempt.variant->name, strerror(error));
         attempt_settle(x, 503, REASON_REFUSED, true);
@@ -230,10 +224,8 @@ void attempt_on_connected(void *owner, bool ok)
     struct exchange *x = owner;
     flow_refresh_now(x->flow);
     end_wait(x);
-    if (ok && is_checked(x))
-        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
-    else if (ok)
-        endpoint_come_up(state_of(x), x->flow->now_us);
+    if (ok)
+        eject_note_connected(state_of(x), is_checked(x), x->flow->now_us);
     if (!ok) {
         note_connect_failed(x);
         attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
@@ -327,6 +319,7 @@ static void end_trial(struct exchange *x, enum breaker_trial outcome)
 
 void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
 {
+    x->head_us = x->flow->now_us;
     if (status >= 500 || is_endless)
         attempt_count(x, status, REASON_NONE, false);
     else

@@ -28,3 +28,9 @@ int dial_start(const struct wire_addr *to)
     errno = failure;
     return -1;
 }
+
+bool dial_is_own_fault(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+           error == EADDRNOTAVAIL;
+}

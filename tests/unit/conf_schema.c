@@ -171,8 +171,6 @@ static const struct help_row later_rows[] = {
      "f:8:46: limits.upstream_connections_per_endpoint: 3 is below workers 4 (at least one "
      "connection a worker)\n"},
     {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 4 }\n", ""},
-    {GOOD "    mirror: 5%\n",
-     "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json }\n",
      "f:7:16: log.access: \"json\" is not yet supported (one of off)\n"},
     {GOOD "log: { access_file: \"-\" }\n", ""},

@@ -9,4 +9,7 @@
  * -1 with errno where it failed at once. TCP_NODELAY is set: heads and bodies leave in one send. Any thread. */
 int dial_start(const struct wire_addr *to);
 
+/* Whether that errno is our own want of descriptors, ports or memory, and not the endpoint's fault. Pure. */
+bool dial_is_own_fault(int error);
+
 #endif
