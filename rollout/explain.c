@@ -30,6 +30,13 @@ static const char *name_of(const char *who)
     return who[0] ? who : "a person";
 }
 
+static const char *requests_of(const struct record *next)
+{
+    return machine_is_mirroring(&next->machine, &next->plan)
+               ? "copies of requests (routes[].mirror)"
+               : "requests";
+}
+
 /* The sentences of causes that the judge has nothing to do with. */
 static void explain_event(const struct rollout *r, const struct record *next,
                           enum machine_cause cause, const char *who, struct why *why)
@@ -37,9 +44,9 @@ static void explain_event(const struct rollout *r, const struct record *next,
     const char *canary = next->pair.canary.name, *stable = next->pair.stable.name;
     switch (cause) {
     case MACHINE_CAUSE_NO_DATA:
-        (void)why_set(why, OK,
-                      "%s got fewer than %u requests at %g%%: nothing to judge, so it waits",
-                      canary, MACHINE_NO_DATA_REQUESTS, percent(next->machine.weight_bp));
+        (void)why_set(why, OK, "%s got fewer than %u %s at %g%%: nothing to judge, so it waits",
+                      canary, MACHINE_NO_DATA_REQUESTS, requests_of(next),
+                      percent(next->machine.weight_bp));
         break;
     case MACHINE_CAUSE_BREAKER:
         (void)why_set(why, OK, "the breaker of %s is open: %s serves everyone until trials pass",
@@ -244,8 +251,15 @@ static void explain_analyzing(const struct rollout *r, struct why *why)
     const struct machine *m = &r->record.machine;
     int64_t left_ms =
         m->stage < 0 ? 0 : plan_stage_hold_ms(&r->record.plan, (size_t)m->stage) - m->steady_ms;
+    bool is_mirroring = machine_is_mirroring(m, &r->record.plan);
     if (r->sink.applied && m->weight_bp != m->confirmed_bp)
         (void)why_set(why, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+    else if (is_mirroring && left_ms > 0)
+        (void)why_set(why, OK,
+                      "nobody is sent to %s yet: watches copies of %s's requests there for at "
+                      "least %.0f s more",
+                      r->record.pair.canary.name, r->record.pair.stable.name,
+                      (double)left_ms / 1000);
     else if (left_ms > 0)
         (void)why_set(why, OK, "watches %s at %g%% for at least %.0f s more",
                       r->record.pair.canary.name, percent(m->weight_bp), (double)left_ms / 1000);

@@ -219,11 +219,12 @@ static void gather(struct rollout *r, struct record *next, struct machine_input 
     cluster_fill(r, in);
 }
 
-/* Judges where there is something to compare: the canary has a share, and it is not all. */
+/* Judges where there is something to compare: the canary has a share, and it is not all, or it gets copies. */
 static void judge(struct rollout *r, struct record *next, struct machine_input *in, int64_t dt_ms)
 {
     const struct machine *m = &next->machine;
-    if (!next->judged || !machine_is_running(m) || m->weight_bp == 0 ||
+    bool meets_requests = m->weight_bp > 0 || machine_is_mirroring(m, &next->plan);
+    if (!next->judged || !machine_is_running(m) || !meets_requests ||
         m->state == MACHINE_FINALIZING)
         return;
     struct judge_input input = {.t_ms = m->elapsed_ms,

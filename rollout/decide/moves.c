@@ -94,6 +94,22 @@ bool machine_has_failed(const struct machine *m)
     return m->state == MACHINE_PAUSED && machine_cause_is_failure(m->cause);
 }
 
+bool machine_is_mirroring(const struct machine *m, const struct plan *p)
+{
+    if (!plan_begins_with_mirror(p) || m->weight_bp > 0 || machine_has_failed(m))
+        return false;
+    switch (machine_underlying(m)) {
+    case MACHINE_SHIFTING:
+    case MACHINE_ANALYZING:
+        return true;
+    case MACHINE_SCALING:
+    case MACHINE_PROMOTING:
+        return m->stage == 0;
+    default:
+        return false;
+    }
+}
+
 enum rollout_phase machine_phase(const struct machine *m)
 {
     switch (m->state) {

@@ -81,8 +81,9 @@ static enum err check_step(const struct plan *p, size_t i, struct why *why)
     const struct plan_step *s = &p->steps[i];
     char field[64];
     (void)snprintf(field, sizeof field, "steps[%zu].weight", i);
-    if (s->weight_bp == 0)
-        return why_set(why, ERR_INVALID, "%s: 0%% is allowed only with a mirror", field);
+    if (s->weight_bp == 0 && i > 0)
+        return why_set(why, ERR_INVALID, "%s: 0%% is allowed only as the first, with a mirror",
+                       field);
     if (s->weight_bp > FULL_BP)
         return why_set(why, ERR_INVALID, "%s: %g%% is above 100%%", field, s->weight_bp / 100.0);
     if (i > 0 && s->weight_bp <= p->steps[i - 1].weight_bp)
@@ -214,6 +215,16 @@ uint32_t plan_stage_weight_bp(const struct plan *p, size_t stage)
     return stage < n ? p->steps[stage].weight_bp : p->bake_weight_bp;
 }
 
+bool plan_begins_with_mirror(const struct plan *p)
+{
+    return plan_judged_steps(p) > 0 && p->steps[0].weight_bp == 0;
+}
+
+uint32_t plan_least_weight_bp(const struct plan *p)
+{
+    return plan_stage_weight_bp(p, plan_begins_with_mirror(p));
+}
+
 int64_t plan_stage_hold_ms(const struct plan *p, size_t stage)
 {
     size_t n = plan_judged_steps(p);
@@ -253,7 +264,8 @@ void plan_couple(struct plan *p, int n)
     p->bake_weight_bp = with_surge < 2 ? p->bake_weight_bp : coupled_bp(FULL_BP, with_surge);
     for (size_t i = 0; i < judged; i++) {
         struct plan_step step = p->steps[i];
-        step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
+        if (step.weight_bp > 0) /* a step without users stays one, whatever pods it has */
+            step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
         if (step.weight_bp >= p->bake_weight_bp && kept > 0)
             break; /* the bake is that step */
         if (kept > 0 && p->steps[kept - 1].weight_bp == step.weight_bp)

@@ -60,6 +60,26 @@ static void test_stages(void **state)
     assert_int_equal(plan_stage_weight_bp(&p, 0), 9900);
 }
 
+static void test_a_step_without_users(void **state)
+{
+    (void)state;
+    struct plan p;
+    struct why why;
+    plan_default(&p); /* 1% 5% 10% 25% 50% 100% */
+    assert_false(plan_begins_with_mirror(&p));
+    assert_int_equal(plan_least_weight_bp(&p), 100);
+    p.steps[0].weight_bp = 0;
+    assert_int_equal(plan_check(&p, &why), OK);
+    assert_true(plan_begins_with_mirror(&p));
+    assert_int_equal(plan_least_weight_bp(&p), 500);
+    plan_couple(&p, 4); /* nobody is sent to its pod */
+    assert_int_equal(p.steps[0].weight_bp, 0);
+    assert_int_equal(p.steps[1].weight_bp, 2500);
+    p.n_steps = 1;
+    assert_int_equal(plan_check(&p, &why), OK);
+    assert_int_equal(plan_least_weight_bp(&p), p.bake_weight_bp);
+}
+
 static void test_doubled_holds(void **state)
 {
     (void)state;
@@ -86,7 +106,7 @@ static void test_doubled_holds(void **state)
 
 REFUSE(no_steps, p->n_steps = 0)
 REFUSE(many_steps, p->n_steps = PLAN_STEPS_MAX + 1)
-REFUSE(zero_weight, p->steps[0].weight_bp = 0)
+REFUSE(zero_weight, p->steps[1].weight_bp = 0)
 REFUSE(above_full, p->steps[5].weight_bp = 12000)
 REFUSE(not_rising, p->steps[2].weight_bp = 500)
 REFUSE(step_hold, p->steps[2].hold_ms = INT64_MAX)
@@ -131,7 +151,7 @@ static void test_refused(void **state)
     } rows[] = {
         {no_steps, "steps: "},
         {many_steps, "steps: "},
-        {zero_weight, "steps[0].weight: "},
+        {zero_weight, "steps[1].weight: 0% is allowed only as the first, with a mirror"},
         {above_full, "steps[5].weight: 120%"},
         {not_rising, "steps[2].weight: 5%"},
         {step_hold, "steps[2].hold: "},
@@ -305,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_the_step_that_a_weight_has_reached),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_a_step_without_users),
         cmocka_unit_test(test_doubled_holds),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_json_round),

@@ -252,6 +252,8 @@ static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b, 
         world_disk.full = strcmp(a, "full") == 0, world_disk.tight = strcmp(a, "tight") == 0;
     else if (strcmp(word, "wall") == 0)
         w->wall_ms += scenario_ms(a);
+    else if (strcmp(word, "mirror") == 0)
+        w->mirror = scenario_number(a) / 100;
     else if (strcmp(word, "skew") == 0)
         w->skew = scenario_number(a) / 100;
     else if (strcmp(word, "check") == 0)
@@ -333,6 +335,8 @@ static bool scenario_holds(const struct scenario *s, const struct scenario_line 
         bool asked = others_find((struct others *)(uintptr_t)&s->world.others, a)->asked > 0;
         return asked == (what[0] == 'a');
     }
+    if (strcmp(what, "copies") == 0)
+        return scenario_compare(s->world.copies, a, scenario_number(b));
     if (strcmp(what, "sent") == 0)
         return scenario_compare(s->world.weight_bp / 100.0, a, scenario_number(b));
     cJSON *json = rollout_status(s->rollout);

@@ -98,6 +98,12 @@ size_t plan_judged_steps(const struct plan *p);
 /* Weight of a stage: a judged step's, or bake_weight_bp for the stage after them. Pure. */
 uint32_t plan_stage_weight_bp(const struct plan *p, size_t stage);
 
+/* The first step has weight 0: the canary is judged by copies of stable's requests before a user sees it. Pure. */
+bool plan_begins_with_mirror(const struct plan *p);
+
+/* Weight of the first stage that has users. Pure. */
+uint32_t plan_least_weight_bp(const struct plan *p);
+
 /* Shortest time of a stage: the step's own hold, or the plan's; the bake's for the stage after the steps. Pure. */
 int64_t plan_stage_hold_ms(const struct plan *p, size_t stage);
 
