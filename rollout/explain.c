@@ -145,6 +145,9 @@ static bool explain_progress(const struct record *next, const struct machine_mov
         (void)why_set(why, OK, "no gate stands before the start");
     else if (move->from == MACHINE_SCALING && move->to == MACHINE_SHIFTING)
         (void)why_set(why, OK, "%s can serve", canary);
+    else if (move->from == MACHINE_ABORTING && move->to == MACHINE_ABORTING)
+        (void)why_set(why, OK, "on the way back: %g%% after %g%%", percent(move->weight_to_bp),
+                      percent(move->weight_from_bp));
     else if (move->from == MACHINE_ABORTING && move->to == MACHINE_RESTORING)
         (void)why_set(why, OK, "no worker sends anybody to %s any more", canary);
     else if (move->to == MACHINE_ABORTED && move->from == MACHINE_RESTORING)
@@ -290,6 +293,17 @@ static void explain_paused(const struct rollout *r, char why[RECORD_WHY_MAX])
     explain_copy(why, RECORD_WHY_MAX, text.text);
 }
 
+static void explain_way_back(const struct rollout *r, struct why *why)
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    char still[32] = "";
+    if (m->weight_bp > 0 && m->gradual)
+        (void)snprintf(still, sizeof still, " by steps, %g%% now", percent(m->weight_bp));
+    (void)why_set(why, OK, "everyone goes back to %s%s: %s%s%s", record->pair.stable.name, still,
+                  record->run.why, r->cluster.why[0] ? "; " : "", r->cluster.why);
+}
+
 static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
 {
     const struct record *record = &r->record;
@@ -333,8 +347,7 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         return;
     case MACHINE_ABORTING:
     case MACHINE_RESTORING:
-        (void)why_set(&text, OK, "everyone goes back to %s: %s%s%s", stable, record->run.why,
-                      r->cluster.why[0] ? "; " : "", r->cluster.why);
+        explain_way_back(r, &text);
         break;
     case MACHINE_ABORTED:
         (void)why_set(&text, OK, "%s serves everyone, %s stays out until `serin retry %s`: %s",

@@ -188,10 +188,12 @@ static int64_t pass_time(struct rollout *r, struct machine *m)
     return TICK_LATE_MS;
 }
 
-/* What decided was counted until here: status shows those numbers until the next run. */
+/* What decided was counted until here: status shows those numbers until the next run. An abort that has the time goes on
+ * counting while the canary has users: proof against it ends their way back. */
 static bool is_over(const struct machine *m)
 {
-    return m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
+    bool keeps_users = m->state == MACHINE_ABORTING && m->weight_bp > 0;
+    return (m->state == MACHINE_ABORTING && !keeps_users) || m->state == MACHINE_RESTORING ||
            m->state == MACHINE_ABORTED || machine_has_failed(m);
 }
 

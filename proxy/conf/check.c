@@ -6,6 +6,7 @@
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
 #include "proxy/conf/workloads.h"
+#include <math.h>
 #include <strings.h>
 
 /* Pairs of host and path in one file: guards the memory of this check and the size of the lookup.
@@ -381,6 +382,23 @@ static void check_steps(struct checker *c, struct route_place p, struct node *ro
     }
 }
 
+static void check_abort_steps(struct checker *c, const struct plan *plan, struct node *steps)
+{
+    char text[UNITS_TEXT_MAX], before[UNITS_TEXT_MAX];
+    int64_t least_bp = SHARE_FULL_BP;
+    for (size_t i = 0; is_good(steps) && i < plan->n_abort_steps; i++) {
+        int64_t bp = llround(plan->abort_steps[i] * SHARE_FULL_BP);
+        struct node *node = node_item(steps, i);
+        if (bp >= least_bp)
+            node_complain(node, c->errors, "%s does not fall below %s",
+                          units_format_share(bp, text), units_format_share(least_bp, before));
+        else if (i + 1 == plan->n_abort_steps && bp > 0)
+            node_complain(node, c->errors, "%s is the last one (expected 0%%)",
+                          units_format_share(bp, text));
+        least_bp = bp;
+    }
+}
+
 /* Whether a rule between two keys can be judged: the file has one of them, and both are right by
  * themselves. */
 static bool are_known(const struct node *a, const struct node *b)
@@ -396,6 +414,7 @@ static void check_plan(struct checker *c, struct route_place p)
     if (!is_good(rollout))
         return;
     check_steps(c, p, rollout);
+    check_abort_steps(c, plan, node_child(rollout, "abort_steps"));
     struct node *hold = node_child(rollout, "hold"), *max_hold = node_child(rollout, "max_hold");
     if (are_known(hold, max_hold) && plan->hold_ms > plan->max_hold_ms)
         node_complain(hold ? hold : max_hold, c->errors, "hold %s is above max_hold %s",

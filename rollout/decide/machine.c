@@ -347,16 +347,31 @@ static void promote(struct machine *m, const struct plan *p, const struct machin
     }
 }
 
-/* Everyone goes back: at once, or, where replicas follow the weight and the abort has the time, once stable has the
- * replicas for them. Proof against the canary, or the deadline, ends the wait. */
+/* To the next of the plan's abort_steps, each of which lasts a while; to 0 where there are none. */
+static void step_back(struct machine *m, const struct plan *p, const struct machine_input *in)
+{
+    bool rests = plan_is_abort_step(p, m->weight_bp) && m->stage >= 0 &&
+                 (!in->confirmed || m->steady_ms < PLAN_ABORT_STEP_MS);
+    if (in->confirmed)
+        m->confirmed_bp = m->weight_bp;
+    if (rests)
+        return;
+    m->weight_bp = m->stage >= 0 ? plan_abort_weight_bp(p, m->weight_bp) : 0;
+    m->steady_ms = 0;
+}
+
+/* Everyone goes back: at once, or, where the abort has the time, step by step, and once stable has the replicas for them.
+ * Proof against the canary, or the deadline, ends the wait. */
 static void leave(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
     bool is_bad = in->verdict == JUDGE_REVERT || in->breaker_open || in->check_failed ||
                   in->canary_lost || in->canary_available == 0;
     bool is_late = m->state_ms >= p->progress_deadline_ms;
-    if (m->weight_bp > 0) {
-        if (is_bad || is_late || !in->stable_short)
-            m->weight_bp = 0;
+    if (m->weight_bp > 0 && (is_bad || is_late)) {
+        m->weight_bp = 0;
+    } else if (m->weight_bp > 0) {
+        if (!in->stable_short)
+            step_back(m, p, in);
     } else if (in->confirmed) {
         m->confirmed_bp = 0;
         moves_goto(m, MACHINE_RESTORING, m->cause);

@@ -3,6 +3,7 @@
 #include "rollout/decide/plan.h"
 
 #include "base/check.h"
+#include <math.h>
 
 #define FULL_BP   10000u
 #define MINUTE_MS 60000
@@ -120,6 +121,27 @@ static enum err check_steps(const struct plan *p, struct why *why)
     return OK;
 }
 
+static enum err check_abort_steps(const struct plan *p, struct why *why)
+{
+    size_t n = p->n_abort_steps;
+    if (n > PLAN_ABORT_STEPS_MAX)
+        return why_set(why, ERR_INVALID, "abort_steps: %zu are too many (at most %d)", n,
+                       PLAN_ABORT_STEPS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        double before = i ? p->abort_steps[i - 1] : 1;
+        if (!(p->abort_steps[i] >= 0 && p->abort_steps[i] < before))
+            return why_set(why, ERR_INVALID, "abort_steps[%zu]: %g%% does not fall below %g%%", i,
+                           p->abort_steps[i] * 100, before * 100);
+    }
+    if (n > 0 && p->abort_steps[n - 1] > 0)
+        return why_set(why, ERR_INVALID, "abort_steps[%zu]: %g%% is the last one (expected 0%%)",
+                       n - 1, p->abort_steps[n - 1] * 100);
+    if (n > 0 && p->replicas_mode == PLAN_REPLICAS_COUPLED)
+        return why_set(why, ERR_INVALID,
+                       "abort_steps: not with replicas.mode coupled, where pods are the weight");
+    return OK;
+}
+
 static enum err check_times(const struct plan *p, struct why *why)
 {
     if (check_time("hold", p->hold_ms, 0, why) != OK ||
@@ -196,8 +218,8 @@ static enum err check_replicas(const struct plan *p, struct why *why)
 
 enum err plan_check(const struct plan *p, struct why *why)
 {
-    if (check_steps(p, why) != OK || check_times(p, why) != OK || check_checks(p, why) != OK ||
-        check_replicas(p, why) != OK)
+    if (check_steps(p, why) != OK || check_abort_steps(p, why) != OK || check_times(p, why) != OK ||
+        check_checks(p, why) != OK || check_replicas(p, why) != OK)
         return ERR_INVALID;
     return OK;
 }
@@ -282,6 +304,27 @@ size_t plan_step_below(const struct plan *p, uint32_t weight_bp)
         if (p->steps[i].weight_bp <= weight_bp)
             step = i;
     return step;
+}
+
+static uint32_t abort_step_bp(const struct plan *p, size_t i)
+{
+    return (uint32_t)lround(p->abort_steps[i] * FULL_BP);
+}
+
+uint32_t plan_abort_weight_bp(const struct plan *p, uint32_t weight_bp)
+{
+    for (size_t i = 0; i < p->n_abort_steps; i++)
+        if (abort_step_bp(p, i) < weight_bp)
+            return abort_step_bp(p, i);
+    return 0;
+}
+
+bool plan_is_abort_step(const struct plan *p, uint32_t weight_bp)
+{
+    for (size_t i = 0; i < p->n_abort_steps; i++)
+        if (abort_step_bp(p, i) == weight_bp)
+            return true;
+    return false;
 }
 
 void plan_double_holds(struct plan *p)

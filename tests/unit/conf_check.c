@@ -164,6 +164,12 @@ static void test_plans(void **state)
         {GOOD "    rollout: { steps: [0%, 5%] }\n",
          "f:7:24: routes[0].rollout.steps[0].weight: 0% is a step without users (allowed as the "
          "first, with routes[].mirror)\n"},
+        {GOOD "    rollout: { abort_steps: [10%, 5%, 0%] }\n", ""},
+        {GOOD "    rollout: { abort_steps: [10%, 10%, 0%] }\n",
+         "f:7:35: routes[0].rollout.abort_steps[1]: 10% does not fall below 10%\n"},
+        {GOOD "    rollout: { abort_steps: [100%, 5%] }\n",
+         "f:7:30: routes[0].rollout.abort_steps[0]: 100% does not fall below 100%\n"
+         "f:7:36: routes[0].rollout.abort_steps[1]: 5% is the last one (expected 0%)\n"},
         {GOOD "    mirror: 1%\n    rollout: { steps: [0%, 5%] }\n", ""},
         {GOOD "    mirror: 1%\n    rollout: { steps: [0%, 0%, 5%] }\n",
          "f:8:28: routes[0].rollout.steps[1].weight: 0% is a step without users (allowed as the "

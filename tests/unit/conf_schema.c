@@ -176,8 +176,6 @@ static const struct help_row later_rows[] = {
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "    rollout: { abort_steps: [10%] }\n",
-     "f:7:16: routes[0].rollout.abort_steps: is not yet supported (this release has [])\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
      "f:7:32: routes[0].rollout.more_checks[0].webhook.url: is missing (where it goes)\n"},
     {GOOD "    rollout: { gates: [{ on: always, url: x }] }\n",

@@ -74,6 +74,14 @@ static void scenario_steps(struct plan *p, char *list)
                                .pause = strchr(w, '!') != NULL};
 }
 
+static void scenario_abort_steps(struct plan *p, char *list)
+{
+    char *save = NULL;
+    p->n_abort_steps = 0;
+    for (char *w = strtok_r(list, ",", &save); w; w = strtok_r(NULL, ",", &save))
+        p->abort_steps[p->n_abort_steps++] = scenario_number(w) / 100;
+}
+
 static void scenario_plan_word(const struct scenario *s, struct plan *p, char *word)
 {
     char *value = strchr(word, '=');
@@ -83,6 +91,8 @@ static void scenario_plan_word(const struct scenario *s, struct plan *p, char *w
     bool pause = strcmp(value, "pause") == 0;
     if (strcmp(word, "steps") == 0)
         scenario_steps(p, value);
+    else if (strcmp(word, "abort_steps") == 0)
+        scenario_abort_steps(p, value);
     else if (strcmp(word, "hold") == 0)
         p->hold_ms = scenario_ms(value);
     else if (strcmp(word, "max_hold") == 0)

@@ -78,6 +78,7 @@ struct machine {
     bool then_stable; /* after the abort: STABLE, not ABORTED */
     bool
         waived; /* a person promoted past gate, window or check: they stop nothing up to the next weight */
+    bool gradual;             /* the plan has abort_steps */
     bool scaled;              /* replicas move with the weight: steps wait for them */
     int64_t elapsed_ms;       /* since the rollout began */
     int64_t stage_ms;         /* at this stage; stands still while paused or the breaker is open */
