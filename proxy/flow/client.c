@@ -3,6 +3,8 @@
 #include "proxy/flow/client.h"
 
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/handshake.h"
+#include "proxy/flow/origin.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
@@ -27,7 +29,9 @@ static const struct config *conf_of(const struct client *c)
 
 static void free_client(struct grave *g)
 {
-    free(CONTAINER_OF(g, struct client, grave));
+    struct client *c = CONTAINER_OF(g, struct client, grave);
+    free(c->subject);
+    free(c);
 }
 
 static void close_client(struct client *c)
@@ -35,6 +39,10 @@ static void close_client(struct client *c)
     struct flow *f = c->flow;
     if (c->state == CLIENT_DEAD)
         return;
+    if (c->state == CLIENT_HANDSHAKE)
+        handshake_leave(c);
+    if (c->stream.tls)
+        handshake_note_end(c);
     c->state = CLIENT_DEAD;
     wheel_cancel(&f->wheel, &c->timer);
     stream_close(&c->stream);
@@ -210,6 +218,22 @@ static void feed(struct client *c, char *buf, size_t len)
         client_read_ahead(c, buf + at, len - at);
 }
 
+/* n: what stream_recv gave behind the first len bytes of flow->in, which are of a head. */
+static void take_input(struct client *c, size_t len, ssize_t n)
+{
+    char *in = c->flow->in;
+    if (n > 0) {
+        feed(c, in, len + (size_t)n);
+    } else if (n == STREAM_AGAIN) {
+        if (len)
+            keep_partial(c, in, len);
+    } else {
+        if (len)
+            count_error(c, CLIENT_ERROR_ABORTED);
+        close_client(c);
+    }
+}
+
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
@@ -217,16 +241,36 @@ static void read_head(struct client *c)
         c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
     stream_read_on(&c->stream);
     size_t len = held_restore(&c->held, f->in, &f->head, false);
-    ssize_t n = is_ahead ? 0 : stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
-    if (n > 0 || is_ahead) {
-        feed(c, f->in, len + (size_t)n);
-    } else if (n == STREAM_AGAIN) {
-        if (len)
-            keep_partial(c, f->in, len);
-    } else {
-        if (len)
-            count_error(c, CLIENT_ERROR_ABORTED);
+    if (is_ahead) {
+        feed(c, f->in, len);
+        return;
+    }
+    ssize_t n = stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
+    take_input(c, len, n);
+}
+
+void client_on_handshake_done(struct client *c, ssize_t n)
+{
+    c->state = CLIENT_READY;
+    head_init(&c->flow->head, false);
+    take_input(c, 0, n);
+}
+
+/* What a balancer says of the client comes before anything that the client sends itself. */
+static void take_origin(struct client *c, enum origin origin)
+{
+    switch (origin) {
+    case ORIGIN_KNOWN:
+        if (handshake_begin(c))
+            break;
+        c->state = CLIENT_READY;
+        read_head(c); /* a request is often there already: one turn of the loop is saved */
+        break;
+    case ORIGIN_AWAITED:
+        break;
+    case ORIGIN_REFUSED:
         close_client(c);
+        break;
     }
 }
 
@@ -268,6 +312,12 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     (void)what;
     flow_refresh_now(c->flow);
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        take_origin(c, origin_read(c));
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_on_readable(c);
+        break;
     case CLIENT_READY:
         read_head(c);
         break;
@@ -365,6 +415,14 @@ static void on_due(struct wheel_entry *e)
     uint32_t gap_ms = conf_of(c)->timeouts.client_body_ms;
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        origin_late(c);
+        close_client(c);
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_late(c);
+        close_client(c);
+        break;
     case CLIENT_READY:
         ready_due(c);
         break;
@@ -395,24 +453,25 @@ bool client_may_continue(const struct client *c)
 
 void client_drain(struct client *c)
 {
-    if (c->state == CLIENT_READY && !c->has_partial_head)
+    bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
+                                             : c->state == CLIENT_READY && !c->has_partial_head;
+    if (is_idle)
         close_client(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }
 
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener)
 {
-    char host[WIRE_TEXT_MAX];
     int on = 1;
     struct client *c = malloc(sizeof *c);
     if (!c)
         return false;
-    *c = (struct client){.flow = f, .listener = listener, .state = CLIENT_READY};
-    size_t len = wire_addr_host(peer, host);
-    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
-    memcpy(c->peer, host, c->peer_len);
+    *c = (struct client){.flow = f,
+                         .listener = listener,
+                         .listener_index = (uint8_t)listener_index,
+                         .state = CLIENT_ORIGIN};
     c->has_address = wire_addr_family(peer) != AF_UNIX;
     if (c->has_address)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -424,6 +483,6 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
     cell_add(&listener->connections, 1);
     cell_add(&listener->open, 1);
     set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
-    read_head(c); /* a request is often there already: one turn of the loop is saved */
+    take_origin(c, origin_begin(c, peer));
     return true;
 }

@@ -10,6 +10,7 @@
 #include "proxy/upstream/dial.h"
 #include "proxy/upstream/eject.h"
 #include "proxy/upstream/pick.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
 
 enum mirror_state {
@@ -196,6 +197,17 @@ static void set_deadline(struct mirror *m, uint32_t in_ms)
     flow_deadline(m->flow, &m->timer, in_ms);
 }
 
+/* Of a handshake that failed there is a line, as for users. */
+static void note_connected(const struct mirror *m, bool ok)
+{
+    if (!pool_count_handshake(m->up, ok) || ok)
+        return;
+    const char *why = tls_why(&m->up->stream);
+    log_warn("tls_failed", "route=%s version=%s endpoint=%s why=\"%s\"", m->route->conf->name,
+             m->route->canary.name, m->route->canary.endpoints[m->endpoint].text,
+             why[0] ? why : "no handshake within timeouts.connect");
+}
+
 static void note_connect_failed(const struct mirror *m)
 {
     const struct route_variant *v = &m->route->canary;
@@ -206,8 +218,10 @@ static void note_connect_failed(const struct mirror *m)
 static void on_due(struct wheel_entry *e)
 {
     struct mirror *m = CONTAINER_OF(e, struct mirror, timer);
-    if (m->state == MIRROR_CONNECT)
+    if (m->state == MIRROR_CONNECT) {
+        note_connected(m, false);
         note_connect_failed(m);
+    }
     if (m->state == MIRROR_BODY && flow_now_ms(m->flow) >= m->until_ms)
         end_by_status(m, false);
     else
@@ -241,6 +255,17 @@ static void on_writable(void *owner)
     after_send(m, stream_flush(&m->up->stream));
 }
 
+/* There is no connection. EAGAIN: the queue of a UNIX socket is full. */
+static void dial_failed(struct mirror *m, int failure)
+{
+    if (failure == EAGAIN || dial_is_own_fault(failure)) {
+        give_up(m);
+        return;
+    }
+    note_connect_failed(m);
+    end(m, MIRRORED_CONNECT, false);
+}
+
 static void dial(struct mirror *m)
 {
     struct pool *p = pool_of(m);
@@ -253,12 +278,7 @@ static void dial(struct mirror *m)
     if (!m->up) {
         int failure = errno;
         room_give(p, shared);
-        if (failure == EAGAIN || dial_is_own_fault(failure)) {
-            give_up(m);
-            return;
-        }
-        note_connect_failed(m);
-        end(m, MIRRORED_CONNECT, false);
+        dial_failed(m, failure);
         return;
     }
     room_use(m->up, shared);
@@ -270,13 +290,14 @@ static void dial(struct mirror *m)
 static void on_connected(void *owner, bool ok)
 {
     struct mirror *m = owner;
+    int failure = errno;
     flow_refresh_now(m->flow);
+    note_connected(m, ok);
     if (ok) {
         eject_note_connected(state_of(m), m->route->conf->health.path != NULL, m->flow->now_us);
         send_request(m);
     } else {
-        note_connect_failed(m);
-        end(m, MIRRORED_CONNECT, false);
+        dial_failed(m, failure);
     }
 }
 
