@@ -275,6 +275,13 @@ static bool add_weights(const struct rollout *r, cJSON *json)
     return true;
 }
 
+/* What the counts are of: users' requests, or copies that nobody sees. */
+static bool add_mirroring(const struct record *record, cJSON *json)
+{
+    return cJSON_AddBoolToObject(json, "mirroring",
+                                 machine_is_mirroring(&record->machine, &record->plan));
+}
+
 static bool add_head(const struct rollout *r, cJSON *json)
 {
     const struct record *record = &r->record;
@@ -298,7 +305,7 @@ cJSON *rollout_status(const struct rollout *r)
     char why[RECORD_WHY_MAX];
     explain_status(r, why);
     cJSON *json = cJSON_CreateObject();
-    if (json && add_head(r, json) && add_weight(r, json) &&
+    if (json && add_head(r, json) && add_weight(r, json) && add_mirroring(record, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
         cluster_status(r, json) && add_bands(&record->machine, json) && add_evidence(r, json) &&
         status_add_checks(r, json) && asks_status(r, json) && add_times(record, json) &&

@@ -20,6 +20,14 @@ static struct judged_totals port_counts(void *host, const char *route, const cha
     return v ? metrics_judged(v, role) : (struct judged_totals){0};
 }
 
+static struct judged_totals port_mirrored(void *host, const char *route, const char *canary,
+                                          enum metric_role role)
+{
+    struct control *c = host;
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, canary);
+    return v ? metrics_mirrored(v, role) : (struct judged_totals){0};
+}
+
 static uint64_t port_weighed(void *host, const char *route, const char *version,
                              enum metric_role role)
 {
@@ -207,6 +215,7 @@ struct rollout_ports host_ports(struct control *c)
 {
     return (struct rollout_ports){.host = c,
                                   .counts = port_counts,
+                                  .mirrored = port_mirrored,
                                   .weighed = port_weighed,
                                   .ask = port_ask,
                                   .ask_cancel = port_ask_cancel,
