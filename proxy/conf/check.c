@@ -50,7 +50,8 @@ static void check_bind(struct checker *c, struct node *node, const char *bind, s
     struct config_address mine, other;
     if (!bind || config_address_parse(slice_str(bind), &mine, NULL))
         return;
-    if (mine.kind != CONFIG_ADDRESS_UNIX && mine.port == 0)
+    bool has_port = mine.kind == CONFIG_ADDRESS_IPV4 || mine.kind == CONFIG_ADDRESS_IPV6;
+    if (has_port && mine.port == 0)
         return; /* each gets a free port of its own */
     for (size_t i = 0; i < before; i++) {
         const char *text = c->config->listeners[i].bind;
@@ -84,6 +85,7 @@ static void check_admin(struct checker *c)
     if (!is_good(node_child(admin, "bind")) || node_child(admin, "token_file"))
         return;
     if (config_address_parse(slice_str(c->config->admin.bind), &address, NULL) ||
+        address.kind == CONFIG_ADDRESS_FD || /* asked when the socket is there */
         config_address_is_local(&address))
         return;
     node_complain_key(admin, "token_file", c->errors,

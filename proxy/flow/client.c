@@ -29,7 +29,9 @@ static const struct config *conf_of(const struct client *c)
 
 static void free_client(struct grave *g)
 {
-    free(CONTAINER_OF(g, struct client, grave));
+    struct client *c = CONTAINER_OF(g, struct client, grave);
+    free(c->subject);
+    free(c);
 }
 
 static void close_client(struct client *c)

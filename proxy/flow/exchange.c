@@ -9,6 +9,7 @@
 #include "proxy/flow/pump.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/subject.h"
 #include "proxy/http/rewrite.h"
 
 #define GIVEN_UP_MIN_US                                                                            \
@@ -211,8 +212,9 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .request_id = x->request_id,
                                 .fallback_host = SLICE("localhost"),
                                 .upgrade_websocket = x->is_upgrade};
-    size_t room =
-        head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
+    subject_add(x->client, &r);
+    size_t room = head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX +
+                  r.fallback_host.len + r.subject_name.len + r.subject.len;
     char *out = arena_alloc(&x->arena, room);
     if (!out)
         return false;
@@ -292,6 +294,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     x->total_deadline_ms = total_ms ? flow_now_ms(x->flow) + total_ms : WHEEL_NEVER;
     slow_rest_reader(c);
     flow_deadline(x->flow, &c->timer, 0);
+    subject_guard(c, buf);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
         x->keep_alive =

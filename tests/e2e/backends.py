@@ -235,7 +235,7 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{
-    listen unix:{folder}/socket; listen 127.0.0.1:{port};
+    listen unix:{folder}/socket; listen 127.0.0.1:{port}{tls};
     add_header X-Version {version} always;
     location / {{ return 200 "{version}\\n"; }}
     location /status/404 {{ return 404 "nothing here\\n"; }}
@@ -247,20 +247,22 @@ http {{
 
 
 class Nginx:
-    """A real nginx that serves its version's name, and files from its folder's files/."""
+    """A real nginx that serves its version's name, and files from its folder's files/; with TLS where it has pairs (certificates.py)
+    to show."""
 
-    def __init__(self, folder, version):
+    def __init__(self, folder, version, pairs=()):
         self.folder, self.version = os.path.join(str(folder), "nginx-" + version), version
         os.makedirs(os.path.join(self.folder, "files"))
         os.chmod(self.folder, 0o755)
         program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         assert program, "nginx is not installed (tests/run installs it)"
+        tls = "".join(f"; ssl_certificate {p.certificate}; ssl_certificate_key {p.key}" for p in pairs)
         for _ in range(5):      # another process may take the free port between the look and the bind
             with socket.socket() as s:
                 s.bind(("127.0.0.1", 0))
                 self.port = s.getsockname()[1]
             with open(os.path.join(self.folder, "nginx.conf"), "w") as f:
-                f.write(NGINX.format(folder=self.folder, port=self.port, version=version))
+                f.write(NGINX.format(folder=self.folder, port=self.port, version=version, tls=" ssl" + tls if pairs else ""))
             with open(os.path.join(self.folder, "out"), "wb") as out:
                 self.process = subprocess.Popen([program, "-p", self.folder, "-c", "nginx.conf"], stdin=subprocess.DEVNULL,
                                                 stdout=out, stderr=out, preexec_fn=die_with_me)

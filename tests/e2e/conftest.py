@@ -21,6 +21,7 @@ DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cluster: before the stand-in of a cluster; tests/run runs these beside the others")
+    config.addinivalue_line("markers", "long: takes minutes, in which it mostly waits; tests/run runs these beside the others")
     config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
 
 
@@ -65,9 +66,9 @@ def v2(backend):
 
 @pytest.fixture
 def nginx(cleanup, tmp_path):
-    """Makes real nginx backends: nginx("v1")."""
-    def make(version):
-        made = Nginx(tmp_path, version)
+    """Makes real nginx backends: nginx("v1"), with TLS: nginx("v1", [pair])."""
+    def make(version, pairs=()):
+        made = Nginx(tmp_path, version, pairs)
         cleanup.append(made.stop)
         return made
     return make

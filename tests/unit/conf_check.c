@@ -69,6 +69,10 @@ static void test_addresses(void **state)
         {GOOD "admin: { bind: \"127.0.0.2:1\" }\n", ""},
         {GOOD "admin: { bind: \"[::1]:1\" }\n", ""},
         {GOOD "admin: { bind: unix:/run/admin.sock }\n", ""},
+        {"listeners: [{ bind: fd:web, proxy_protocol: true }]\nadmin: { bind: fd:admin }\n" ROUTE,
+         ""},
+        {"listeners: [{ bind: fd:a }, { bind: fd:b }]\nadmin: { bind: fd:b }\n" ROUTE,
+         "f:2:16: admin.bind: fd:b is the address of listeners[1] too\n"},
     };
     run(rows, ARRAY_LEN(rows));
 }

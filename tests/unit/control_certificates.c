@@ -26,7 +26,7 @@ static struct config_errors errors;
 
 static const char *path(const char *name)
 {
-    static char paths[4][128];
+    static char paths[4][256];
     static unsigned next;
     char *out = paths[next++ % 4];
     (void)snprintf(out, sizeof paths[0], "%s/%s", folder, name);

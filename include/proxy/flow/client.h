@@ -40,6 +40,7 @@ struct client {
         struct grave grave;  /* once dead */
     };
     struct held held;
+    char *subject;    /* of its verified certificate (proxy/flow/subject.h); NULL = none */
     struct pace pace; /* of the responses: how it takes them */
     int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
@@ -48,6 +49,7 @@ struct client {
     bool has_partial_head;  /* the header deadline runs, not the idle one */
     bool has_address;       /* false: it came over a UNIX socket */
     bool has_ended;         /* sends nothing more; its response still goes down */
+    bool is_subject_known;  /* it has been asked for */
     uint8_t listener_index; /* among those of the configuration */
     uint8_t peer_len;
     char peer
