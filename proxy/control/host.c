@@ -7,6 +7,7 @@
 #include "proxy/control/cluster.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include "rollout/kube/fleet.h"
 #include <cjson/cJSON.h>
@@ -186,6 +187,9 @@ static void tell_cluster(struct control *c, const char *route, const char *name,
 static void port_event(void *host, const char *route, const char *name, const cJSON *json)
 {
     struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    if (r && told_has_tick(r) && strcmp(name, "tick") == 0)
+        return;
     tell_cluster(c, route, name, json);
     char *text = c->admin ? cJSON_PrintUnformatted(json) : NULL;
     if (text)
