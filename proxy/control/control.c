@@ -122,12 +122,13 @@ void control_drain(struct control *c)
         return;
     }
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
-    c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
-    log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
+    uint32_t drain_ms = control_config(c)->timeouts.drain_ms;
+    c->drain_until_ms = now_ms() + drain_ms;
+    log_info("draining", "timeout_ms=%u", drain_ms);
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
     cluster_release(c);
     for (unsigned i = 0; i < c->n_workers; i++)
-        worker_drain(c->workers[i]);
+        worker_drain(c->workers[i], drain_ms, drain_ms);
     (void)event_add(c->drain_poll, &poll);
 }
 
