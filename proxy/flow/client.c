@@ -17,6 +17,8 @@
     5000 /* a closing connection waits so long for the next sign of its peer: input, or output taken */
 #define LINGER_GAP_MS (2 * LINGER_MS) /* output that nobody takes: two looks */
 #define LINGER_MAX_MS 30000           /* a peer that goes on sending holds it no longer than this */
+#define LINGER_IDLE_MS                                                                             \
+    1000 /* an idle connection that a drain closes: what its peer sent before it saw the end arrives */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -64,7 +66,7 @@ void client_abort(struct client *c, bool is_broken)
 
 /* The reply is out. Input that is still on its way would make the kernel answer with a reset, which can overtake
  * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
-static void linger(struct client *c)
+static void linger(struct client *c, uint32_t first_ms)
 {
     if (!stream_end(&c->stream)) {
         close_client(c);
@@ -75,14 +77,14 @@ static void linger(struct client *c)
     held_drop(&c->held);
     stream_read_on(&c->stream);
     pace_wait(&c->pace, flow_now_ms(c->flow));
-    flow_deadline(c->flow, &c->timer, LINGER_MS);
+    flow_deadline(c->flow, &c->timer, first_ms);
 }
 
 /* A close with input unread makes the kernel send a reset. */
 static void close_or_linger(struct client *c)
 {
     if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
-        linger(c);
+        linger(c, LINGER_MS);
     else
         close_client(c);
 }
@@ -94,15 +96,24 @@ static void set_end(struct client *c, uint32_t in_ms, uint32_t look_in_ms)
     flow_deadline(c->flow, &c->timer, look_in_ms < in_ms ? look_in_ms : in_ms);
 }
 
+/* How long the next request may be awaited. */
+static uint32_t idle_ms(const struct client *c)
+{
+    const struct flow *f = c->flow;
+    uint32_t ms = conf_of(c)->timeouts.client_idle_ms;
+    return f->is_draining && f->drain_idle_ms < ms ? f->drain_idle_ms : ms;
+}
+
+/* A response that left its connection open has promised to answer another request, also while the process drains. */
 static void await_head(struct client *c)
 {
     c->state = CLIENT_READY;
     c->has_partial_head = false;
-    if (c->flow->is_draining || c->has_ended) {
+    if (c->has_ended) {
         close_or_linger(c);
         return;
     }
-    set_end(c, conf_of(c)->timeouts.client_idle_ms, PACE_GRACE_MS);
+    set_end(c, idle_ms(c), PACE_GRACE_MS);
     stream_read_on(&c->stream);
     if (c->held.len)
         stream_wake(&c->stream);
@@ -118,7 +129,7 @@ static void after_flush(struct client *c)
         close_or_linger(c);
         break;
     case CLIENT_NEXT_LINGER:
-        linger(c);
+        linger(c, LINGER_MS);
         break;
     }
 }
@@ -339,6 +350,20 @@ static void cut(struct client *c, enum pace_verdict verdict)
     client_abort(c, true);
 }
 
+/* The time for a request has passed, unless it has come in this very moment. A drain closes connections that their peers
+ * may be about to use: what crosses our end is not met by a reset. */
+static void close_idle(struct client *c)
+{
+    if (stream_unread(&c->stream))
+        read_head(c);
+    if (c->state != CLIENT_READY || c->has_partial_head || c->until_ms > flow_now_ms(c->flow))
+        return;
+    if (c->flow->is_draining)
+        linger(c, LINGER_IDLE_MS);
+    else
+        close_client(c);
+}
+
 /* Between two requests, or within a head. */
 static void ready_due(struct client *c)
 {
@@ -348,7 +373,7 @@ static void ready_due(struct client *c)
             held_drop(&c->held);
             refuse(c, 408);
         } else {
-            close_client(c);
+            close_idle(c);
         }
         return;
     }
@@ -386,7 +411,8 @@ static void on_due(struct wheel_entry *e)
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
     case CLIENT_ORIGIN:
-        origin_late(c);
+        if (!c->flow->is_draining) /* which has cut its time */
+            origin_late(c);
         close_client(c);
         break;
     case CLIENT_READY:
@@ -417,12 +443,25 @@ bool client_may_continue(const struct client *c)
     return !c->flow->is_draining && (most == 0 || c->n_requests < most);
 }
 
+/* Its time began when it became idle, not with the drain: who was not used for long is closed first. */
+static void drain_idle(struct client *c)
+{
+    const struct config_timeouts *conf = &conf_of(c)->timeouts;
+    int64_t since_ms =
+        c->until_ms - (c->n_requests ? conf->client_idle_ms : conf->client_header_ms);
+    int64_t until_ms = since_ms + c->flow->drain_idle_ms, now_ms = flow_now_ms(c->flow);
+    if (until_ms >= c->until_ms)
+        return;
+    c->until_ms = until_ms;
+    flow_deadline(c->flow, &c->timer, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 1);
+}
+
 void client_drain(struct client *c)
 {
     bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
                                              : c->state == CLIENT_READY && !c->has_partial_head;
     if (is_idle)
-        close_client(c);
+        drain_idle(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }

@@ -13,7 +13,7 @@ import pytest
 import rig
 from backends import Backend, Nginx
 from cluster import Cluster, leader_of
-from load import Shop, Users
+from load import Askers, Shop, Users
 
 DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
@@ -86,15 +86,16 @@ def serin(cleanup, tmp_path):
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
-    """The demo's programs, compiled: {"app": path, "users": path}."""
+    """The demo's programs and asker.c, compiled: {"app": path, "users": path, "asker": path}."""
     folder = tmp_path_factory.mktemp("programs")
     flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "--libs", "libevent"], capture_output=True, text=True,
                                        check=True).stdout)
     warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes",
                 "-Wmissing-prototypes", "-Wvla", "-Wformat=2", "-Werror"]
-    for name in ("app", "users"):
-        subprocess.run(["cc", "-O2", *warnings, f"{DEMO}/{name}.c", "-o", f"{folder}/{name}", *flags], check=True)
-    return {name: f"{folder}/{name}" for name in ("app", "users")}
+    sources = {"app": f"{DEMO}/app.c", "users": f"{DEMO}/users.c", "asker": os.path.join(os.path.dirname(__file__), "asker.c")}
+    for name, source in sources.items():
+        subprocess.run(["cc", "-O2", "-pthread", *warnings, source, "-o", f"{folder}/{name}", *flags], check=True)
+    return {name: f"{folder}/{name}" for name in sources}
 
 
 @pytest.fixture
@@ -115,6 +116,16 @@ def users(cleanup, programs, tmp_path):
     def make(address, **more):
         made = Users(programs["users"], str(tmp_path / f"users{len(cleanup)}.json"), address, **more)
         cleanup.append(made.stop)
+        return made
+    return make
+
+
+@pytest.fixture
+def askers(cleanup, programs):
+    """Starts clients of which every request must get its whole answer: askers(serin.address, keeps=True, requests=1000)."""
+    def make(address, **more):
+        made = Askers(programs["asker"], address, **more)
+        cleanup.append(made.end)
         return made
     return make
 

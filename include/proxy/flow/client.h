@@ -73,8 +73,8 @@ void client_abort(struct client *c, bool is_broken);
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);
 
-/* Begins to drain: closed now if idle, after its response if busy; a tunnel near the end of the drain. Repeated calls
- * change nothing. */
+/* Begins to drain: closed once it has been idle for flow->drain_idle_ms, after its response if busy; a tunnel near the end
+ * of its time. Repeated calls change nothing where the times are the same. */
 void client_drain(struct client *c);
 
 #endif
