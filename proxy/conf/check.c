@@ -3,9 +3,11 @@
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/dns_name.h"
+#include "proxy/conf/listener_tls.h"
 #include "proxy/conf/listeners.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
+#include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/workloads.h"
 #include <strings.h>
 
@@ -425,6 +427,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     listeners_check(config, tree->root, errors);
     check_admin(&c);
     check_limits(&c);
+    listener_tls_check(config, tree, errors);
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; i < config->n_routes; i++, node = node->next) {
         struct route_place p = {&config->routes[i], node};
@@ -435,6 +438,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_plan(&c, p);
         more_checks_check(p.route, p.node, errors);
         workloads_check(p.route, p.node, errors);
+        upstream_tls_check(p.route, p.node, errors);
     }
     check_names(&c);
     check_matches(&c);

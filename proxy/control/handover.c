@@ -43,7 +43,7 @@ static bool take_back(struct handover *h)
     struct control *c = h->control;
     struct log_quoted quoted;
     struct why why;
-    if (!host_open_rollouts(c, control_config(c), c->manifests, &why)) {
+    if (!host_open_rollouts(c, control_config(c), c->keep->manifests, &why)) {
         log_error("rollouts_not_resumed", "why=%s again_in_ms=%d",
                   log_quote(&quoted, slice_str(why.text)), AGAIN_MS);
         return false;

@@ -116,6 +116,16 @@ static void put_request_id(struct out *o, struct slice id)
     PUT(o, "\r\n");
 }
 
+static void put_subject(struct out *o, const struct rewrite_request *r)
+{
+    if (r->subject_name.len == 0)
+        return;
+    put_slice(o, r->subject_name);
+    PUT(o, ": ");
+    put_slice(o, r->subject);
+    PUT(o, "\r\n");
+}
+
 static void put_length(struct out *o, uint64_t length)
 {
     PUT(o, "Content-Length: ");
@@ -251,6 +261,7 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
     if (r->forwarded == FORWARDED_RFC7239 || r->forwarded == FORWARDED_BOTH)
         put_forwarded(&o, r, seen);
     put_request_id(&o, r->request_id);
+    put_subject(&o, r);
     put_via(&o, h->minor);
     PUT(&o, "\r\n");
     return written(&o, out);

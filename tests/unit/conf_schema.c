@@ -151,11 +151,6 @@ static void test_missing(void **state)
              "[\"10.0.0.1:80\"], " text " }\n"
 
 static const struct help_row later_rows[] = {
-    {"listeners: [{ bind: unix:/a, tls: { certificates: [{ certificate: a }] } }]\n" ROUTE,
-     "f:1:30: listeners[0].tls: is not yet supported\n"
-     "f:1:52: listeners[0].tls.certificates[0].key: is missing (PEM file of the private "
-     "key)\n"},
-    {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",
