@@ -68,8 +68,9 @@ const char *metric_reason_text(enum metric_reason reason)
 
 const char *metric_client_error_text(enum metric_client_error error)
 {
-    static const char *const texts[CLIENT_ERROR_COUNT] = {"bad_request", "timeout", "aborted",
-                                                          "no_route",    "limit",   "slow"};
+    static const char *const texts[CLIENT_ERROR_COUNT] = {"bad_request",  "timeout",  "aborted",
+                                                          "no_route",     "limit",    "slow",
+                                                          "proxy_header", "untrusted"};
     CHECK((unsigned)error < CLIENT_ERROR_COUNT);
     return texts[error];
 }

@@ -28,6 +28,11 @@ static void print_help(void)
         "         USR2       hand over to a new process of this program, without losing a "
         "connection\n"
         "\n"
+        "As a service of systemd it says when it is ready, reloading and stopping (NOTIFY_SOCKET), "
+        "answers the\n"
+        "watchdog (WATCHDOG_USEC), and takes the sockets that a bind of fd:NAME names "
+        "(LISTEN_FDS).\n"
+        "\n"
         "Example: serin run -c serin.yaml\n");
 }
 

@@ -35,8 +35,10 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head too late, or nothing moved for client_body */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT, /* limits.connections, once a stretch in which clients wait */
-    CLIENT_ERROR_SLOW,  /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_LIMIT,        /* limits.connections, once a stretch in which clients wait */
+    CLIENT_ERROR_SLOW,         /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_PROXY_HEADER, /* bad, late or missing where every connection begins with one */
+    CLIENT_ERROR_UNTRUSTED,    /* who may not send one */
     CLIENT_ERROR_COUNT
 };
 

@@ -286,11 +286,23 @@ static void compare_routes(struct comparison *all, const struct config *old,
     }
 }
 
+/* A listener stays or goes with a restart only: both have the same. */
+static void compare_listeners(const struct comparison *all, const struct config *old,
+                              const struct config *new)
+{
+    for (size_t i = 0; i < old->n_listeners && i < new->n_listeners; i++) {
+        struct comparison c = {all->tell, all->arg, "listeners[].", ""};
+        (void)snprintf(c.before, sizeof c.before, "listeners[%zu].", i);
+        compare_scope(&c, SCOPE_LISTENER, &old->listeners[i], &new->listeners[i]);
+    }
+}
+
 void changes_tell(const struct config *old, const struct config *new, changes_line_fn *tell,
                   void *arg)
 {
     struct comparison c = {tell, arg, "", ""};
     compare_scope(&c, SCOPE_CONFIG, old, new);
+    compare_listeners(&c, old, new);
     compare_routes(&c, old, new);
 }
 

@@ -24,6 +24,7 @@
 #define ENDPOINTS_MAX 256
 #define MATCHES_MAX   256 /* hosts, and paths, of one route */
 #define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
+#define TRUSTED_MAX   64  /* networks of one listener: each connection is held against them */
 #define LATER_MAX     64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -56,11 +57,11 @@ const struct config_field config_fields[] = {
 {"listeners", TYPE_LIST, NULL, 1, LISTENERS_MAX, RELOAD_RESTART, "where clients connect",
  IN_CONFIG(listeners), COUNT(config, n_listeners), REQUIRED, .items = SCOPE_LISTENER},
 {"listeners[].bind", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
- "address:port, [v6]:port or unix:/path; port 0 = any free one", IN_LISTENER(bind), REQUIRED, FORM(TEXT_BIND)},
-{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_RESTART,
- "accept PROXY v1 and v2 headers, from trusted addresses only", IN_LISTENER(proxy_protocol), LATER},
-{"listeners[].trusted", TYPE_TEXTS, "[]", 0, LATER_MAX, RELOAD_RESTART,
- "networks whose PROXY headers are believed", IN_LISTENER(trusted), LATER, FORM(TEXT_NETWORK)},
+ "address:port, [v6]:port, unix:/path, or fd:NAME for a socket of systemd's; port 0 = any free one", IN_LISTENER(bind), REQUIRED, FORM(TEXT_BIND)},
+{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_YES,
+ "every connection begins with a PROXY header, v1 or v2, of a trusted address", IN_LISTENER(proxy_protocol)},
+{"listeners[].trusted", TYPE_TEXTS, "[]", 0, TRUSTED_MAX, RELOAD_YES,
+ "networks whose PROXY headers are believed; all other peers are refused", IN_LISTENER(trusted), FORM(TEXT_NETWORK)},
 {"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls), LATER},
 {"listeners[].tls.certificates", TYPE_LIST, NULL, 1, LATER_MAX, RELOAD_YES, "certificates to choose from by name",
  NOWHERE, REQUIRED},
@@ -75,7 +76,7 @@ const struct config_field config_fields[] = {
 
 {"admin", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the operator's port: page, API, /metrics, /healthz, /readyz",
  NOWHERE},
-{"admin.bind", TYPE_TEXT, "127.0.0.1:9900", 0, 0, RELOAD_RESTART, "address:port, [v6]:port or unix:/path",
+{"admin.bind", TYPE_TEXT, "127.0.0.1:9900", 0, 0, RELOAD_RESTART, "address:port, [v6]:port, unix:/path or fd:NAME",
  IN_CONFIG(admin.bind), FORM(TEXT_BIND)},
 {"admin.token_file", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
  "file with the token that changes need, beside this file if relative; required unless bind is local", IN_CONFIG(admin.token_file), FORM(TEXT_FILE)},

@@ -1,6 +1,7 @@
 /* Reads the file and runs the passes over it: tree, schema, rules.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/conf/load.h"
+#include "proxy/conf/address.h"
 #include "proxy/conf/check.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/file.h"
@@ -80,6 +81,20 @@ static void note_places(struct config *config, const struct tree *tree)
         config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
 }
 
+/* The networks of a listener as its connections are held against them. */
+static enum err settle_listener(struct config_listener *l, struct arena *arena)
+{
+    struct why why;
+    l->networks = arena_alloc(arena, (l->trusted.n + 1) * sizeof *l->networks);
+    if (!l->networks)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < l->trusted.n; i++)
+        if (config_network_parse(slice_str(l->trusted.items[i]), &l->networks[i], &why) != OK)
+            l->networks[i] =
+                (struct config_network){.bits = 0}; /* an error of the file, and told as such */
+    return OK;
+}
+
 /* What follows from keys rather than being one. */
 static enum err settle(struct config *config, const struct tree *tree)
 {
@@ -93,6 +108,9 @@ static enum err settle(struct config *config, const struct tree *tree)
         if (more_checks_settle(r, &config->arena))
             return ERR_MEMORY;
     }
+    for (size_t i = 0; i < config->n_listeners; i++)
+        if (settle_listener(&config->listeners[i], &config->arena))
+            return ERR_MEMORY;
     if (config->workers == 0)
         config->workers = online_cores();
     return OK;

@@ -6,6 +6,7 @@
 #include "metrics/log.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
@@ -97,6 +98,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    notify_tick(c);
 }
 
 void control_count_kubernetes(void *arg, const char *verb, unsigned code)
@@ -141,6 +143,7 @@ void control_drain(struct control *c)
     uint32_t drain_ms = control_config(c)->timeouts.drain_ms;
     c->is_stopping = true;
     log_info("draining", "timeout_ms=%u", drain_ms);
+    notify_stopping(c);
     handover_cancel(c->handover);
     cluster_release(c);
     control_drain_workers(c, drain_ms, drain_ms);
@@ -197,9 +200,12 @@ static enum err start_worker(struct control *c, unsigned index, struct why *why)
     unsigned workers = control_config(c)->workers;
     size_t n = listeners_of(&c->listeners, index, workers);
     int *fds = malloc((n + 1) * sizeof *fds);
+    unsigned *indices = malloc((n + 1) * sizeof *indices);
     struct listener_cells **cells = malloc((n + 1) * sizeof *cells);
-    for (size_t i = 0, listener; fds && cells && i < n; i++) {
+    bool has_room = fds && indices && cells;
+    for (size_t i = 0, listener; has_room && i < n; i++) {
         fds[i] = listeners_at(&c->listeners, index, workers, i, &listener);
+        indices[i] = (unsigned)listener;
         cells[i] = metrics_listener(c->metrics, c->listeners.items[listener].bind)->cells[index];
     }
     struct worker_setup setup = {.index = index,
@@ -208,15 +214,17 @@ static enum err start_worker(struct control *c, unsigned index, struct why *why)
                                  .shared = &c->shared,
                                  .cells = metrics_worker(c->metrics, index),
                                  .fds = fds,
+                                 .indices = indices,
                                  .listeners = cells,
                                  .n_listeners = (unsigned)n,
                                  .snapshot = c->snapshot};
-    if (fds && cells)
+    if (has_room)
         c->workers[index] = worker_start(&setup, why);
     free(fds);
+    free(indices);
     free(cells);
     if (!c->workers[index])
-        return fds && cells ? ERR_IO : ERR_MEMORY;
+        return has_room ? ERR_IO : ERR_MEMORY;
     c->n_workers++;
     return OK;
 }
@@ -249,6 +257,11 @@ static enum err start_admin(struct control *c, struct why *why)
     struct admin_setup setup = {.bind = conf->bind,
                                 .token = c->token,
                                 .given = inherited_take(&c->inherited, true, conf->bind)};
+    bool is_named = activation_name(conf->bind) != NULL;
+    if (!setup.given && is_named) /* to systemd it is a socket like any other */
+        setup.given = inherited_take(&c->inherited, false, conf->bind);
+    if (!setup.given && is_named)
+        return activation_missing(&c->inherited, conf->bind, why);
     struct admin_host host = api_host(c);
     c->admin = admin_start(c->base, &setup, &host, why);
     if (!c->admin)
@@ -260,6 +273,7 @@ static enum err start_admin(struct control *c, struct why *why)
 /* Whoever serves is known from the process of before, before the cluster and the DNS have said so here. */
 static enum err take_over(struct control *c, struct why *why)
 {
+    notify_take_over();
     enum err e = handover_ask(c->handover, why);
     c->was_ready = e == OK;
     return e;
@@ -300,13 +314,20 @@ static enum err control_start(struct control *c, struct why *why)
                           why); /* last: from here on nothing may fail that would cut a request */
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
+    if (e == OK)
+        e = notify_start(c);
     c->is_serving = c->acts = e == OK;
+    if (e == OK) {
+        activation_tell_unused(&c->inherited);
+        notify_tick(c);
+    }
     inherited_close(&c->inherited);
     return e;
 }
 
 static void control_stop(struct control *c)
 {
+    notify_stop(c);
     names_free(c->names); /* first: it runs the loop, for which everything has to be there */
     c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)
@@ -361,6 +382,8 @@ int control_run(struct config *config, struct manifests *manifests, const char *
     c->path = path;
     inherited_init(&c->inherited);
     enum err e = reload_log(config, &why);
+    if (e == OK)
+        e = activation_take(&c->inherited, &why);
     if (e == OK)
         e = handover_new(c, &c->handover, &why);
     if (e == OK)

@@ -65,10 +65,10 @@ static void write_off(struct stream *s)
     }
 }
 
-ssize_t stream_recv(struct stream *s, char *buf, size_t room)
+static ssize_t receive(struct stream *s, char *buf, size_t room, int flags)
 {
     for (;;) {
-        ssize_t n = recv(s->fd, buf, room, 0);
+        ssize_t n = recv(s->fd, buf, room, flags);
         if (n >= 0)
             return n;
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -76,6 +76,16 @@ ssize_t stream_recv(struct stream *s, char *buf, size_t room)
         if (errno != EINTR)
             return STREAM_ERROR;
     }
+}
+
+ssize_t stream_recv(struct stream *s, char *buf, size_t room)
+{
+    return receive(s, buf, room, 0);
+}
+
+ssize_t stream_peek(struct stream *s, char *buf, size_t room)
+{
+    return receive(s, buf, room, MSG_PEEK);
 }
 
 bool stream_is_due(const struct stream *s)

@@ -207,7 +207,7 @@ static bool accept_one(struct listener *l)
     l->is_paused = l->is_paused && was_last;
     memcpy(peer.bytes, &ss, sizeof ss);
     peer.len = (uint32_t)len;
-    if (!client_accept(l->flow, fd, &peer, l->cells)) {
+    if (!client_accept(l->flow, fd, &peer, l->index, l->cells)) {
         (void)close(fd);
         give_place_back(l);
     }
@@ -228,10 +228,13 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         continue;
 }
 
-void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells)
+void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
+                    struct listener_cells *cells)
 {
     struct rlimit most;
-    *l = (struct listener){.flow = f, .cells = cells, .fd = fd};
+    *l = (struct listener){.flow = f, .cells = cells, .index = index, .fd = fd};
+    l->is_lent =
+        slice_starts(slice_str(f->world->snapshot->config->listeners[index].bind), SLICE("fd:"));
     if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY) {
         rlim_t reserve = most.rlim_cur / FD_RESERVE_SHARE;
         l->fd_reserve_from = most.rlim_cur - (reserve < FD_RESERVE_MAX ? reserve : FD_RESERVE_MAX);
@@ -247,7 +250,7 @@ void listener_stop(struct listener *l)
         return;
     (void)event_del(&l->accept);
     (void)event_del(&l->resume);
-    for (unsigned i = 0; i < LISTEN_BACKLOG && accept_one(l); i++)
+    for (unsigned i = 0; !l->is_lent && i < LISTEN_BACKLOG && accept_one(l); i++)
         continue;
     (void)event_del(&l->resume);
     (void)close(l->fd);

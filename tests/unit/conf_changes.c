@@ -58,6 +58,11 @@ static const struct {
      "timeouts.request_total: 1m (before: 0)\n"
      "timeouts.drain: 5s (before: 30s)\n"
      "limits.connections: 100 (before: 0)\n"},
+    {WEB PAIR(A, B),
+     "listeners: [{ bind: \"127.0.0.1:0\", proxy_protocol: true, trusted: [10.0.0.0/8] }]\n"
+     "routes:\n  - name: web\n" PAIR(A, B),
+     "listeners[0].proxy_protocol: true (before: false)\n"
+     "listeners[0].trusted: 10.0.0.0/8 (before: none)\n"},
     {WEB PAIR(A, B), WEB PAIR(A ", " C, B),
      "route web: versions.v1.endpoints: 10.0.0.1:80, 10.0.0.3:80 (before: 10.0.0.1:80)\n"},
     {WEB PAIR(A, B),

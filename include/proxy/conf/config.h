@@ -18,6 +18,8 @@ struct config_string_list {
     size_t n;
 };
 
+struct config_network;
+
 /* Where a key's value stands in the file; line 0: the file leaves it out. */
 struct config_place {
     uint32_t line, column;
@@ -27,6 +29,7 @@ struct config_listener {
     const char *bind; /* "address:port", "[v6]:port", "unix:/path" or "fd:NAME", as written */
     bool proxy_protocol;
     struct config_string_list trusted;
+    struct config_network *networks; /* [trusted.n], proxy/conf/address.h */
     bool has_tls;
     struct config_place place; /* of bind */
 };

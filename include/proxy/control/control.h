@@ -8,6 +8,7 @@
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
 #include "proxy/control/listeners.h"
+#include "proxy/control/notify.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
@@ -56,6 +57,7 @@ struct control {
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;
+    struct notify notify;
 };
 
 static inline const struct config *control_config(const struct control *c)

@@ -10,6 +10,7 @@
 #define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
 
 enum client_state {
+    CLIENT_ORIGIN, /* a balancer is yet to say who it is (proxy/flow/origin.h) */
     CLIENT_READY,  /* awaits a head, or holds a part of one */
     CLIENT_BUSY,   /* an exchange runs */
     CLIENT_TUNNEL, /* an upgraded connection: every byte is the tunnel's */
@@ -38,18 +39,21 @@ struct client {
     struct pace pace; /* of the responses: how it takes them */
     int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
-    uint8_t state;         /* enum client_state */
-    uint8_t next;          /* enum client_next, once a response is handed over */
-    bool has_partial_head; /* the header deadline runs, not the idle one */
-    bool has_address;      /* false: it came over a UNIX socket */
-    bool has_ended;        /* sends nothing more; its response still goes down */
+    uint8_t state;          /* enum client_state */
+    uint8_t next;           /* enum client_next, once a response is handed over */
+    bool has_partial_head;  /* the header deadline runs, not the idle one */
+    bool has_address;       /* false: it came over a UNIX socket */
+    bool has_ended;         /* sends nothing more; its response still goes down */
+    uint8_t listener_index; /* among those of the configuration */
     uint8_t peer_len;
-    char peer[CLIENT_PEER_MAX]; /* the peer's address without port */
+    char peer
+        [CLIENT_PEER_MAX]; /* the address without port: the peer's, or what a PROXY header says */
 };
 
-/* Takes an accepted nonblocking socket and begins to read. peer: its address. The listener's cells are counted by
- * the client from here on. False when memory is short: the fd stays with the caller. */
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+/* Takes an accepted nonblocking socket and begins to read. peer: its address. listener_index: of the listener that it came
+ * over, among those of the configuration; its cells are counted by the client from here on. False when memory is short: the
+ * fd stays with the caller. */
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener);
 
 static inline struct slice client_peer(const struct client *c)
@@ -65,6 +69,9 @@ bool client_may_continue(const struct client *c);
 
 /* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
 void client_abort(struct client *c, bool is_broken);
+
+/* Closes it at once, with no request under way; nothing happens where it is closed. It is buried. */
+void client_hang_up(struct client *c);
 
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);

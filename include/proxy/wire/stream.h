@@ -57,6 +57,9 @@ void stream_write_on(struct stream *s);
 /* One recv of what is there. > 0: bytes; else STREAM_EOF, STREAM_AGAIN, STREAM_ERROR. */
 ssize_t stream_recv(struct stream *s, char *buf, size_t room);
 
+/* The same, but what is read stays there for the next one. Before TLS begins. */
+ssize_t stream_peek(struct stream *s, char *buf, size_t room);
+
 /* True where the loop has seen the peer's bytes or its end and is yet to call on_read in this turn. No system call. */
 bool stream_is_due(const struct stream *s);
 

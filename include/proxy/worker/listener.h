@@ -42,17 +42,21 @@ enum err listener_add(const struct wire_addr *bound, int fds[], unsigned have, u
 struct listener {
     struct flow *flow;
     struct listener_cells *cells;
+    unsigned index; /* among those of the configuration */
     int fd;
     bool is_paused;
+    bool is_lent; /* systemd's: the socket and its queue outlive this process */
     rlim_t
         fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
     struct event accept, resume;
 };
 
-/* Begins to accept. Takes the fd. flow->world must be there. */
-void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells);
+/* Begins to accept. index: of the listener in the configuration. Takes the fd. flow->world must be there. */
+void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
+                    struct listener_cells *cells);
 
-/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first. */
+/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first, unless the queue is there
+ * for the next process as well. */
 void listener_stop(struct listener *l);
 
 #endif

@@ -14,6 +14,7 @@ struct worker_setup {
     struct flow_shared *shared;
     struct worker_cells *cells;
     const int *fds; /* [n_listeners] this worker's sockets; ownership moves in on success */
+    const unsigned *indices; /* [n_listeners] of each socket's listener in the configuration */
     struct listener_cells *const *listeners; /* [n_listeners] */
     unsigned n_listeners;
     struct snapshot *snapshot; /* the first world; a reference is taken */
@@ -27,6 +28,12 @@ void worker_publish(struct worker *w, struct snapshot *snapshot);
 
 /* The generation of the snapshot that new requests see. */
 uint64_t worker_generation(const struct worker *w);
+
+/* Asks for a sign of life: the worker's loop answers between two events. At most one wake. */
+void worker_ask(struct worker *w);
+
+/* Whether it has answered what it was asked last; true also where it was never asked, or has ended. */
+bool worker_has_answered(const struct worker *w);
 
 /* Stops accepting and ends connections as flow_drain does; the thread ends with the last one. A later call can shorten the
  * times. */
