@@ -8,8 +8,7 @@
 #include <string.h>
 
 #define NUMBERS    (5 + JUDGE_LATENCY_MAX) /* of one side */
-#define MOMENT_MAX 0x1p53                  /* whole numbers up to it are exact in JSON */
-#define FULL_BP    10000
+#define MOMENT_MAX 1e15 /* whole numbers up to it are written exactly: cJSON prints 15 digits */
 
 /* --- writing --- */
 
@@ -52,18 +51,10 @@ static bool write_baseline(cJSON *json, const struct source_baseline *b)
     return list != NULL;
 }
 
-static bool write_share(cJSON *json, const struct source_share *s)
-{
-    return cJSON_AddNumberToObject(json, "share_bp", s->weight_bp) &&
-           cJSON_AddNumberToObject(json, "share_stable", (double)s->stable_base) &&
-           cJSON_AddNumberToObject(json, "share_canary", (double)s->canary_base);
-}
-
 cJSON *rollout_carry(const struct rollout *r)
 {
     cJSON *json = cJSON_CreateObject();
-    if (json && write_source(json, &r->source) && write_baseline(json, &r->source.baseline) &&
-        write_share(json, &r->share))
+    if (json && write_source(json, &r->source) && write_baseline(json, &r->source.baseline))
         return json;
     cJSON_Delete(json);
     return NULL;
@@ -134,26 +125,13 @@ static bool read_baseline(const cJSON *json, struct source_baseline *b)
     return true;
 }
 
-static bool read_share(const cJSON *json, struct source_share *s)
-{
-    uint64_t weight_bp;
-    *s = (struct source_share){.weight_bp = 0};
-    if (!read_member(json, "share_bp", FULL_BP, &weight_bp) ||
-        !read_member(json, "share_stable", MOMENT_MAX, &s->stable_base) ||
-        !read_member(json, "share_canary", MOMENT_MAX, &s->canary_base))
-        return false;
-    s->weight_bp = (uint32_t)weight_bp;
-    return true;
-}
-
 enum err rollout_take_carried(struct rollout *r, const cJSON *json, struct why *why)
 {
     struct source source = r->source;
-    struct source_share share;
     if (!read_source(json, &source))
         return why_set(why, ERR_INVALID, "route %s: the counts are not what serin hands over",
                        r->record.route);
-    if (!read_baseline(json, &source.baseline) || !read_share(json, &share))
+    if (!read_baseline(json, &source.baseline))
         return why_set(why, ERR_INVALID,
                        "route %s: the last ten minutes are not what serin hands over",
                        r->record.route);
@@ -161,6 +139,5 @@ enum err rollout_take_carried(struct rollout *r, const cJSON *json, struct why *
     if (source.baseline.next_ms > now_ms + SOURCE_SAMPLE_MS) /* of another clock */
         source.baseline.next_ms = now_ms;
     r->source = source;
-    r->share = share;
     return OK;
 }

@@ -285,6 +285,7 @@ static enum err start_admin(struct control *c, struct why *why)
 /* Whoever serves is known from the process of before, before the cluster and the DNS have said so here. */
 static enum err take_over(struct control *c, struct why *why)
 {
+    notify_take_over();
     enum err e = handover_ask(c->handover, why);
     c->was_ready = e == OK;
     return e;
@@ -397,8 +398,6 @@ int control_run(struct config_keep *keep, const char *path)
         e = activation_take(&c->inherited, &why);
     if (e == OK)
         e = handover_new(c, &c->handover, &why);
-    if (e == OK && handover_is_heir(c->handover))
-        notify_take_over();
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {

@@ -9,6 +9,7 @@
 #include "proxy/control/handover_inside.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
+#include "proxy/control/notify.h"
 #include "proxy/control/probe.h"
 #include "proxy/control/publish.h"
 #include "proxy/wire/time.h"
@@ -138,6 +139,7 @@ static void finish(struct handover *h)
     const struct config_timeouts *conf = &control_config(c)->timeouts;
     h->phase = HANDOVER_DONE;
     (void)event_del(h->timer);
+    notify_hand_over(c, h->child);
     log_info("handed_over", "to_pid=%d requests_ms=%u tunnels_ms=%u", (int)h->child, conf->drain_ms,
              conf->handover_ms);
     for (size_t i = 0; i < c->listeners.n; i++)
@@ -147,7 +149,6 @@ static void finish(struct handover *h)
         admin_forget_file(c->admin);
     admin_stop(c->admin);
     c->admin = NULL;
-    notify_hand_over(c, h->child);
     handover_older_forget(h);
     handover_forget_kept(h);
     stop_probing(c);

@@ -102,8 +102,7 @@ static void give_route(struct handover *h, struct known_route *r)
 
 struct handover_counts handover_own_counts(const struct variant_metrics *v, enum metric_role role)
 {
-    struct handover_counts c = {
-        .role = role, .judged = metrics_judged(v, role), .weighed = metrics_weighed(v, role)};
+    struct handover_counts c = {.role = role, .judged = metrics_judged(v, role)};
     (void)snprintf(c.version, sizeof c.version, "%s", v->version);
     return c;
 }

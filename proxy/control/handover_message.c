@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT_MAX  0x1p53 /* whole numbers up to it are exact in JSON */
-#define WEIGHT_MAX 10000  /* basis points */
+#define COUNT_MAX  1e15  /* whole numbers up to it are written exactly: cJSON prints 15 digits */
+#define WEIGHT_MAX 10000 /* basis points */
 
 static const char *const kinds[HANDOVER_KINDS] = {
     [HANDOVER_READY] = "ready",     [HANDOVER_REFUSED] = "refused", [HANDOVER_SOCKET] = "socket",
@@ -30,9 +30,11 @@ void handover_message_fini(struct handover_message *m)
 
 /* --- writing --- */
 
+/* Beyond the bound it is wrong by a little, but a message all the same. */
 static bool add_number(cJSON *json, const char *name, uint64_t value)
 {
-    return cJSON_AddNumberToObject(json, name, (double)value) != NULL;
+    double number = value < (uint64_t)COUNT_MAX ? (double)value : COUNT_MAX;
+    return cJSON_AddNumberToObject(json, name, number) != NULL;
 }
 
 static bool add_text(cJSON *json, const char *name, const char *value)
@@ -88,9 +90,8 @@ static uint64_t *count_at(const struct judged_totals *t, size_t i)
 static bool write_gained(cJSON *json, const struct handover_counts *c)
 {
     double slow[JUDGED_QUANTILES];
-    bool is_good = add_text(json, "name", c->version) &&
-                   add_flag(json, "canary", c->role == ROLE_CANARY) &&
-                   add_number(json, "weighed", c->weighed);
+    bool is_good =
+        add_text(json, "name", c->version) && add_flag(json, "canary", c->role == ROLE_CANARY);
     for (size_t i = 0; is_good && i < ARRAY_LEN(counts); i++)
         is_good = add_number(json, counts[i].name, *count_at(&c->judged, i));
     for (size_t q = 0; q < JUDGED_QUANTILES; q++)
@@ -247,7 +248,6 @@ static void read_gained(struct reader *r, struct handover_counts *c)
     const cJSON *slow = member(r, "slow");
     read_name(r, "name", c->version);
     c->role = read_flag(r, "canary") ? ROLE_CANARY : ROLE_STABLE;
-    c->weighed = read_number(r, "weighed", COUNT_MAX);
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         *count_at(&c->judged, i) = read_number(r, counts[i].name, COUNT_MAX);
     for (int q = 0; q < (int)JUDGED_QUANTILES; q++) {

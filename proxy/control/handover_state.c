@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_MAX 0x1p53 /* whole numbers up to it are exact in JSON */
+#define NUMBER_MAX 1e15 /* whole numbers up to it are written exactly: cJSON prints 15 digits */
 
 static bool read_number(const cJSON *item, double most, uint64_t *value)
 {

@@ -73,7 +73,6 @@ void handover_totals_each(const struct handover_totals *t, handover_counts_fn *f
 
 void handover_counts_add(struct handover_counts *sum, const struct handover_counts *d)
 {
-    sum->weighed += d->weighed;
     sum->judged.requests += d->judged.requests;
     sum->judged.failed += d->judged.failed;
     sum->judged.client_errors += d->judged.client_errors;
@@ -85,7 +84,6 @@ void handover_counts_add(struct handover_counts *sum, const struct handover_coun
 
 void handover_counts_subtract(struct handover_counts *later, const struct handover_counts *earlier)
 {
-    later->weighed -= earlier->weighed;
     later->judged.requests -= earlier->judged.requests;
     later->judged.failed -= earlier->judged.failed;
     later->judged.client_errors -= earlier->judged.client_errors;
@@ -98,8 +96,7 @@ void handover_counts_subtract(struct handover_counts *later, const struct handov
 bool handover_counts_is_zero(const struct handover_counts *c)
 {
     const struct judged_totals *t = &c->judged;
-    uint64_t any =
-        c->weighed | t->requests | t->failed | t->client_errors | t->key_requests | t->key_failed;
+    uint64_t any = t->requests | t->failed | t->client_errors | t->key_requests | t->key_failed;
     for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
         any |= t->slow[q];
     return any == 0;

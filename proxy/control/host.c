@@ -31,8 +31,7 @@ static uint64_t port_weighed(void *host, const char *route, const char *version,
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    const struct handover_counts *before = handover_gained(c->handover, route, version, role);
-    return (v ? metrics_weighed(v, role) : 0) + (before ? before->weighed : 0);
+    return v ? metrics_weighed(v, role) : 0;
 }
 
 static struct http_call *port_ask(void *host, const struct http_ask *ask)

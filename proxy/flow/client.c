@@ -5,6 +5,7 @@
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/handshake.h"
 #include "proxy/flow/origin.h"
+#include "proxy/flow/parting.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
@@ -13,13 +14,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-
-#define LINGER_MS                                                                                  \
-    5000 /* a closing connection waits so long for the next sign of its peer: input, or output taken */
-#define LINGER_GAP_MS (2 * LINGER_MS) /* output that nobody takes: two looks */
-#define LINGER_MAX_MS 30000           /* a peer that goes on sending holds it no longer than this */
-#define LINGER_IDLE_MS                                                                             \
-    1000 /* an idle connection that a drain closes: what its peer sent before it saw the end arrives */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -36,7 +30,7 @@ static void free_client(struct grave *g)
     free(c);
 }
 
-static void close_client(struct client *c)
+void client_hang_up(struct client *c)
 {
     struct flow *f = c->flow;
     if (c->state == CLIENT_DEAD)
@@ -68,32 +62,7 @@ void client_abort(struct client *c, bool is_broken)
     }
     if (is_broken && c->state != CLIENT_DEAD)
         stream_reset_on_close(&c->stream);
-    close_client(c);
-}
-
-/* The reply is out. Input that is still on its way would make the kernel answer with a reset, which can overtake
- * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
-static void linger(struct client *c, uint32_t first_ms)
-{
-    if (!stream_end(&c->stream)) {
-        close_client(c);
-        return;
-    }
-    c->state = CLIENT_LINGER;
-    c->until_ms = flow_now_ms(c->flow) + LINGER_MAX_MS;
-    held_drop(&c->held);
-    stream_read_on(&c->stream);
-    pace_wait(&c->pace, flow_now_ms(c->flow));
-    flow_deadline(c->flow, &c->timer, first_ms);
-}
-
-/* A close with input unread makes the kernel send a reset. */
-static void close_or_linger(struct client *c)
-{
-    if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
-        linger(c, LINGER_MS);
-    else
-        close_client(c);
+    client_hang_up(c);
 }
 
 /* The end of the idle time or of a head. Looked at sooner is whether the last response is read at all. */
@@ -103,24 +72,16 @@ static void set_end(struct client *c, uint32_t in_ms, uint32_t look_in_ms)
     flow_deadline(c->flow, &c->timer, look_in_ms < in_ms ? look_in_ms : in_ms);
 }
 
-/* How long the next request may be awaited. */
-static uint32_t idle_ms(const struct client *c)
-{
-    const struct flow *f = c->flow;
-    uint32_t ms = conf_of(c)->timeouts.client_idle_ms;
-    return f->is_draining && f->drain_idle_ms < ms ? f->drain_idle_ms : ms;
-}
-
 /* A response that left its connection open has promised to answer another request, also while the process drains. */
 static void await_head(struct client *c)
 {
     c->state = CLIENT_READY;
     c->has_partial_head = false;
     if (c->has_ended) {
-        close_or_linger(c);
+        parting_close(c);
         return;
     }
-    set_end(c, idle_ms(c), PACE_GRACE_MS);
+    set_end(c, parting_idle_ms(c), PACE_GRACE_MS);
     stream_read_on(&c->stream);
     if (c->held.len)
         stream_wake(&c->stream);
@@ -133,10 +94,10 @@ static void after_flush(struct client *c)
         await_head(c);
         break;
     case CLIENT_NEXT_CLOSE:
-        close_or_linger(c);
+        parting_close(c);
         break;
     case CLIENT_NEXT_LINGER:
-        linger(c, LINGER_MS);
+        parting_linger(c);
         break;
     }
 }
@@ -165,7 +126,7 @@ static void refuse(struct client *c, unsigned status)
     count_error(c, status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST);
     struct reply reply = {.status = status, .minor = 1};
     if (reply_send(c, &reply) == STREAM_FAILED)
-        close_client(c);
+        client_hang_up(c);
     else
         client_response_done(c, CLIENT_NEXT_LINGER);
 }
@@ -241,7 +202,7 @@ static void take_input(struct client *c, size_t len, ssize_t n)
     } else {
         if (len)
             count_error(c, CLIENT_ERROR_ABORTED);
-        close_client(c);
+        client_hang_up(c);
     }
 }
 
@@ -280,7 +241,7 @@ static void take_origin(struct client *c, enum origin origin)
     case ORIGIN_AWAITED:
         break;
     case ORIGIN_REFUSED:
-        close_client(c);
+        client_hang_up(c);
         break;
     }
 }
@@ -306,16 +267,6 @@ static void read_busy(struct client *c)
         stream_wake(&c->stream);
 }
 
-static void discard(struct client *c)
-{
-    ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
-    int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
-    if (n == STREAM_EOF || n == STREAM_ERROR || left_ms <= 0)
-        close_client(c);
-    else
-        flow_deadline(c->flow, &c->timer, (uint32_t)(left_ms < LINGER_MS ? left_ms : LINGER_MS));
-}
-
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct client *c = arg;
@@ -339,7 +290,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
         tunnel_on_client_readable(c->tunnel);
         break;
     case CLIENT_LINGER:
-        discard(c);
+        parting_on_readable(c);
         break;
     case CLIENT_FLUSH:
     case CLIENT_DEAD:
@@ -372,14 +323,6 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* Takes too little of its last response: what the kernel has for it is thrown away, or it would be kept for as long as
- * the peer acknowledges that it is there. */
-static void cut(struct client *c, enum pace_verdict verdict)
-{
-    count_error(c, slow_error(verdict));
-    client_abort(c, true);
-}
-
 /* The time for a request has passed, unless it has come in this very moment. A drain closes connections that their peers
  * may be about to use: what crosses our end is not met by a reset. */
 static void close_idle(struct client *c)
@@ -389,9 +332,9 @@ static void close_idle(struct client *c)
     if (c->state != CLIENT_READY || c->has_partial_head || c->until_ms > flow_now_ms(c->flow))
         return;
     if (c->flow->is_draining)
-        linger(c, LINGER_IDLE_MS);
+        parting_linger_idle(c);
     else
-        close_client(c);
+        client_hang_up(c);
 }
 
 /* Between two requests, or within a head. */
@@ -412,26 +355,25 @@ static void ready_due(struct client *c)
         pace_wait(&c->pace, flow_now_ms(c->flow));
         enum pace_verdict verdict = slow_look(c, conf_of(c)->timeouts.client_body_ms);
         if (verdict != PACE_OK)
-            cut(c, verdict);
+            parting_cut(c, verdict);
         return;
     }
     pace_rest(&c->pace, flow_now_ms(c->flow));
     flow_deadline(c->flow, &c->timer, (uint32_t)left_ms);
 }
 
-/* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
- * what the kernel still has for it. */
-static void linger_due(struct client *c)
+/* No header, or half of one. Whoever has sent nothing yet while the process drains is an idle connection. */
+static void origin_due(struct client *c)
 {
-    uint32_t unread = stream_unacknowledged(&c->stream);
-    enum pace_verdict verdict = unread ? slow_look(c, LINGER_GAP_MS) : PACE_STALLED;
-    bool has_time = unread <= SLOW_SMALL_BYTES && flow_now_ms(c->flow) < c->until_ms;
-    if (verdict == PACE_OK || (verdict == PACE_SLOW && has_time))
-        flow_deadline(c->flow, &c->timer, LINGER_MS);
-    else if (verdict == PACE_SLOW && unread > SLOW_SMALL_BYTES)
-        cut(c, verdict);
-    else
-        close_client(c);
+    if (!c->flow->is_draining || c->held.len) {
+        origin_late(c);
+        client_hang_up(c);
+    } else if (stream_unread(&c->stream)) {
+        set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
+        take_origin(c, origin_read(c));
+    } else {
+        parting_linger_idle(c);
+    }
 }
 
 static void on_due(struct wheel_entry *e)
@@ -441,13 +383,11 @@ static void on_due(struct wheel_entry *e)
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
     case CLIENT_ORIGIN:
-        if (!c->flow->is_draining) /* which has cut its time */
-            origin_late(c);
-        close_client(c);
+        origin_due(c);
         break;
     case CLIENT_HANDSHAKE:
         handshake_late(c);
-        close_client(c);
+        client_hang_up(c);
         break;
     case CLIENT_READY:
         ready_due(c);
@@ -460,10 +400,10 @@ static void on_due(struct wheel_entry *e)
     case CLIENT_FLUSH:
         verdict = slow_look(c, gap_ms);
         if (verdict != PACE_OK)
-            cut(c, verdict);
+            parting_cut(c, verdict);
         break;
     case CLIENT_LINGER:
-        linger_due(c);
+        parting_due(c);
         break;
     case CLIENT_TUNNEL: /* has a deadline of its own */
     case CLIENT_DEAD:
@@ -477,25 +417,12 @@ bool client_may_continue(const struct client *c)
     return !c->flow->is_draining && (most == 0 || c->n_requests < most);
 }
 
-/* Its time began when it became idle, not with the drain: who was not used for long is closed first. */
-static void drain_idle(struct client *c)
-{
-    const struct config_timeouts *conf = &conf_of(c)->timeouts;
-    int64_t since_ms =
-        c->until_ms - (c->n_requests ? conf->client_idle_ms : conf->client_header_ms);
-    int64_t until_ms = since_ms + c->flow->drain_idle_ms, now_ms = flow_now_ms(c->flow);
-    if (until_ms >= c->until_ms)
-        return;
-    c->until_ms = until_ms;
-    flow_deadline(c->flow, &c->timer, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 1);
-}
-
 void client_drain(struct client *c)
 {
     bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
                                              : c->state == CLIENT_READY && !c->has_partial_head;
     if (is_idle)
-        drain_idle(c);
+        parting_drain(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }

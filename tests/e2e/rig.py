@@ -303,8 +303,8 @@ class Serin:
         self.folder = str(folder)
         self.file = os.path.join(self.folder, "serin.yaml")
         self.environment, self.limit_fds, self.process, self.runs = environment or {}, limit_fds, None, 0
-        self.before, self.pass_fds = before, pass_fds       # words of a program that becomes serin, and what it inherits
         self.olds, self.program = [], SERIN     # processes that have handed over
+        self.before, self.pass_fds = before, pass_fds       # words of a program that becomes serin, and what it inherits
         self.config = {"workers": 1, "state_dir": os.path.join(self.folder, "state"),
                        "listeners": [{"bind": "127.0.0.1:0"}], "admin": {"bind": "127.0.0.1:0"},
                        "timeouts": {}, "routes": routes if isinstance(routes, list) else [routes]}

@@ -44,12 +44,11 @@ struct handover_socket {
     struct unix_file file; /* whose file goes with it; path "" = none */
 };
 
-/* Counts of one version in one role: what the judge compares, and what the weight assigned. */
+/* Counts of one version in one role: what the judge compares. */
 struct handover_counts {
     char version[KNOWN_NAME_MAX];
     enum metric_role role;
     struct judged_totals judged;
-    uint64_t weighed;
 };
 
 struct handover_message {

@@ -79,6 +79,9 @@ bool client_may_continue(const struct client *c);
 /* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
 void client_abort(struct client *c, bool is_broken);
 
+/* Closes it at once, with no request under way; nothing happens where it is closed. It is buried. */
+void client_hang_up(struct client *c);
+
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);
 
