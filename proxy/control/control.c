@@ -16,6 +16,7 @@
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -110,6 +111,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    told_tick(c);
     notify_tick(c);
 }
 
