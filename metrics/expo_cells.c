@@ -131,6 +131,24 @@ static void write_connections(struct expo *e, const struct metrics *m)
     }
 }
 
+/* Of versions that have had any: the others may well be plain. */
+static void write_handshakes(struct expo *e, const struct metrics *m)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        uint64_t n[HANDSHAKE_COUNT] = {0}, all = 0;
+        for (unsigned result = 0; result < HANDSHAKE_COUNT; result++) {
+            for (unsigned w = 0; w < v->workers; w++)
+                n[result] += cell_read(&v->cells[w]->tls_handshakes[result]);
+            all += n[result];
+        }
+        for (unsigned result = 0; all && result < HANDSHAKE_COUNT; result++) {
+            const char *labels[] = {v->route, v->version, metric_handshake_text(result)};
+            expo_sample(e, METRIC_UPSTREAM_TLS_HANDSHAKES_TOTAL, labels, (double)n[result]);
+        }
+    }
+}
+
 static void write_ejections(struct expo *e, const struct metrics *m)
 {
     for (size_t i = 0; i < metrics_variant_count(m); i++) {
@@ -263,6 +281,9 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         return;
     case METRIC_UPSTREAM_CONNECTIONS:
         write_connections(e, m);
+        return;
+    case METRIC_UPSTREAM_TLS_HANDSHAKES_TOTAL:
+        write_handshakes(e, m);
         return;
     case METRIC_EJECTIONS_TOTAL:
         write_ejections(e, m);

@@ -81,3 +81,10 @@ const char *metric_retry_result_text(enum metric_retry_result result)
     CHECK((unsigned)result < RETRY_RESULT_COUNT);
     return texts[result];
 }
+
+const char *metric_handshake_text(enum metric_handshake result)
+{
+    static const char *const texts[HANDSHAKE_COUNT] = {"full", "resumed", "failed"};
+    CHECK((unsigned)result < HANDSHAKE_COUNT);
+    return texts[result];
+}

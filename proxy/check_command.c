@@ -386,7 +386,8 @@ static int check_file(const struct check_options *o)
 {
     struct config_errors errors; /* or warnings, where there are none */
     int code = 0;
-    struct config_keep *keep = config_keep_read(o->path ? o->path : config_default_path(), &errors);
+    struct config_keep *keep =
+        config_keep_read(o->path ? o->path : config_default_path(), NULL, &errors);
     const struct config *config = keep ? keep->config : NULL;
     if (keep)
         config_keep_warn(keep, &errors);

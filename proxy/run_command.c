@@ -41,7 +41,7 @@ static struct config_keep *load(const char *path, int *exit_code)
         *exit_code = EXIT_INTERNAL;
         return NULL;
     }
-    struct config_keep *keep = config_keep_read(path, errors);
+    struct config_keep *keep = config_keep_read(path, NULL, errors);
     if (!keep)
         config_errors_print(errors, stderr);
     *exit_code = errors->code == ERR_MEMORY ? EXIT_INTERNAL : EXIT_CONFIG;

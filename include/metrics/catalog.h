@@ -59,6 +59,10 @@ enum metric_source {
       METRIC_LABELS("route", "version", "state"), \
       "Connections to endpoints that requests for a version have opened: idle, active (carrying a " \
       "request) and connecting.") \
+    X(UPSTREAM_TLS_HANDSHAKES_TOTAL, "serin_upstream_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "result"), \
+      "TLS handshakes with endpoints of a version for requests: full, resumed (without its keys " \
+      "and certificates anew) and failed.") \
     X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Times that an endpoint of a version was left out for having failed.") \
@@ -136,7 +140,8 @@ enum metric_source {
       "Number of the configuration in force; grows with every one that is taken over.") \
     X(CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, "serin_certificate_expiry_timestamp_seconds", GAUGE, "seconds", HOST, \
       METRIC_LABELS("listener", "certificate"), \
-      "When a listener's certificate, by its file, expires; seconds since 1970 UTC.") \
+      "When a certificate, by its file, expires, in seconds since 1970 UTC; listener is empty for " \
+      "one that is shown to endpoints.") \
     X(LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total", COUNTER, "", PROCESS, \
       METRIC_NO_LABELS, \
       "Log lines that were not written: over the rate of their place, or not taken by the " \

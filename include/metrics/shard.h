@@ -48,6 +48,9 @@ enum metric_client_error {
 /* Whether a further attempt brought a response that the client could have. */
 enum metric_retry_result { RETRY_OK, RETRY_FAILED, RETRY_RESULT_COUNT };
 
+/* How a TLS handshake with an endpoint ended. */
+enum metric_handshake { HANDSHAKE_FULL, HANDSHAKE_RESUMED, HANDSHAKE_FAILED, HANDSHAKE_COUNT };
+
 /* The codes of the IANA registry have a cell each; the others share one per class. */
 #define CODE_CELLS 80
 extern const uint8_t code_cell_table[600];
@@ -62,6 +65,7 @@ const char *metric_assigned_text(enum metric_assigned assigned);
 const char *metric_reason_text(enum metric_reason reason);
 const char *metric_client_error_text(enum metric_client_error error);
 const char *metric_retry_result_text(enum metric_retry_result result);
+const char *metric_handshake_text(enum metric_handshake result);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
 static inline unsigned code_cell(unsigned status)
@@ -90,6 +94,7 @@ struct variant_cells {
     metric_cell inflight; /* gauge: up and down by the same worker */
     /* gauges of the connections that requests for this version have opened */
     metric_cell upstream_open, upstream_idle, upstream_connecting;
+    metric_cell tls_handshakes[HANDSHAKE_COUNT];
     metric_cell ejections; /* of its endpoints, by this worker */
     metric_cell tunnels;   /* the same: upgraded connections */
     struct hist duration[ROLE_COUNT];

@@ -113,7 +113,7 @@ static enum err settle(struct config *config, const struct tree *tree)
             return ERR_MEMORY;
     if (config->workers == 0)
         config->workers = online_cores();
-    return listener_tls_settle(config) ? OK : ERR_MEMORY;
+    return listener_tls_settle(config) && upstream_tls_settle(config) ? OK : ERR_MEMORY;
 }
 
 /* The time zones of a route's windows must be known. */

@@ -49,14 +49,37 @@ static bool find_common_name(const struct config_version *v, struct slice *name)
     return true;
 }
 
-struct slice upstream_tls_name(const struct config_version *v)
+static struct slice find_name(const struct config_version *v)
 {
     struct slice name;
-    if (v->tls.server_name) {
-        name = slice_str(v->tls.server_name);
-        return name.at[0] == '[' ? slice_of(name.at + 1, name.len - 2) : name;
+    if (!v->tls.server_name)
+        return find_common_name(v, &name) ? name : slice_of(NULL, 0);
+    name = slice_str(v->tls.server_name);
+    return name.at[0] == '[' ? slice_of(name.at + 1, name.len - 2) : name;
+}
+
+static bool settle(struct config *config, struct config_version *v)
+{
+    struct slice name = find_name(v);
+    if (name.len == 0)
+        return true;
+    char *copy = arena_alloc(&config->arena, name.len + 1);
+    if (copy) {
+        memcpy(copy, name.at, name.len);
+        copy[name.len] = '\0';
     }
-    return find_common_name(v, &name) ? name : slice_of(NULL, 0);
+    v->tls.name = copy;
+    return copy != NULL;
+}
+
+bool upstream_tls_settle(struct config *config)
+{
+    bool ok = true;
+    for (size_t i = 0; i < config->n_routes; i++)
+        for (size_t k = 0; k < config->routes[i].n_versions; k++)
+            if (config->routes[i].versions[k].has_tls)
+                ok = ok && settle(config, &config->routes[i].versions[k]);
+    return ok;
 }
 
 static bool has_socket(const struct config_version *v)

@@ -6,8 +6,6 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#define DAY_S          (24 * 60 * 60)
-#define WARN_AHEAD_S   (14 * DAY_S)
 #define LINE_MAX_BYTES 1024
 
 /* One entry of a listener's list. */
@@ -226,28 +224,14 @@ void certificates_use_tickets(struct certificates *c, struct tickets *tickets)
             server_context_use_tickets(c->contexts[i], tickets);
 }
 
-static void warn_of_expiry(const struct certificate *c, int64_t now, struct config_errors *warnings)
-{
-    char text[96], time[PEM_TIME_MAX];
-    int64_t left = c->expires - now;
-    if (left >= WARN_AHEAD_S)
-        return;
-    (void)pem_format_time(c->expires, time);
-    if (left <= 0)
-        (void)snprintf(text, sizeof text, "has expired at %s", time);
-    else
-        (void)snprintf(text, sizeof text, "expires in %lld day%s, at %s", (long long)(left / DAY_S),
-                       left / DAY_S == 1 ? "" : "s", time);
-    add_about_pair(warnings, ERR_INVALID, c, false, text);
-}
-
 void certificates_warn(const struct certificates *c, int64_t now, struct config_errors *warnings)
 {
+    char text[PEM_WARNING_MAX];
     for (size_t i = 0; c && i < c->n; i++) {
-        warn_of_expiry(&c->items[i], now, warnings);
+        if (pem_warn_of_expiry(c->items[i].expires, now, text))
+            add_about_pair(warnings, ERR_INVALID, &c->items[i], false, text);
         if (c->items[i].is_key_public)
-            add_about_pair(warnings, ERR_INVALID, &c->items[i], true,
-                           "can be read by every user of this machine (expected mode 0600)");
+            add_about_pair(warnings, ERR_INVALID, &c->items[i], true, PEM_PUBLIC_KEY);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "proxy/control/certificates.h"
 #include "proxy/control/control.h"
 #include "proxy/control/names.h"
+#include "proxy/control/upstream_tls.h"
 #include "proxy/wire/time.h"
 #include <math.h>
 
@@ -196,6 +197,7 @@ void gauges_expose(void *host, struct expo *e, enum metric_id id)
         break;
     case METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS:
         certificates_expiries(c->keep->certificates, expose_expiry, e);
+        upstream_tls_expiries(c->keep->upstream_tls, expose_expiry, e);
         break;
     case METRIC_CONFIG_RELOADS_TOTAL:
         sample(e, id, ok, (double)c->reloads_ok);

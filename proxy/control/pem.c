@@ -13,6 +13,7 @@
  * browsers know are 150 certificates in 220 KiB. */
 #define PEM_FILE_BYTES_MAX    (1u << 20)
 #define PEM_CERTIFICATES_MAX  1024
+#define DAY_S                 (24 * 60 * 60)
 #define PEM_STRENGTH_BITS_MIN 112 /* RSA of 2048 bits (NIST SP 800-57 part 1, table 2) */
 
 /* What OpenSSL says of its last failure. */
@@ -175,6 +176,21 @@ const char *pem_format_time(int64_t seconds, char out[PEM_TIME_MAX])
     if (!gmtime_r(&time, &tm) || !strftime(out, PEM_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm))
         (void)snprintf(out, PEM_TIME_MAX, "an unknown time");
     return out;
+}
+
+bool pem_warn_of_expiry(int64_t expires, int64_t now, char out[PEM_WARNING_MAX])
+{
+    char time[PEM_TIME_MAX];
+    int64_t left = expires - now;
+    if (left >= PEM_WARN_DAYS * DAY_S)
+        return false;
+    (void)pem_format_time(expires, time);
+    if (left <= 0)
+        (void)snprintf(out, PEM_WARNING_MAX, "has expired at %s", time);
+    else
+        (void)snprintf(out, PEM_WARNING_MAX, "expires in %lld day%s, at %s",
+                       (long long)(left / DAY_S), left / DAY_S == 1 ? "" : "s", time);
+    return true;
 }
 
 enum err pem_check_pair(X509 *certificate, EVP_PKEY *key, int64_t now, bool *is_key,

@@ -79,6 +79,8 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
         conf = config_find_version(r->conf, r->conf->stable);
     }
     v->name = conf->name;
+    v->tls = conf->tls.context;
+    v->tls_name = conf->tls.name;
     v->metrics = metrics_variant(c->metrics, r->name, conf->name);
     v->first_endpoint = s->n_endpoints;
     if (!v->metrics)

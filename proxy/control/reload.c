@@ -81,7 +81,7 @@ static struct config_keep *load(const struct control *c, struct report *report, 
         (void)why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
         return NULL;
     }
-    struct config_keep *keep = config_keep_read(c->path, errors);
+    struct config_keep *keep = config_keep_read(c->path, c->keep, errors);
     if (!keep && errors->n == 0)
         (void)why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
     if (!keep)

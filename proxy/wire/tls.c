@@ -381,9 +381,21 @@ enum tls_progress stream_handshake(struct stream *s)
     return t->failure ? TLS_FAILED : t->is_established ? TLS_DONE : TLS_MORE;
 }
 
+/* Whether the kernel has neither bytes nor an end. */
+static bool is_read_out(const struct stream *s)
+{
+    char byte;
+    return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* TLS_CONTROL_MAX bounds the turns. */
 bool stream_take_idle(struct stream *s)
 {
-    return recv_nothing(s) == STREAM_AGAIN && !s->out;
+    while (recv_nothing(s) == STREAM_AGAIN && !s->out)
+        if (is_read_out(s))
+            return true;
+    return false;
 }
 
 /* ---- questions ---- */

@@ -67,8 +67,8 @@ def v2(backend):
 @pytest.fixture
 def nginx(cleanup, tmp_path):
     """Makes real nginx backends: nginx("v1"), with TLS: nginx("v1", [pair])."""
-    def make(version, pairs=()):
-        made = Nginx(tmp_path, version, pairs)
+    def make(version, *words):
+        made = Nginx(tmp_path, version, *words)
         cleanup.append(made.stop)
         return made
     return make

@@ -98,6 +98,8 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_RESPONSES_TOTAL, "serin_responses_total route code"},
         {METRIC_INFLIGHT_REQUESTS, "serin_inflight_requests route version"},
         {METRIC_UPSTREAM_CONNECTIONS, "serin_upstream_connections route version state"},
+        {METRIC_UPSTREAM_TLS_HANDSHAKES_TOTAL,
+         "serin_upstream_tls_handshakes_total route version result"},
         {METRIC_EJECTIONS_TOTAL, "serin_ejections_total route version"},
         {METRIC_TUNNELS, "serin_tunnels route version"},
         {METRIC_CLIENT_CONNECTIONS, "serin_client_connections listener"},

@@ -85,14 +85,18 @@ struct config_limits {
     uint32_t requests_per_connection;           /* 0 = none */
 };
 
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
 /* TLS to the endpoints of a version. */
 struct config_upstream_tls {
     const char *ca;          /* PEM file; NULL = the issuers that the system trusts */
-    const char *server_name; /* NULL: see upstream_tls_name (proxy/conf/upstream_tls.h) */
+    const char *server_name; /* NULL = the name or address of its endpoints */
     bool verify;
     struct config_certificate shown; /* to the endpoints; NULL, NULL = none */
     uint32_t min_version;            /* enum config_tls_version */
     struct config_place place, ca_place;
+    const char *name; /* what its endpoints must prove to be; NULL = each its own IP address */
+    struct ssl_ctx_st *context; /* borrowed from proxy/control/upstream_tls.h; NULL until then */
 };
 
 struct config_version {

@@ -9,13 +9,12 @@
 /* Notes where the keys stand that name files. */
 void upstream_tls_note_places(struct config *config, const struct tree *tree);
 
+/* Sets tls.name of every version that has tls: its server_name, an address in it without brackets, else the one name that
+ * all its endpoints are (dns:NAME), without a final dot. False: out of memory. O(endpoints). */
+bool upstream_tls_settle(struct config *config);
+
 /* Reports what is wrong with the tls of a route's versions. node: the route's. O(endpoints). */
 void upstream_tls_check(const struct config_route *route, struct node *node,
                         struct config_errors *errors);
-
-/* Whom the endpoints of a version must prove to be: its server_name, an address in it without brackets, else the one name
- * that they all are (dns:NAME), without a final dot. len 0: each its own IP address, or, without verification, anyone.
- * Borrowed from v. Pure. O(endpoints). */
-struct slice upstream_tls_name(const struct config_version *v);
 
 #endif

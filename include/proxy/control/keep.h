@@ -9,6 +9,7 @@
 
 struct certificates;
 struct manifests;
+struct upstream_tls;
 
 /* Snapshots point into it; freed by whoever lets go last, on any thread. */
 struct config_keep {
@@ -16,13 +17,17 @@ struct config_keep {
     struct config *config;
     struct manifests *manifests;
     struct certificates *certificates; /* NULL for a configuration alone */
+    struct upstream_tls *upstream_tls; /* likewise */
 };
 
-/* Reads the file and what it names, with one reference. NULL: errors says why, errors->code ERR_MEMORY where only memory
+/* Reads the file and what it names, with one reference. before: the configuration in force, of which it takes over what has
+ * not changed, or NULL. NULL: errors says why, errors->code ERR_MEMORY where only memory
  * was short. Blocks for the files. */
-struct config_keep *config_keep_read(const char *path, struct config_errors *errors) MUST_USE;
+struct config_keep *config_keep_read(const char *path, const struct config_keep *before,
+                                     struct config_errors *errors) MUST_USE;
 
-/* What is right now and will not stay so, or is not wise: certificates that expire, keys that anybody may read. Nothing is
+/* What is right now and will not stay so, or is not wise: certificates that expire, keys that anybody may read, endpoints
+ * that are believed without proof. Nothing is
  * there before the call. */
 void config_keep_warn(const struct config_keep *k, struct config_errors *warnings);
 

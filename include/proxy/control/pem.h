@@ -41,6 +41,15 @@ int64_t pem_not_after(const X509 *certificate);
 /* A time in UTC for a message. Returns out. */
 const char *pem_format_time(int64_t seconds, char out[PEM_TIME_MAX]);
 
+/* A warning ahead of the time when a certificate expires, as a predicate: "expires in 13 days, at ...". False: it is more
+ * than PEM_WARN_DAYS ahead. now: seconds since 1970. */
+#define PEM_WARN_DAYS   14
+#define PEM_WARNING_MAX 96
+bool pem_warn_of_expiry(int64_t expires, int64_t now, char out[PEM_WARNING_MAX]);
+
+/* The warning of a key whose is_public is set, likewise. */
+#define PEM_PUBLIC_KEY "can be read by every user of this machine (expected mode 0600)"
+
 /* Whether a server or client may come with this certificate and this key now: they belong together, the key is strong
  * enough, and the time is between its two. ERR_INVALID with why a predicate to stand behind the name of one of the two
  * files; is_key: that of the key. now: seconds since 1970. */

@@ -24,7 +24,7 @@ struct route_variant {
     struct variant_metrics *metrics;
     struct ssl_ctx_st
         *tls; /* to its endpoints; NULL = plain. Lives as long as the snapshot's config */
-    const char *tls_name; /* sent by SNI and verified; NULL = none */
+    const char *tls_name; /* what they must prove to be; NULL = each its own IP address */
 };
 
 /* Facts about a route that outlive snapshots: owned by the control thread, shared by relaxed atomics. */

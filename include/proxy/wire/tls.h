@@ -52,7 +52,7 @@ enum tls_progress { TLS_MORE, TLS_DONE, TLS_FAILED };
  * TLS_FAILED: tls_failure and tls_why tell. Bytes that a server sends before it is asked for anything are a failure. */
 enum tls_progress stream_handshake(struct stream *s);
 
-/* Reads what has come on an idle connection, on which no data is expected: true where it was nothing, or only the
+/* Reads all that has come on an idle connection, on which no data is expected: true where it was nothing, or only the
  * protocol's own (session tickets, key updates), and the connection may serve on. False: data, the end, a failure, or an
  * answer of the protocol that the kernel does not take: it is to be closed. */
 bool stream_take_idle(struct stream *s);
