@@ -25,6 +25,11 @@ static void print_help(void)
         "         HUP        read the configuration anew: all of it, or none and the reason in the "
         "log\n"
         "\n"
+        "As a service of systemd it says when it is ready, reloading and stopping (NOTIFY_SOCKET), "
+        "answers the\n"
+        "watchdog (WATCHDOG_USEC), and takes the sockets that a bind of fd:NAME names "
+        "(LISTEN_FDS).\n"
+        "\n"
         "Example: serin run -c serin.yaml\n");
 }
 

@@ -4,7 +4,8 @@
 
 #include "proxy/conf/address.h"
 
-/* Without a network nobody could connect. A UNIX socket's peers are trusted by the mode of its file. */
+/* Without a network nobody could connect. A UNIX socket's peers are trusted by the mode of its file; whether a socket that
+ * is given is one is asked when it is there. */
 static void check_trusted(const struct config_listener *l, struct node *node,
                           struct config_errors *errors)
 {
@@ -16,7 +17,7 @@ static void check_trusted(const struct config_listener *l, struct node *node,
         node_complain(trusted, errors, "is of no use here (expected proxy_protocol: true)");
     if (!l->proxy_protocol || l->trusted.n || !l->bind ||
         config_address_parse(slice_str(l->bind), &address, NULL) != OK ||
-        address.kind == CONFIG_ADDRESS_UNIX)
+        address.kind == CONFIG_ADDRESS_UNIX || address.kind == CONFIG_ADDRESS_FD)
         return;
     if (trusted)
         node_complain(trusted, errors,

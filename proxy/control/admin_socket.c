@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_socket.h"
 
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/inherited.h"
 
@@ -97,7 +98,9 @@ static enum err take_all(const char *bind_text, const struct inherited_socket *g
     struct wire_addr a;
     int listens = 0;
     socklen_t len = sizeof listens;
-    enum err e = read_bind(bind_text, &a, s, why);
+    bool is_named = activation_name(bind_text) != NULL;
+    *s = (struct admin_socket){.fd = -1};
+    enum err e = is_named ? OK : read_bind(bind_text, &a, s, why);
     if (e != OK)
         return e;
     if (getsockopt(given->fds[0], SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
@@ -105,6 +108,10 @@ static enum err take_all(const char *bind_text, const struct inherited_socket *g
     if (!s->is_unix)
         wire_addr_local(&a, given->fds[0]);
     wire_addr_text(&a, s->address);
+    if (is_named) {
+        s->is_unix = wire_addr_family(&a) == AF_UNIX;
+        s->is_local = address_is_local(s->address);
+    }
     s->file = given->file;
     s->fd = given->fds[0];
     return OK;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "metrics/log.h"
 #include "proxy/conf/token.h"
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/certificates.h"
@@ -14,6 +15,7 @@
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -105,6 +107,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    told_tick(c);
+    notify_tick(c);
 }
 
 void control_count_kubernetes(void *arg, const char *verb, unsigned code)
@@ -136,6 +140,7 @@ void control_drain(struct control *c)
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
     log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
+    notify_stopping(c);
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
     cluster_release(c);
     for (unsigned i = 0; i < c->n_workers; i++)
@@ -250,6 +255,11 @@ static enum err start_admin(struct control *c, struct why *why)
     struct admin_setup setup = {.bind = conf->bind,
                                 .token = c->token,
                                 .given = inherited_take(&c->inherited, true, conf->bind)};
+    bool is_named = activation_name(conf->bind) != NULL;
+    if (!setup.given && is_named) /* to systemd it is a socket like any other */
+        setup.given = inherited_take(&c->inherited, false, conf->bind);
+    if (!setup.given && is_named)
+        return activation_missing(&c->inherited, conf->bind, why);
     struct admin_host host = api_host(c);
     c->admin = admin_start(c->base, &setup, &host, why);
     if (!c->admin)
@@ -294,13 +304,20 @@ static enum err control_start(struct control *c, struct why *why)
         e = cluster_take(c, why);
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
+    if (e == OK)
+        e = notify_start(c);
     c->is_serving = e == OK;
+    if (e == OK) {
+        activation_tell_unused(&c->inherited);
+        notify_tick(c);
+    }
     inherited_close(&c->inherited);
     return e;
 }
 
 static void control_stop(struct control *c)
 {
+    notify_stop(c);
     names_free(c->names); /* first: it runs the loop, for which everything has to be there */
     c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)
@@ -349,6 +366,8 @@ int control_run(struct config_keep *keep, const char *path)
     c->path = path;
     inherited_init(&c->inherited);
     enum err e = reload_log(keep->config, &why);
+    if (e == OK)
+        e = activation_take(&c->inherited, &why);
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {

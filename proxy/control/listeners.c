@@ -4,11 +4,15 @@
 
 #include "base/log.h"
 #include "metrics/totals.h"
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/inherited.h"
 #include "proxy/worker/listener.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 _Static_assert(INHERITED_FDS_MAX >= METRIC_WORKERS_MAX, "a socket a worker can be handed on");
@@ -46,6 +50,70 @@ static enum err take_inherited(struct listener_sockets *s, struct inherited_sock
     return keep_fds(s, fds, n > workers ? n : workers, why);
 }
 
+/* Whether the kernel shares out connections among these sockets: SO_REUSEPORT, and all of one address. */
+static bool are_one_address(const int *fds, unsigned n)
+{
+    struct wire_addr first, other;
+    wire_addr_local(&first, fds[0]);
+    for (unsigned i = 0; i < n; i++) {
+        int is_shared = 0;
+        socklen_t len = sizeof is_shared;
+        (void)getsockopt(fds[i], SOL_SOCKET, SO_REUSEPORT, &is_shared, &len);
+        wire_addr_local(&other, fds[i]);
+        if (!is_shared || first.len != other.len ||
+            memcmp(first.bytes, other.bytes, first.len) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The socket at a place behind the n first ones: each worker, which has those whose place is its own, gets the sockets
+ * that it has none of yet. */
+static unsigned socket_at(unsigned place, unsigned n, unsigned workers)
+{
+    unsigned worker = place % workers, skip = place / workers, j = 0;
+    skip -= n > worker ? (n - worker - 1) / workers + 1 : 0; /* its first ones are at hand */
+    for (;; j++) {
+        if (j % workers == worker)
+            continue;
+        if (skip-- == 0)
+            return j;
+    }
+}
+
+/* Sockets of a service manager. They stay its own, so none is opened beside them: what waits there outlives this process.
+ * Every worker accepts on each one, unless they are one address with a queue a worker. */
+static enum err take_given(struct listener_sockets *s, struct inherited_socket *given,
+                           unsigned workers, struct listener_place *place, struct why *why)
+{
+    unsigned n = given->n;
+    bool is_shared_out = n >= workers && are_one_address(given->fds, n);
+    size_t total = is_shared_out ? n : (size_t)n * workers;
+    wire_addr_local(&place->bound, given->fds[0]);
+    s->n_own = s->n = n;
+    s->file = given->file;
+    s->fds = malloc(total * sizeof *s->fds);
+    if (s->fds)
+        memcpy(s->fds, given->fds, n * sizeof *s->fds);
+    enum err e = s->fds ? OK : why_set(why, ERR_MEMORY, "out of memory");
+    for (unsigned i = n; e == OK && i < total; i++) {
+        s->fds[i] = fcntl(s->fds[socket_at(i, n, workers)], F_DUPFD_CLOEXEC, 0);
+        if (s->fds[i] < 0)
+            e = why_set(why, ERR_IO, "%s: %s", s->bind, strerror(errno));
+        else
+            s->n++;
+    }
+    if (e != OK) {
+        const int *open = s->fds ? s->fds : given->fds;
+        for (unsigned i = 0; i < s->n; i++)
+            (void)close(open[i]);
+        free(s->fds);
+        s->fds = NULL;
+    }
+    free(given);
+    return e;
+}
+
 static enum err open_new(struct listener_sockets *s, unsigned workers, struct listener_place *place,
                          struct why *why)
 {
@@ -68,7 +136,23 @@ static enum err open_one(struct listener_sockets *s, const char *bind, unsigned 
         return why_set(why, ERR_LIMIT, "listener %.40s...: too long", bind);
     (void)snprintf(s->bind, sizeof s->bind, "%s", bind);
     struct inherited_socket *given = inherited_take(in, false, bind);
+    if (activation_name(bind))
+        return given ? take_given(s, given, workers, place, why)
+                     : activation_missing(in, bind, why);
     return given ? take_inherited(s, given, workers, place, why) : open_new(s, workers, place, why);
+}
+
+enum err listeners_may_take(const struct listeners *l, const struct config *config, struct why *why)
+{
+    for (size_t i = 0; i < l->n && i < config->n_listeners; i++) {
+        const struct config_listener *conf = &config->listeners[i];
+        if (conf->proxy_protocol && conf->trusted.n == 0 && !l->items[i].is_unix)
+            return why_set(why, ERR_INVALID,
+                           "%.200s:%u:%u: listeners[%zu].trusted: is missing (%.80s is no UNIX "
+                           "socket: networks whose PROXY headers are believed)",
+                           config->file, conf->place.line, conf->place.column, i, conf->bind);
+    }
+    return OK;
 }
 
 enum err listeners_open(struct listeners *l, const struct config *config, struct inherited *in,
@@ -85,10 +169,11 @@ enum err listeners_open(struct listeners *l, const struct config *config, struct
         if (e != OK)
             return e;
         l->n++;
+        l->items[i].is_unix = wire_addr_family(&place.bound) == AF_UNIX;
         wire_addr_text(&place.bound, text);
         log_info("listening", "listener=%zu address=%s workers=%u", i, text, config->workers);
     }
-    return OK;
+    return listeners_may_take(l, config, why);
 }
 
 /* The places of one listener that are a worker's: worker, worker + workers ... */

@@ -102,6 +102,10 @@ static enum err build_route(const struct control *c, struct snapshot *s, struct 
         e = build_variant(c, s, &r->canary, known, split->canary);
     r->split.is_active = split->is_active && split->canary[0];
     r->split.weight_bp = split->weight_bp;
+    if (r->split.is_active)
+        r->mirror_bp = r->conf->mirror_bp;
+    if (r->conf->mirror_bp && r->canary.metrics)
+        metrics_variant_mirror(r->canary.metrics);
     r->split.salt = hash_salt_of(slice_str(split->salt));
     return e;
 }

@@ -214,7 +214,8 @@ static enum err examine(struct control *c, const struct config_keep *keep, struc
         had_rollout[i++] = CONTAINER_OF(l, struct known_route, link)->rollout != NULL;
     (void)changes_tell_fixed(control_config(c), config, report_line, report);
     ask_rollouts(c, keep, report);
-    bool is_open = report->n == 0 && cluster_may_take(c, config, why) == OK &&
+    bool is_open = report->n == 0 && listeners_may_take(&c->listeners, config, why) == OK &&
+                   cluster_may_take(c, config, why) == OK &&
                    host_open_rollouts(c, config, keep->manifests, why);
     if (report->n == 0 && !is_open)
         report_line(report, why->text);
@@ -259,7 +260,9 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     struct report report = {.lines = lines};
     struct log_quoted file;
     why->text[0] = '\0';
+    notify_reloading(c);
     enum err e = try_reload(c, &report, why);
+    notify_reloaded(c);
     if (e != OK) {
         c->reloads_failed++;
         return say_failed(c, e, &report, why);

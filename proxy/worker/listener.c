@@ -233,6 +233,8 @@ void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
 {
     struct rlimit most;
     *l = (struct listener){.flow = f, .cells = cells, .index = index, .fd = fd};
+    l->is_lent =
+        slice_starts(slice_str(f->world->snapshot->config->listeners[index].bind), SLICE("fd:"));
     if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY) {
         rlim_t reserve = most.rlim_cur / FD_RESERVE_SHARE;
         l->fd_reserve_from = most.rlim_cur - (reserve < FD_RESERVE_MAX ? reserve : FD_RESERVE_MAX);
@@ -248,7 +250,7 @@ void listener_stop(struct listener *l)
         return;
     (void)event_del(&l->accept);
     (void)event_del(&l->resume);
-    for (unsigned i = 0; i < LISTEN_BACKLOG && accept_one(l); i++)
+    for (unsigned i = 0; !l->is_lent && i < LISTEN_BACKLOG && accept_one(l); i++)
         continue;
     (void)event_del(&l->resume);
     (void)close(l->fd);

@@ -253,10 +253,11 @@ QUICK = {"steps": ["1%", "10%", "50%", "100%"], "hold": "2s", "max_hold": "60s",
 class Serin:
     """serin run as a child process in a folder of its own. Stops, and is checked for a clean end, with the test."""
 
-    def __init__(self, folder, routes, environment=None, limit_fds=None, **top):
+    def __init__(self, folder, routes, environment=None, limit_fds=None, before=(), pass_fds=(), **top):
         self.folder = str(folder)
         self.file = os.path.join(self.folder, "serin.yaml")
         self.environment, self.limit_fds, self.process, self.runs = environment or {}, limit_fds, None, 0
+        self.before, self.pass_fds = before, pass_fds       # words of a program that becomes serin, and what it inherits
         self.config = {"workers": 1, "state_dir": os.path.join(self.folder, "state"),
                        "listeners": [{"bind": "127.0.0.1:0"}], "admin": {"bind": "127.0.0.1:0"},
                        "timeouts": {}, "routes": routes if isinstance(routes, list) else [routes]}
@@ -281,8 +282,9 @@ class Serin:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_fds, self.limit_fds))
 
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder, env={**os.environ, **self.environment}, preexec_fn=before_exec)
+            self.process = subprocess.Popen([*self.before, SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=self.folder, env={**os.environ, **self.environment},
+                                            preexec_fn=before_exec, pass_fds=self.pass_fds)
         if ready:
             wait_until(self.is_ready, 20, "serin being ready")
         return self

@@ -131,8 +131,8 @@ static void test_missing(void **state)
     static const struct help_row rows[] = {
         {ROUTE, "f:1:1: listeners: is missing (where clients connect)\n"},
         {"listeners: [{}]\n" ROUTE, "f:1:13: listeners[0].bind: is missing (address:port, "
-                                    "[v6]:port or unix:/path; port 0 = any "
-                                    "free one)\n"},
+                                    "[v6]:port, unix:/path, or fd:NAME for a socket of "
+                                    "systemd's; port 0 = any free one)\n"},
         {LISTENER "routes:\n  - hosts: [a]\n",
          "f:3:5: routes[0].name: is missing (its name in commands, metrics and records)\n"
          "f:3:5: routes[0].versions: is missing (its versions, by name)\n"
@@ -151,9 +151,6 @@ static void test_missing(void **state)
              "[\"10.0.0.1:80\"], " text " }\n"
 
 static const struct help_row later_rows[] = {
-    {"listeners: [{ bind: fd:web }]\n" ROUTE, "f:1:21: listeners[0].bind: \"fd:web\" is not "
-                                              "yet supported (127.0.0.1:8080, [::1]:8080 or "
-                                              "unix:/path)\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",
@@ -162,15 +159,11 @@ static const struct help_row later_rows[] = {
      "f:8:46: limits.upstream_connections_per_endpoint: 3 is below workers 4 (at least one "
      "connection a worker)\n"},
     {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 4 }\n", ""},
-    {GOOD "    mirror: 5%\n",
-     "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json }\n",
      "f:7:16: log.access: \"json\" is not yet supported (one of off)\n"},
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "    rollout: { abort_steps: [10%] }\n",
-     "f:7:16: routes[0].rollout.abort_steps: is not yet supported (this release has [])\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
      "f:7:32: routes[0].rollout.more_checks[0].webhook.url: is missing (where it goes)\n"},
     {GOOD "    rollout: { gates: [{ on: always, url: x }] }\n",

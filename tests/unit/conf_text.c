@@ -30,7 +30,15 @@ static const struct row rows[] = {
     {TEXT_BIND, "0.0.0.0:0", NULL},
     {TEXT_BIND, "[::]:65535", NULL},
     {TEXT_BIND, "unix:/run/serin.sock", NULL},
-    {TEXT_BIND, "fd:web", "is not yet supported"},
+    {TEXT_BIND, "fd:web", NULL},
+    {TEXT_BIND, "fd:serin@1.socket", NULL},
+    {TEXT_BIND, "fd:" NAME_64, NULL},
+    {TEXT_BIND, "fd:", "names no socket"},
+    {TEXT_BIND, "fd:web:80", "holds a character that no socket's name may have"},
+    {TEXT_BIND, "fd:w b", "holds a character that no socket's name may have"},
+    {TEXT_BIND, "fd:" NAME_64 "x", "has a name longer than 64 bytes"},
+    {TEXT_ENDPOINT, "fd:web", "is a socket to listen on"},
+    {TEXT_SERVER, "fd:web", "is a socket of this machine"},
     {TEXT_BIND, "8080", "has no port"},
     {TEXT_BIND, ":8080", "names no address (0.0.0.0 or [::] stands for all)"},
     {TEXT_BIND, "*:8080", "names no address (0.0.0.0 or [::] stands for all)"},
@@ -200,10 +208,9 @@ static void test_addresses(void **state)
     static const struct {
         const char *text;
         bool is_local;
-    } locals[] = {{"127.0.0.1:1", true}, {"127.9.9.9:1", true},
-                  {"0.0.0.0:1", false},  {"[::1]:1", true},
-                  {"[::]:1", false},     {"128.0.0.1:1", false},
-                  {"unix:/a", true},     {"[::ffff:127.0.0.1]:1", false}};
+    } locals[] = {{"127.0.0.1:1", true}, {"127.9.9.9:1", true}, {"0.0.0.0:1", false},
+                  {"[::1]:1", true},     {"[::]:1", false},     {"128.0.0.1:1", false},
+                  {"unix:/a", true},     {"fd:a", false},       {"[::ffff:127.0.0.1]:1", false}};
     for (size_t i = 0; i < ARRAY_LEN(locals); i++) {
         a = address(locals[i].text);
         assert_int_equal(config_address_is_local(&a), locals[i].is_local);

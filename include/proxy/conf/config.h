@@ -182,7 +182,8 @@ struct config_route {
     struct config_health health;
     struct config_eject eject;
     struct config_breaker breaker;
-    uint32_t mirror_bp;
+    uint32_t mirror_bp;      /* 0 = off */
+    uint32_t mirror_methods; /* set of 1u << enum method (proxy/http/head.h) */
     struct config_headers headers;
     bool has_weight; /* a static split instead of a rollout */
     uint32_t weight_bp;

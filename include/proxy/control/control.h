@@ -8,6 +8,7 @@
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
 #include "proxy/control/listeners.h"
+#include "proxy/control/notify.h"
 #include "proxy/control/tickets.h"
 #include "proxy/worker/worker.h"
 
@@ -46,6 +47,7 @@ struct control {
     struct kube_counts kube_counts;
     struct tickets tickets; /* of the sessions of all listeners, over reloads */
     int64_t warned_ms;      /* when certificates were last looked at; monotonic */
+    struct notify notify;
 };
 
 static inline const struct config *control_config(const struct control *c)

@@ -13,6 +13,8 @@
 #include "rollout/ports.h"
 #include "rollout/rollout.h"
 
+struct series;
+
 #define KNOWN_NAME_MAX                                                                             \
     65 /* a route's or version's name with its NUL: the configuration allows 64 bytes */
 
@@ -38,6 +40,9 @@ struct known_route {
     struct route_metrics *metrics;
     struct slowness slowness;
     struct seen seen;
+    struct series *series;   /* for the page; NULL: none is kept (told.h) */
+    bool was_judged;         /* at its last look */
+    uint64_t endpoints_told; /* what followers of the events know of its endpoints (told.h) */
 };
 
 /* One endpoint of one version of one route. */

@@ -16,6 +16,7 @@ struct listener_sockets {
     unsigned n;
     unsigned
         n_own; /* the first so many are sockets of their own, the others duplicates of the first */
+    bool is_unix;
     struct unix_file file; /* of a UNIX socket, removed when it stops; path "" = none */
 };
 
@@ -29,6 +30,11 @@ struct listeners {
  * is there. */
 enum err listeners_open(struct listeners *l, const struct config *config, struct inherited *in,
                         struct why *why) MUST_USE;
+
+/* Whether these sockets can serve a file with the same listeners: what it cannot know of a socket that is given.
+ * ERR_INVALID with the place and the reason. */
+enum err listeners_may_take(const struct listeners *l, const struct config *config,
+                            struct why *why) MUST_USE;
 
 /* How many sockets one worker of so many serves, over all listeners. */
 size_t listeners_of(const struct listeners *l, unsigned worker, unsigned workers);

@@ -45,6 +45,7 @@ struct listener {
     unsigned index; /* among those of the configuration */
     int fd;
     bool is_paused;
+    bool is_lent; /* systemd's: the socket and its queue outlive this process */
     rlim_t
         fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
     struct event accept, resume;
@@ -54,7 +55,8 @@ struct listener {
 void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
                     struct listener_cells *cells);
 
-/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first. */
+/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first, unless the queue is there
+ * for the next process as well. */
 void listener_stop(struct listener *l);
 
 #endif

@@ -29,6 +29,12 @@ void worker_publish(struct worker *w, struct snapshot *snapshot);
 /* The generation of the snapshot that new requests see. */
 uint64_t worker_generation(const struct worker *w);
 
+/* Asks for a sign of life: the worker's loop answers between two events. At most one wake. */
+void worker_ask(struct worker *w);
+
+/* Whether it has answered what it was asked last; true also where it was never asked, or has ended. */
+bool worker_has_answered(const struct worker *w);
+
 /* Stops accepting and ends connections as they become idle; the thread ends with the last one. */
 void worker_drain(struct worker *w);
 
