@@ -10,6 +10,7 @@
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/upstream_tls.h"
 #include <cjson/cJSON.h>
 
 #define LINE_MAX_BYTES 1024 /* of one configuration error */
@@ -194,6 +195,7 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
     }
     changes_tell(old->config, config, report_line, report);
     certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
+    upstream_tls_tell_changes(old->config, config, report_line, report);
     reload_warn(keep);
     config_keep_unref(old);
     e = cluster_take(c, why);
