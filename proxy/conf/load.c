@@ -8,6 +8,8 @@
 #include "proxy/conf/token.h"
 #include "rollout/zone_file.h"
 #include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_ARENA_BYTES_MAX (64u * 1024u * 1024u) /* ceiling of one configuration's memory */
@@ -141,6 +143,27 @@ static void check_manifests(const struct config_route *route, struct node *node,
                        errors);
 }
 
+/* Whether the access log can be opened. Nothing is made: a check leaves no trace. */
+static void check_access_file(const struct config *config, struct node *node,
+                              struct config_errors *errors)
+{
+    char folder[PATH_MAX];
+    struct stat s;
+    const char *path = config->log.access_file, *slash = strrchr(path, '/');
+    if (config->log.access == ACCESS_OFF || !node || node->bad || strcmp(path, "-") == 0)
+        return;
+    int failure = stat(path, &s) == 0 ? (S_ISDIR(s.st_mode) ? EISDIR : 0) : errno;
+    if (failure == 0 && access(path, W_OK) < 0)
+        failure = errno;
+    if (failure == ENOENT) {
+        (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+                       slash ? path : ".");
+        failure = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    }
+    if (failure)
+        node_complain(node, errors, "\"%.200s\" cannot be written: %s", path, strerror(failure));
+}
+
 /* Files that the configuration names must be there before anything starts. */
 static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
@@ -148,6 +171,7 @@ static void check_files(const struct config *config, const struct tree *tree,
     struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
     struct node *kubernetes = node_child(tree->root, "kubernetes");
     struct why why;
+    check_access_file(config, node_child(node_child(tree->root, "log"), "access_file"), errors);
     check_readable(config->kubernetes.kubeconfig, node_child(kubernetes, "kubeconfig"), errors);
     if (!node || node->bad || !config->admin.token_file)
         return;
@@ -189,8 +213,10 @@ static bool resolve(struct config *config, const char **path)
 
 static bool resolve_all(struct config *config)
 {
-    bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
-              resolve(config, &config->kubernetes.kubeconfig);
+    bool ok =
+        (strcmp(config->log.access_file, "-") == 0 || resolve(config, &config->log.access_file)) &&
+        resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
+        resolve(config, &config->kubernetes.kubeconfig);
     for (size_t i = 0; i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++)
             ok = ok && resolve(config, &config->routes[i].versions[k].manifest);

@@ -3,9 +3,11 @@
 #include "proxy/control/control.h"
 
 #include "base/log.h"
+#include "metrics/access_log.h"
 #include "metrics/log.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
+#include "proxy/control/access.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
 #include "proxy/control/cluster.h"
@@ -143,10 +145,11 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
     struct why why;
     (void)what;
     if (signal == SIGHUP)
-        (void)!reload(c, NULL, &why);                /* the log says how it went */
-    else if (signal == SIGUSR1 || signal == SIGUSR2) /* by default they would end the process */
-        log_warn("signal_ignored", "signal=%s why=\"not supported yet\"",
-                 signal == SIGUSR1 ? "SIGUSR1" : "SIGUSR2");
+        (void)!reload(c, NULL, &why); /* the log says how it went */
+    else if (signal == SIGUSR1)
+        access_reopen(c);
+    else if (signal == SIGUSR2) /* by default it would end the process */
+        log_warn("signal_ignored", "signal=SIGUSR2 why=\"not supported yet\"");
     else
         control_drain(c);
 }
@@ -230,6 +233,7 @@ static enum err start_workers(struct control *c, struct why *why)
                                      .order = &c->order,
                                      .shared = &c->shared,
                                      .cells = metrics_worker(c->metrics, w),
+                                     .access = access_log_ring(c->access, w),
                                      .fds = fds + w * n,
                                      .listeners = cells + w * n,
                                      .n_listeners = (unsigned)n,
@@ -273,13 +277,16 @@ static enum err control_start(struct control *c, struct why *why)
     c->metrics = metrics_new(config->workers);
     if (!c->metrics || !make_events(c))
         return why_set(why, ERR_MEMORY, "out of memory");
+    c->access = access_log_new(c->metrics);
     c->http = http_new(c->base);
     c->names = names_new(c);
-    if (!c->http || !c->names)
+    if (!c->access || !c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
-    enum err e = known_configure(&c->known, config, why);
+    enum err e = access_prepare(c, config, why);
+    if (e == OK)
+        e = known_configure(&c->known, config, why);
     if (e == OK)
         e = names_configure(c->names, why);
     if (e != OK)
@@ -308,6 +315,7 @@ static void control_stop(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
+    access_log_free(c->access);
     remove_socket_files(c); /* where the start failed half way */
     free(c->socket_files);
     admin_stop(c->admin);

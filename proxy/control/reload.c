@@ -5,6 +5,7 @@
 #include "metrics/log.h"
 #include "proxy/conf/changes.h"
 #include "proxy/conf/load.h"
+#include "proxy/control/access.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/host.h"
 #include "proxy/control/manifests.h"
@@ -185,11 +186,14 @@ static enum err take(struct control *c, struct config *config, struct manifests 
         config_keep_unref(keep);
         (void)!known_configure(&c->known, old->config, why);
         (void)!names_configure(c->names, why);
+        (void)!access_prepare(c, old->config, why);
+        access_settle(c);
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);
     manifests_free(old_manifests);
     config_keep_unref(old);
+    access_settle(c);
     e = cluster_take(c, why);
     return e == OK ? reload_log(config, why) : e;
 }
@@ -207,7 +211,8 @@ static enum err examine(struct control *c, const struct config *config,
     (void)changes_tell_fixed(control_config(c), config, report_line, report);
     ask_rollouts(c, config, manifests, report);
     bool is_open = report->n == 0 && cluster_may_take(c, config, why) == OK &&
-                   host_open_rollouts(c, config, manifests, why);
+                   host_open_rollouts(c, config, manifests, why) &&
+                   access_prepare(c, config, why) == OK;
     if (report->n == 0 && !is_open)
         report_line(report, why->text);
     if (!is_open)

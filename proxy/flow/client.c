@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/client.h"
 
+#include "proxy/flow/access.h"
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/ids.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
@@ -140,15 +142,43 @@ static void count_error(struct client *c, enum metric_client_error e)
     cell_add(&c->flow->cells->client_errors[e], 1);
 }
 
-/* Answers what is not even a request, and closes. */
-static void refuse(struct client *c, unsigned status)
+const char *client_why(enum metric_client_error e)
 {
-    count_error(c, status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST);
-    struct reply reply = {.status = status, .minor = 1};
-    if (reply_send(c, &reply) == STREAM_FAILED)
+    static const char *const words[CLIENT_ERROR_COUNT] = {[CLIENT_ERROR_BAD_REQUEST] =
+                                                              "bad_request",
+                                                          [CLIENT_ERROR_TIMEOUT] = "client_timeout",
+                                                          [CLIENT_ERROR_ABORTED] = "client_aborted",
+                                                          [CLIENT_ERROR_NO_ROUTE] = "no_route",
+                                                          [CLIENT_ERROR_LIMIT] = "limit",
+                                                          [CLIENT_ERROR_SLOW] = "client_slow"};
+    return words[e];
+}
+
+/* id: of the reply. */
+static void refuse_as(struct client *c, unsigned status, struct slice id)
+{
+    const char *why = OUT_OF_MEMORY;
+    if (status != 503) {
+        enum metric_client_error e =
+            status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST;
+        count_error(c, e);
+        why = client_why(e);
+    }
+    struct reply reply = {.status = status, .minor = 1, .request_id = id};
+    enum stream_result sent = reply_send(c, &reply);
+    if (access_is_on(c->flow))
+        access_refused(c, status, reply.body_bytes, id, why);
+    if (sent == STREAM_FAILED)
         close_client(c);
     else
         client_response_done(c, CLIENT_NEXT_LINGER);
+}
+
+void client_refuse(struct client *c, unsigned status)
+{
+    char id[ID_CHARS];
+    id_make(c->flow, id);
+    refuse_as(c, status, slice_of(id, sizeof id));
 }
 
 void client_read_ahead(struct client *c, const char *bytes, size_t len)
@@ -162,7 +192,7 @@ void client_read_ahead(struct client *c, const char *bytes, size_t len)
 static void keep_partial(struct client *c, const char *bytes, size_t len)
 {
     if (held_keep(&c->held, bytes, len, &c->flow->head) != OK) {
-        refuse(c, 503);
+        client_refuse(c, 503);
         return;
     }
     if (!c->has_partial_head && c->n_requests) /* the time of the first one has run since accept */
@@ -179,6 +209,16 @@ static bool is_blank(const char *bytes, size_t len)
     return true;
 }
 
+static void refuse_head(struct client *c, unsigned status)
+{
+    char id[ID_CHARS];
+    const char *fault = c->flow->head.fault;
+    id_make(c->flow, id);
+    log_debug("bad_request", "client=%.*s status=%u request_id=%.*s why=\"%s\"",
+              SLICE_ARG(client_peer(c)), status, (int)sizeof id, id, fault ? fault : "");
+    refuse_as(c, status, slice_of(id, sizeof id));
+}
+
 /* Serves the heads in buf; f->head holds the progress over the first one. Stops when an exchange needs time: what
  * then remains is kept for later. */
 static void feed(struct client *c, char *buf, size_t len)
@@ -189,9 +229,7 @@ static void feed(struct client *c, char *buf, size_t len)
     while (c->state == CLIENT_READY && at < len) {
         ssize_t n = head_feed(&c->flow->head, buf + at, len - at, &limits);
         if (n < 0) {
-            log_debug("bad_request", "client=%.*s status=%zd why=\"%s\"", SLICE_ARG(client_peer(c)),
-                      -n, c->flow->head.fault ? c->flow->head.fault : "");
-            refuse(c, (unsigned)-n);
+            refuse_head(c, (unsigned)-n);
             return;
         }
         if (n == 0) {
@@ -326,7 +364,7 @@ static void ready_due(struct client *c)
     if (left_ms <= 0) {
         if (c->has_partial_head) {
             held_drop(&c->held);
-            refuse(c, 408);
+            client_refuse(c, 408);
         } else {
             close_client(c);
         }

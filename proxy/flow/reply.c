@@ -46,10 +46,11 @@ static const char *field_of(unsigned status)
     return "";
 }
 
-enum stream_result reply_send(struct client *c, const struct reply *r)
+enum stream_result reply_send(struct client *c, struct reply *r)
 {
     char body[64];
     int body_len = snprintf(body, sizeof body, "%u %s\n", r->status, reason_of(r->status));
+    r->body_bytes = r->is_head ? 0 : (uint32_t)body_len;
     const char *connection = !r->keep_alive  ? "Connection: close\r\n"
                              : r->minor == 0 ? "Connection: keep-alive\r\n"
                                              : "";

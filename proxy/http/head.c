@@ -34,6 +34,13 @@ bool head_find_name(const struct head *h, const char *buf, struct slice name, st
     return false;
 }
 
+void head_hide(struct head *h, const char *buf, struct slice name)
+{
+    for (uint16_t i = 0; i < h->n_fields; i++)
+        if (slice_equal_nocase(span_in(h->fields[i].name, buf), name))
+            h->fields[i].hop = 1;
+}
+
 /* The first pair of that name in one Cookie field. */
 static bool find_pair(struct slice pairs, struct slice name, struct slice *value)
 {

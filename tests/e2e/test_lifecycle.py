@@ -75,11 +75,11 @@ def test_second_signal_stops_at_once(serin, v1):
     proxy.process.wait(5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
-def test_signals_that_are_not_built_yet_harm_nobody(serin, v1, number):
+def test_signals_that_are_not_built_yet_harm_nobody(serin, v1):
     proxy = serin(route(v1.address))
-    proxy.process.send_signal(number)
-    wait_until(lambda: "signal_ignored" in proxy.log() and number.name in proxy.log(), 10, "a warning in the log")
+    proxy.process.send_signal(signal.SIGUSR1)       # no access log: nothing to open
+    proxy.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "signal_ignored" in proxy.log() and "SIGUSR2" in proxy.log(), 10, "a warning in the log")
     assert proxy.process.poll() is None and proxy.ask().status == 200
 
 
@@ -317,7 +317,6 @@ def test_many_reloads_and_requests_leave_nothing_behind(serin, v1):
         asking.join()
 
 
-@pytest.mark.skip(reason="log.access is not built yet")
 def test_access_log_is_opened_again(serin, v1, tmp_path):
     log = tmp_path / "access.log"
     proxy = serin(route(v1.address), log={"access": "json", "access_file": str(log)})

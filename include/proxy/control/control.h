@@ -8,6 +8,7 @@
 #include "proxy/control/kube_counts.h"
 #include "proxy/worker/worker.h"
 
+struct access_log;
 struct admin;
 struct cluster;
 struct http;
@@ -25,6 +26,7 @@ struct control {
     const char *path;         /* of the configuration file */
     struct config_keep *keep; /* the present configuration */
     struct metrics *metrics;
+    struct access_log *access;
     struct known known;
     struct split_order order;
     struct flow_shared shared;

@@ -66,6 +66,14 @@ bool client_may_continue(const struct client *c);
 /* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
 void client_abort(struct client *c, bool is_broken);
 
+/* Answers what is not even a request, or has no memory to become one (503), and closes. */
+void client_refuse(struct client *c, unsigned status);
+
+/* The word of the access log for an error of a client. Pure. */
+const char *client_why(enum metric_client_error e);
+
+#define OUT_OF_MEMORY "out_of_memory" /* the word for want of it */
+
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);
 
