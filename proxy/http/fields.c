@@ -212,6 +212,19 @@ static struct slice trim_value(const char *colon, const char *end)
     return slice_of(start, end > start ? (size_t)(end - start) : 0);
 }
 
+/* Notes a field that is well formed. 0, or the negated status where its meaning is refused. */
+static inline int note(struct head *h, const char *buf, struct slice name, struct slice value,
+                       bool is_plain)
+{
+    struct field *f = &h->fields[h->n_fields++];
+    f->name = span_of(buf, name);
+    f->value = span_of(buf, value);
+    f->id = (uint8_t)field_classify(name);
+    f->hop = 0;
+    f->is_plain = is_plain;
+    return f->id == FIELD_OTHER ? 0 : take_meaning(h, buf, f);
+}
+
 int fields_add(struct head *h, const char *buf, struct span line)
 {
     CHECK(h->n_fields < HEAD_FIELDS_MAX);
@@ -222,12 +235,38 @@ int fields_add(struct head *h, const char *buf, struct span line)
     struct slice value = trim_value(text.at + n, text.at + text.len);
     if (!syntax_is_value(value))
         return head_refuse(h, 400, "control byte in the value of a field");
-    struct field *f = &h->fields[h->n_fields++];
-    f->name = (struct span){line.at, (uint32_t)n};
-    f->value = span_of(buf, value);
-    f->id = (uint8_t)field_classify(slice_of(text.at, n));
-    f->hop = 0;
-    return f->id == FIELD_OTHER ? 0 : take_meaning(h, buf, f);
+    return note(h, buf, slice_of(text.at, n), value, false);
+}
+
+/* Cuts a plain line. False: it is not plain, or not whole. */
+static inline bool cut_plain(const char *line, const char *end, struct slice *name,
+                             struct slice *value)
+{
+    if (end - line < (ptrdiff_t)(3 * SYNTAX_BLOCK))
+        return false;
+    size_t n = syntax_name_bytes(line);
+    if (n == SYNTAX_BLOCK)
+        n += syntax_name_bytes(line + SYNTAX_BLOCK);
+    if (n == 0 || line[n] != ':' || line[n + 1] != ' ' || is_blank(line[n + 2]))
+        return false;
+    const char *start = line + n + 2, *stop = syntax_control(start, end);
+    if (!stop || end - stop < 2 || stop[0] != '\r' || stop[1] != '\n' || is_blank(stop[-1]))
+        return false;
+    *name = slice_of(line, n);
+    *value = slice_of(start, (size_t)(stop - start));
+    return true;
+}
+
+int fields_add_plain(struct head *h, const char *buf, size_t len, uint16_t most)
+{
+    struct slice name, value;
+    int status = 0;
+    while (status == 0 && h->n_fields < most &&
+           cut_plain(buf + h->parsed, buf + len, &name, &value)) {
+        h->parsed = (uint32_t)(value.at + value.len + 2 - buf);
+        status = note(h, buf, name, value, true);
+    }
+    return status;
 }
 
 /* What Connection says for the connection itself. */

@@ -88,15 +88,21 @@ static int feed_start_line(struct head *h, const char *buf, size_t len,
 static int feed_fields(struct head *h, const char *buf, size_t len,
                        const struct head_limits *limits)
 {
+    size_t most = len < limits->head_bytes ? len : limits->head_bytes;
     for (;;) {
         bool found;
         struct span line;
+        int status = h->scanned > h->parsed ? 0 : fields_add_plain(h, buf, most, limits->fields);
+        if (status < 0)
+            return status;
+        if (h->scanned < h->parsed)
+            h->scanned = h->parsed;
         size_t end = line_end(h, buf, len, &found);
         if (end > limits->head_bytes)
             return head_refuse(h, 431, "head too long");
         if (!found)
             return 0;
-        int status = cut_line(h, buf, end, &line);
+        status = cut_line(h, buf, end, &line);
         if (status < 0)
             return status;
         if (line.len == 0)

@@ -50,8 +50,8 @@ static ssize_t written(const struct out *o, const char *start)
 #define SET(id) (UINT32_C(1) << (id))
 _Static_assert(FIELD_X_REQUEST_ID < 32, "field ids fit into one word");
 
-/* Writes one field. Name, colon, one blank and value that stand like this already are one copy. */
-static inline void put_field(struct out *o, const char *buf, const struct field *f)
+/* Writes one field. */
+static void put_field(struct out *o, const char *buf, const struct field *f)
 {
     size_t len = (size_t)f->name.len + 2 + f->value.len;
     if ((size_t)(o->end - o->at) < len + 2) {
@@ -59,28 +59,32 @@ static inline void put_field(struct out *o, const char *buf, const struct field 
         o->end = o->at;
         return;
     }
-    const char *name = buf + f->name.at, *value = buf + f->value.at;
-    if (value == name + f->name.len + 2 && value[-1] == ' ') {
-        memcpy(o->at, name, len);
-    } else {
-        memcpy(o->at, name, f->name.len);
-        memcpy(o->at + f->name.len, ": ", 2);
-        memcpy(o->at + f->name.len + 2, value, f->value.len);
-    }
+    memcpy(o->at, buf + f->name.at, f->name.len);
+    memcpy(o->at + f->name.len, ": ", 2);
+    memcpy(o->at + f->name.len + 2, buf + f->value.at, f->value.len);
     memcpy(o->at + len, "\r\n", 2);
     o->at += len + 2;
 }
 
-/* Copies the fields that are neither hop-by-hop nor in left_out. Returns the set of all ids that
- * the head has. */
+/* Copies the fields that are neither hop-by-hop nor in left_out; plain neighbours go in one copy. Returns the set of all ids
+ * that the head has. */
 static uint32_t put_fields(struct out *o, const struct head *h, const char *buf, uint32_t left_out)
 {
-    uint32_t seen = 0;
+    uint32_t seen = 0, run = 0, run_end = 0;
     for (const struct field *f = h->fields, *end = f + h->n_fields; f < end; f++) {
         seen |= SET(f->id);
-        if (!f->hop && !(left_out & SET(f->id)))
+        if (f->hop || left_out & SET(f->id))
+            continue;
+        if (run_end != f->name.at || !f->is_plain) {
+            put(o, buf + run, run_end - run);
+            run = run_end = f->name.at;
+        }
+        if (f->is_plain)
+            run_end = f->value.at + f->value.len + 2;
+        else
             put_field(o, buf, f);
     }
+    put(o, buf + run, run_end - run);
     return seen;
 }
 

@@ -76,6 +76,7 @@ struct field {
     struct span name, value; /* the value without OWS around it */
     uint8_t id;              /* enum field_id */
     uint8_t hop;             /* named by Connection or hop-by-hop itself: never forwarded */
+    bool is_plain; /* stands as it would be written: name, colon, one blank, value, CR LF */
 };
 
 /* One head. Large: a worker has one to parse into; a connection keeps a copy only while its head is

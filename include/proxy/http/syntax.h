@@ -4,6 +4,7 @@
 #define SERIN_PROXY_HTTP_SYNTAX_H
 
 #include "base/slice.h"
+#include <stddef.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -30,11 +31,12 @@ static inline bool syntax_is(char c, uint8_t classes)
     return (syntax_class[(unsigned char)c] & classes) != 0;
 }
 
-#ifdef __SSE2__
-/* How many of sixteen bytes at the front are letters or "-": what most names of fields are made of.
- */
-static inline size_t syntax_name_bytes16(const char *at)
+#define SYNTAX_BLOCK 16u /* bytes that are looked at in one step */
+
+/* How many of the SYNTAX_BLOCK bytes at the front are letters or "-": what most names of fields are made of. Pure. */
+static inline size_t syntax_name_bytes(const char *at)
 {
+#ifdef __SSE2__
     __m128i bytes;
     memcpy(&bytes, at, sizeof bytes);
     __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
@@ -43,18 +45,41 @@ static inline size_t syntax_name_bytes16(const char *at)
     __m128i dash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
     unsigned others = (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, dash)) ^ 0xffff;
     return (size_t)__builtin_ctz(others | 0x10000);
-}
+#else
+    size_t n = 0;
+    while (n < SYNTAX_BLOCK && ((unsigned char)((at[n] | 0x20) - 'a') < 26 || at[n] == '-'))
+        n++;
+    return n;
 #endif
+}
+
+/* The first control byte from at on, HTAB and DEL too; NULL where there is none in the whole blocks before end. Pure.
+ * O(result). */
+static inline const char *syntax_control(const char *at, const char *end)
+{
+    for (; end - at >= (ptrdiff_t)SYNTAX_BLOCK; at += SYNTAX_BLOCK) {
+#ifdef __SSE2__
+        __m128i bytes;
+        memcpy(&bytes, at, sizeof bytes);
+        __m128i below_space = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        __m128i is_delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+        unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(below_space, is_delete));
+        if (found)
+            return at + __builtin_ctz(found);
+#else
+        for (unsigned i = 0; i < SYNTAX_BLOCK; i++)
+            if ((unsigned char)at[i] < 0x20 || at[i] == 0x7f)
+                return at + i;
+#endif
+    }
+    return NULL;
+}
 
 /* How many bytes at the front of s are token bytes. A byte that is none must stand behind s, as the
  * CR behind every line does: it is what ends the search. Pure. O(result). */
 static inline size_t syntax_token_bytes(struct slice s)
 {
-    size_t n = 0;
-#ifdef __SSE2__
-    if (s.len >= 16)
-        n = syntax_name_bytes16(s.at);
-#endif
+    size_t n = s.len >= SYNTAX_BLOCK ? syntax_name_bytes(s.at) : 0;
     while (syntax_is(s.at[n], SYNTAX_TOKEN))
         n++;
     return n;

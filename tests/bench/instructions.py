@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# Counts the instructions that serin's data plane spends on a request, and holds them against a budget.
+# SPDX-License-Identifier: Apache-2.0
+"""User-space instructions of a request, under callgrind, which counts and does not measure: the same build gives the same
+figure on a busy machine and on an idle one. Each scenario is served twice, by FEW and by MANY requests; what a request
+costs is the difference of the two divided by that of their numbers, so that start and stop do not count. Only the worker's
+thread counts: the control thread works by the clock, not by requests. The requests come one after the other on one
+connection, so that every one of them pays for a turn of the loop on both sides; under load several share it."""
+import argparse, glob, json, os, re, shutil, socket, subprocess, sys, tempfile, time
+from peers import HEADERS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUDGET = os.path.join(HERE, 'instructions.json')
+FEW, MANY = 300, 1300
+SLACK = 0.03            # above the budget: the compiler's and the kernel's doing (how a body is cut into segments)
+COPY = {'GLIBC_TUNABLES': 'glibc.cpu.x86_rep_movsb_threshold=0x40000000'}   # "rep movsb" counts as an instruction a byte
+START_S, ANSWER_S, STOP_S = 60, 30, 60
+
+BROWSER = ''.join(h + '\r\n' for h in HEADERS)
+COOKIE = 'Cookie: uid=%d\r\n'
+SPLIT = 'versions: {v1: {endpoints: ["127.0.0.1:@v1@"]}, v2: {endpoints: ["127.0.0.1:@v2@"]}}, stable: v1, canary: v2, weight: 10%'
+ALONE = 'versions: {v1: {endpoints: ["127.0.0.1:@v1@"]}}, stable: v1'
+
+
+class Scenario:
+    """What is asked for, and what differs in the configuration."""
+
+    def __init__(self, about, path='/b/128', headers='', body=b'', route=SPLIT, more=''):
+        self.about, self.path, self.headers, self.body, self.route, self.more = about, path, headers, body, route, more
+
+    def request(self, n):
+        headers = self.headers % n if '%d' in self.headers else self.headers
+        if self.body:
+            headers += f'Content-Length: {len(self.body)}\r\n'
+        method = 'POST' if self.body else 'GET'
+        return f'{method} {self.path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n'.encode() + self.body
+
+
+SCENARIOS = {
+    'get128': Scenario('GET, 128 bytes back'),
+    'hdr': Scenario('the same with the 13 headers of a browser', headers=BROWSER),
+    'get10k': Scenario('GET, 10 KiB back', '/b/10240'),
+    'chunk10k': Scenario('GET, 10 KiB back in chunks', '/c/10240'),
+    'post10k': Scenario('POST of 10 KiB', body=b'x' * 10240),
+    'alone': Scenario('get128 without a canary: the difference is what the split costs', route=ALONE),
+    'cookie': Scenario('get128 with a cookie that nobody asks about', headers=COOKIE),
+    'sticky': Scenario('the same, users kept by that cookie: the difference is what stickiness costs', headers=COOKIE,
+                       route=SPLIT + ', sticky: {by: cookie, name: uid}'),
+}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, process, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            sys.exit(f'instructions: {process.args[0]} ended with {process.returncode} before it served')
+        try:
+            return socket.create_connection(('127.0.0.1', port), 1)
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f'instructions: {process.args[0]} does not serve after {seconds} s')
+
+
+def read_answer(stream):
+    """Reads one response whole; ends the program where it is not a 200."""
+    status = stream.readline()
+    if not status.startswith(b'HTTP/1.1 200'):
+        sys.exit(f'instructions: {status!r} instead of a 200')
+    length, chunked = 0, False
+    while (line := stream.readline()) not in (b'\r\n', b''):
+        name, _, value = line.partition(b':')
+        length = int(value) if name.lower() == b'content-length' else length
+        chunked = chunked or name.lower() == b'transfer-encoding'
+    while chunked and (length := int(stream.readline(), 16)):
+        stream.read(length + 2)
+    stream.read(2 if chunked else length)
+
+
+def worker_instructions(folder):
+    """Of all threads but the first, which is the control thread: callgrind writes a file for each."""
+    most = 0
+    for path in glob.glob(os.path.join(folder, 'out-*')):
+        with open(path) as f:
+            text = f.read()
+        thread = re.search(r'^thread: (\d+)', text, re.M)
+        total = re.search(r'^(?:totals|summary): (\d+)', text, re.M)
+        if thread and total and int(thread[1]) > 1:
+            most = max(most, int(total[1]))
+    if not most:
+        sys.exit('instructions: callgrind has written nothing about a worker')
+    return most
+
+
+def count(serin, scenario, ports, requests):
+    """Instructions of the worker that serves so many requests."""
+    with tempfile.TemporaryDirectory(prefix='serin-instructions.') as folder:
+        port = free_port()
+        route = scenario.route.replace('@v1@', str(ports[0])).replace('@v2@', str(ports[1]))
+        with open(os.path.join(folder, 'serin.yaml'), 'w') as f:
+            f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"}}]\n'
+                    f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: error}}\n{scenario.more}\n'
+                    f'routes:\n  - {{name: bench, {route}}}\n')
+        os.mkdir(os.path.join(folder, 'state'))
+        command = ['valgrind', '--tool=callgrind', '--separate-threads=yes', f'--callgrind-out-file={folder}/out',
+                   '-q', serin, 'run', '-c', f'{folder}/serin.yaml']
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **COPY})
+        try:
+            with wait_for(port, process, START_S) as client:
+                client.settimeout(ANSWER_S)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                stream = client.makefile('rb')
+                for n in range(requests):
+                    client.sendall(scenario.request(n))
+                    read_answer(stream)
+            process.terminate()
+            _, said = process.communicate(timeout=STOP_S)
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode:
+            sys.exit(f'instructions: serin ended with {process.returncode}: {said.decode(errors="replace")}')
+        return worker_instructions(folder)
+
+
+def start_backends(folder):
+    program = os.path.join(folder, 'backend')
+    subprocess.run(['gcc', '-O2', '-o', program, os.path.join(HERE, 'backend.c')], check=True)
+    ports = [free_port(), free_port()]
+    process = subprocess.Popen([program, *map(str, ports)], stdout=subprocess.DEVNULL)
+    wait_for(ports[1], process, START_S).close()
+    return process, ports
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n\n')[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+                                epilog='Example: tests/bench/instructions --scen get128,hdr')
+    p.add_argument('--scen', help='only these, by commas')
+    p.add_argument('--list', action='store_true', help='the scenarios, and what they show')
+    p.add_argument('--check', action='store_true', help=f'exit 1 where one is over its budget by more than {SLACK:.0%}')
+    p.add_argument('--write', action='store_true', help='make what was counted the budget')
+    a = p.parse_args()
+    names = a.scen.split(',') if a.scen else list(SCENARIOS)
+    for name in names:
+        if name not in SCENARIOS:
+            p.error(f'unknown scenario "{name}" (one of {", ".join(SCENARIOS)})')
+    if a.list:
+        for name in names:
+            print(f'{name:10} {SCENARIOS[name].about}')
+        return 0
+    serin = os.environ.get('SERIN', 'serin')
+    if not shutil.which('valgrind') or not shutil.which(serin):
+        sys.exit(f'instructions: valgrind and {serin} are needed')
+    with open(BUDGET) as f:
+        budget = json.load(f)
+    counted, over = {}, []
+    with tempfile.TemporaryDirectory(prefix='serin-instructions.') as folder:
+        backend, ports = start_backends(folder)
+        try:
+            for name in names:
+                few, many = (count(serin, SCENARIOS[name], ports, n) for n in (FEW, MANY))
+                counted[name] = round((many - few) / (MANY - FEW))
+                allowed = budget.get(name)
+                share = f'{counted[name] / allowed - 1:+.1%} of the budget of {allowed}' if allowed else 'no budget'
+                print(f'{name:10} {counted[name]:6} instructions a request, {share}', flush=True)
+                if not allowed or counted[name] > allowed * (1 + SLACK):
+                    over.append(name)
+        finally:
+            backend.kill()
+            backend.wait()
+    if a.write:
+        with open(BUDGET, 'w') as f:
+            json.dump({**budget, **counted}, f, indent=2)
+            f.write('\n')
+    elif a.check and over:
+        print(f'over the budget: {", ".join(over)}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""What a request costs in instructions stays within the committed budget."""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rig import SERIN
+
+BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'bench')
+
+
+@pytest.mark.load
+def test_no_scenario_is_over_its_budget():
+    ran = subprocess.run([sys.executable, os.path.join(BENCH, 'instructions.py'), '--check'], capture_output=True, text=True,
+                         timeout=600, env={**os.environ, 'SERIN': SERIN})
+    assert ran.returncode == 0, ran.stdout + ran.stderr
