@@ -159,8 +159,7 @@ static void expect_route(const struct config_route *r)
     assert_int_equal(r->breaker.retry_after_ms, 2000);
     assert_int_equal(r->mirror_bp, 0);
     assert_false(r->headers.request_id || r->headers.trace);
-    assert_string_equal(r->headers.version, "X-V");
-    assert_int_equal(r->headers.forwarded, FORWARDED_BOTH);
+    assert_true(!strcmp(r->headers.version, "X-V") && r->headers.forwarded == FORWARDED_BOTH);
     assert_true(r->has_rollout);
     assert_false(r->has_weight);
 }
@@ -263,8 +262,8 @@ static void expect_default_route(const struct config_route *r)
     assert_int_equal(r->breaker.error_rate_bp, 5000);
     assert_int_equal(r->breaker.retry_after_ms, 30000);
     assert_int_equal(r->mirror_bp, 0);
-    assert_true(r->headers.request_id && r->headers.trace && !r->headers.version);
-    assert_int_equal(r->headers.forwarded, FORWARDED_X);
+    assert_true(r->headers.request_id && r->headers.trace && !r->headers.version &&
+                r->headers.forwarded == FORWARDED_X);
 }
 
 /* The controller's own defaults and the table's are the same plan. */
