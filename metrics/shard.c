@@ -68,8 +68,9 @@ const char *metric_reason_text(enum metric_reason reason)
 
 const char *metric_client_error_text(enum metric_client_error error)
 {
-    static const char *const texts[CLIENT_ERROR_COUNT] = {"bad_request", "timeout", "aborted",
-                                                          "no_route",    "limit",   "slow"};
+    static const char *const texts[CLIENT_ERROR_COUNT] = {
+        "bad_request",  "timeout",   "aborted",       "no_route",    "limit",    "slow",
+        "proxy_header", "untrusted", "tls_handshake", "tls_timeout", "tls_flood"};
     CHECK((unsigned)error < CLIENT_ERROR_COUNT);
     return texts[error];
 }
@@ -78,5 +79,12 @@ const char *metric_retry_result_text(enum metric_retry_result result)
 {
     static const char *const texts[RETRY_RESULT_COUNT] = {"ok", "failed"};
     CHECK((unsigned)result < RETRY_RESULT_COUNT);
+    return texts[result];
+}
+
+const char *metric_handshake_text(enum metric_handshake result)
+{
+    static const char *const texts[HANDSHAKE_COUNT] = {"full", "resumed", "failed"};
+    CHECK((unsigned)result < HANDSHAKE_COUNT);
     return texts[result];
 }

@@ -35,13 +35,21 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head too late, or nothing moved for client_body */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT, /* limits.connections, once a stretch in which clients wait */
-    CLIENT_ERROR_SLOW,  /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_LIMIT,         /* limits.connections, once a stretch in which clients wait */
+    CLIENT_ERROR_SLOW,          /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_PROXY_HEADER,  /* bad, late or missing where every connection begins with one */
+    CLIENT_ERROR_UNTRUSTED,     /* who may not send one */
+    CLIENT_ERROR_TLS_HANDSHAKE, /* refused by either side, or left */
+    CLIENT_ERROR_TLS_TIMEOUT,   /* not over within client_header */
+    CLIENT_ERROR_TLS_FLOOD,     /* of key updates, or of attempts to renegotiate */
     CLIENT_ERROR_COUNT
 };
 
 /* Whether a further attempt brought a response that the client could have. */
 enum metric_retry_result { RETRY_OK, RETRY_FAILED, RETRY_RESULT_COUNT };
+
+/* How a TLS handshake with an endpoint ended. */
+enum metric_handshake { HANDSHAKE_FULL, HANDSHAKE_RESUMED, HANDSHAKE_FAILED, HANDSHAKE_COUNT };
 
 /* The codes of the IANA registry have a cell each; the others share one per class. */
 #define CODE_CELLS 80
@@ -57,6 +65,7 @@ const char *metric_assigned_text(enum metric_assigned assigned);
 const char *metric_reason_text(enum metric_reason reason);
 const char *metric_client_error_text(enum metric_client_error error);
 const char *metric_retry_result_text(enum metric_retry_result result);
+const char *metric_handshake_text(enum metric_handshake result);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
 static inline unsigned code_cell(unsigned status)
@@ -85,6 +94,7 @@ struct variant_cells {
     metric_cell inflight; /* gauge: up and down by the same worker */
     /* gauges of the connections that requests for this version have opened */
     metric_cell upstream_open, upstream_idle, upstream_connecting;
+    metric_cell tls_handshakes[HANDSHAKE_COUNT];
     metric_cell ejections; /* of its endpoints, by this worker */
     metric_cell tunnels;   /* the same: upgraded connections */
     struct hist duration[ROLE_COUNT];
@@ -100,8 +110,9 @@ struct route_cells {
 
 /* One listener, one worker. */
 struct listener_cells {
-    metric_cell connections; /* accepted so far */
-    metric_cell open;        /* gauge */
+    metric_cell connections;          /* accepted so far */
+    metric_cell open;                 /* gauge */
+    metric_cell tls_handshakes[2][2]; /* that succeeded: [of TLS 1.3, else 1.2][resumed] */
 };
 
 /* One worker, of no route. */

@@ -41,6 +41,20 @@ static enum err parse_unix(struct slice path, struct config_address *out, struct
     return OK;
 }
 
+/* FileDescriptorName= of systemd.socket(5): no colon, no control character. */
+static enum err parse_fd(struct slice name, struct config_address *out, struct why *why)
+{
+    if (name.len == 0)
+        return why_set(why, ERR_INVALID, "names no socket");
+    if (name.len > CONFIG_FD_NAME_MAX)
+        return why_set(why, ERR_INVALID, "has a name longer than %u bytes", CONFIG_FD_NAME_MAX);
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] <= ' ' || name.at[i] > '~' || name.at[i] == ':')
+            return why_set(why, ERR_INVALID, "holds a character that no socket's name may have");
+    *out = (struct config_address){.kind = CONFIG_ADDRESS_FD, .path = name};
+    return OK;
+}
+
 static enum err parse_ipv6(struct slice text, struct config_address *out, struct why *why)
 {
     struct slice ip, port;
@@ -74,7 +88,7 @@ enum err config_address_parse(struct slice text, struct config_address *out, str
     if (slice_starts(text, SLICE("unix:")))
         return parse_unix(slice_of(text.at + 5, text.len - 5), out, why);
     if (slice_starts(text, SLICE("fd:")))
-        return why_set(why, ERR_UNSUPPORTED, "is not yet supported");
+        return parse_fd(slice_of(text.at + 3, text.len - 3), out, why);
     if (slice_starts(text, SLICE("dns:")))
         return why_set(why, ERR_INVALID, "is a name, not an address");
     if (text.len && text.at[0] == '[')
@@ -100,23 +114,25 @@ bool config_address_is_local(const struct config_address *a)
     static const uint8_t loopback[16] = {[15] = 1};
     if (a->kind == CONFIG_ADDRESS_IPV4)
         return a->ip[0] == 127;
-    return a->kind == CONFIG_ADDRESS_UNIX || memcmp(a->ip, loopback, sizeof loopback) == 0;
+    return a->kind == CONFIG_ADDRESS_UNIX ||
+           (a->kind == CONFIG_ADDRESS_IPV6 && memcmp(a->ip, loopback, sizeof loopback) == 0);
 }
 
-enum err config_network_check(struct slice text, struct why *why)
+enum err config_network_parse(struct slice text, struct config_network *out, struct why *why)
 {
     struct slice host, length;
-    uint8_t ip[16];
     uint64_t bits;
     bool is_ipv6 = text.len && memchr(text.at, ':', text.len);
     if (!slice_cut(text, '/', &host, &length))
         return why_set(why, ERR_INVALID, "has no prefix length, such as /8");
-    if (!parse_ip(host, is_ipv6 ? AF_INET6 : AF_INET, ip))
+    if (!parse_ip(host, is_ipv6 ? AF_INET6 : AF_INET, out->ip))
         return why_set(why, ERR_INVALID, "is not a network");
     if (!slice_parse_u64(length, &bits) || bits > (is_ipv6 ? 128u : 32u))
         return why_set(why, ERR_INVALID, "has a prefix length above %u", is_ipv6 ? 128u : 32u);
     for (size_t bit = (size_t)bits; bit < (is_ipv6 ? 128u : 32u); bit++)
-        if (ip[bit / 8] & (0x80u >> bit % 8))
+        if (out->ip[bit / 8] & (0x80u >> bit % 8))
             return why_set(why, ERR_INVALID, "has bits set behind its prefix of %zu", (size_t)bits);
+    out->bits = (uint8_t)bits;
+    out->is_v6 = is_ipv6;
     return OK;
 }

@@ -3,8 +3,11 @@
 #include "proxy/conf/check.h"
 #include "base/check.h"
 #include "proxy/conf/dns_name.h"
+#include "proxy/conf/listener_tls.h"
+#include "proxy/conf/listeners.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/units.h"
+#include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/workloads.h"
 #include "proxy/http/fields.h"
 #include <strings.h>
@@ -48,7 +51,8 @@ static void check_bind(struct checker *c, struct node *node, const char *bind, s
     struct config_address mine, other;
     if (!bind || config_address_parse(slice_str(bind), &mine, NULL))
         return;
-    if (mine.kind != CONFIG_ADDRESS_UNIX && mine.port == 0)
+    bool has_port = mine.kind == CONFIG_ADDRESS_IPV4 || mine.kind == CONFIG_ADDRESS_IPV6;
+    if (has_port && mine.port == 0)
         return; /* each gets a free port of its own */
     for (size_t i = 0; i < before; i++) {
         const char *text = c->config->listeners[i].bind;
@@ -82,6 +86,7 @@ static void check_admin(struct checker *c)
     if (!is_good(node_child(admin, "bind")) || node_child(admin, "token_file"))
         return;
     if (config_address_parse(slice_str(c->config->admin.bind), &address, NULL) ||
+        address.kind == CONFIG_ADDRESS_FD || /* asked when the socket is there */
         config_address_is_local(&address))
         return;
     node_complain_key(admin, "token_file", c->errors,
@@ -433,8 +438,10 @@ void config_check(const struct config *config, struct tree *tree, struct config_
     struct checker c = {config, tree, errors};
     struct node *routes = node_child(tree->root, "routes");
     check_binds(&c);
+    listeners_check(config, tree->root, errors);
     check_admin(&c);
     check_limits(&c);
+    listener_tls_check(config, tree, errors);
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; i < config->n_routes; i++, node = node->next) {
         struct route_place p = {&config->routes[i], node};
@@ -446,6 +453,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_plan(&c, p);
         more_checks_check(p.route, p.node, errors);
         workloads_check(p.route, p.node, errors);
+        upstream_tls_check(p.route, p.node, errors);
     }
     check_names(&c);
     check_matches(&c);

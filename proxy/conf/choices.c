@@ -6,7 +6,12 @@
 #include "proxy/http/head.h"
 #include "proxy/http/rewrite.h"
 
-const struct config_choice config_tls_versions[] = {{"1.2", 0, false}, {"1.3", 1, false}, {0}};
+const struct config_choice config_tls_versions[] = {
+    {"1.2", CONFIG_TLS_1_2, false}, {"1.3", CONFIG_TLS_1_3, false}, {0}};
+const struct config_choice config_client_certificates[] = {
+    {"required", CLIENT_CERTIFICATE_REQUIRED, false},
+    {"optional", CLIENT_CERTIFICATE_OPTIONAL, false},
+    {0}};
 const struct config_choice config_log_levels[] = {{"error", LOG_ERROR, false},
                                                   {"warn", LOG_WARN, false},
                                                   {"info", LOG_INFO, false},

@@ -18,19 +18,22 @@
 
 /* Bounds on what one file may ask for: they guard the memory of a snapshot and the time of a
  * lookup. */
-#define LISTENERS_MAX 64
-#define ROUTES_MAX    1024
-#define VERSIONS_MAX  16
-#define ENDPOINTS_MAX 256
-#define MATCHES_MAX   256 /* hosts, and paths, of one route */
-#define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
-#define LATER_MAX     64  /* items of lists that this release only checks */
+#define LISTENERS_MAX    64
+#define ROUTES_MAX       1024
+#define VERSIONS_MAX     16
+#define ENDPOINTS_MAX    256
+#define MATCHES_MAX      256 /* hosts, and paths, of one route */
+#define SERVERS_MAX      8   /* that names are asked of: a socket each while a name is looked up */
+#define CERTIFICATES_MAX 64  /* of one listener */
+#define TRUSTED_MAX      64  /* networks of one listener: each connection is held against them */
+#define LATER_MAX        64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
 #define KEEP(scope_, type, m)                                                                      \
     .scope = scope_, .offset = offsetof(struct type, m), .width = MEMBER(type, m)
 #define IN_CONFIG(m)      KEEP(SCOPE_CONFIG, config, m)
 #define IN_LISTENER(m)    KEEP(SCOPE_LISTENER, config_listener, m)
+#define IN_CERTIFICATE(m) KEEP(SCOPE_CERTIFICATE, config_certificate, m)
 #define IN_ROUTE(m)       KEEP(SCOPE_ROUTE, config_route, m)
 #define IN_VERSION(m)     KEEP(SCOPE_VERSION, config_version, m)
 #define IN_STEP(m)        KEEP(SCOPE_STEP, plan_step, m)
@@ -56,26 +59,32 @@ const struct config_field config_fields[] = {
 {"listeners", TYPE_LIST, NULL, 1, LISTENERS_MAX, RELOAD_RESTART, "where clients connect",
  IN_CONFIG(listeners), COUNT(config, n_listeners), REQUIRED, .items = SCOPE_LISTENER},
 {"listeners[].bind", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
- "address:port, [v6]:port or unix:/path; port 0 = any free one", IN_LISTENER(bind), REQUIRED, FORM(TEXT_BIND)},
-{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_RESTART,
- "accept PROXY v1 and v2 headers, from trusted addresses only", IN_LISTENER(proxy_protocol), LATER},
-{"listeners[].trusted", TYPE_TEXTS, "[]", 0, LATER_MAX, RELOAD_RESTART,
- "networks whose PROXY headers are believed", IN_LISTENER(trusted), LATER, FORM(TEXT_NETWORK)},
-{"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls), LATER},
-{"listeners[].tls.certificates", TYPE_LIST, NULL, 1, LATER_MAX, RELOAD_YES, "certificates to choose from by name",
- NOWHERE, REQUIRED},
-{"listeners[].tls.certificates[].certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the chain",
- NOWHERE, REQUIRED, FORM(TEXT_FILE)},
-{"listeners[].tls.certificates[].key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the private key",
- NOWHERE, REQUIRED, FORM(TEXT_FILE)},
+ "address:port, [v6]:port, unix:/path, or fd:NAME for a socket of systemd's; port 0 = any free one", IN_LISTENER(bind), REQUIRED, FORM(TEXT_BIND)},
+{"listeners[].proxy_protocol", TYPE_BOOL, "false", 0, 0, RELOAD_YES,
+ "every connection begins with a PROXY header, v1 or v2, of a trusted address", IN_LISTENER(proxy_protocol)},
+{"listeners[].trusted", TYPE_TEXTS, "[]", 0, TRUSTED_MAX, RELOAD_YES,
+ "networks whose PROXY headers are believed; all other peers are refused", IN_LISTENER(trusted), FORM(TEXT_NETWORK)},
+{"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls)},
+{"listeners[].tls.certificates", TYPE_LIST, NULL, 1, CERTIFICATES_MAX, RELOAD_YES,
+ "certificates to choose from by name; where none fits, the first", IN_LISTENER(tls.certificates),
+ COUNT(config_listener, tls.n_certificates), REQUIRED, .items = SCOPE_CERTIFICATE},
+{"listeners[].tls.certificates[].certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
+ "PEM file of the chain, the server's own first; beside this file if relative", IN_CERTIFICATE(certificate), REQUIRED, FORM(TEXT_FILE)},
+{"listeners[].tls.certificates[].key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of its private key, without a passphrase",
+ IN_CERTIFICATE(key), REQUIRED, FORM(TEXT_FILE)},
 {"listeners[].tls.min_version", TYPE_CHOICE, "1.2", 0, 0, RELOAD_YES, "oldest protocol version accepted",
- NOWHERE, CHOICES(tls_versions)},
-{"listeners[].tls.client_ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file; clients must show a certificate of these",
- NOWHERE, FORM(TEXT_FILE)},
+ IN_LISTENER(tls.min_version), CHOICES(tls_versions)},
+{"listeners[].tls.client_ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file; clients show a certificate that one of these has issued",
+ IN_LISTENER(tls.client_ca), FORM(TEXT_FILE)},
+{"listeners[].tls.client_certificate", TYPE_CHOICE, "required", 0, 0, RELOAD_YES, "whether clients may come without one",
+ IN_LISTENER(tls.client_certificate), CHOICES(client_certificates)},
+{"listeners[].tls.client_subject_header", TYPE_TEXT, "X-Client-Cert-Subject", 0, 0, RELOAD_YES,
+ "header that tells upstream the subject of a client's certificate; no client can send it", IN_LISTENER(tls.client_subject_header),
+ FORM(TEXT_FIELD)},
 
 {"admin", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the operator's port: page, API, /metrics, /healthz, /readyz",
  NOWHERE},
-{"admin.bind", TYPE_TEXT, "127.0.0.1:9900", 0, 0, RELOAD_RESTART, "address:port, [v6]:port or unix:/path",
+{"admin.bind", TYPE_TEXT, "127.0.0.1:9900", 0, 0, RELOAD_RESTART, "address:port, [v6]:port, unix:/path or fd:NAME",
  IN_CONFIG(admin.bind), FORM(TEXT_BIND)},
 {"admin.token_file", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
  "file with the token that changes need, beside this file if relative; required unless bind is local", IN_CONFIG(admin.token_file), FORM(TEXT_FILE)},
@@ -165,11 +174,21 @@ const struct config_field config_fields[] = {
  "address:port, [v6]:port, unix:/path or dns:NAME:port of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
 {"routes[].versions.*.revision", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "part of its identity: another revision is a new version", IN_VERSION(revision), FORM(TEXT_NAME)},
-{"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints", IN_VERSION(has_tls), LATER},
-{"routes[].versions.*.tls.ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the certificates to trust",
- NOWHERE, FORM(TEXT_FILE)},
-{"routes[].versions.*.tls.server_name", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "name that its certificate must show",
- NOWHERE, FORM(TEXT_HOST)},
+{"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints; {} = with all defaults",
+ IN_VERSION(has_tls)},
+{"routes[].versions.*.tls.ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the issuers to trust",
+ IN_VERSION(tls.ca), FORM(TEXT_FILE), .absent_help = "the system's"},
+{"routes[].versions.*.tls.server_name", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
+ "name, or address, that its certificate must show; a name is sent by SNI", IN_VERSION(tls.server_name),
+ .flags = FIELD_LOWER_CASE, FORM(TEXT_HOST), .absent_help = "the name or address of its endpoints"},
+{"routes[].versions.*.tls.verify", TYPE_BOOL, "true", 0, 0, RELOAD_YES,
+ "false: whoever answers is believed", IN_VERSION(tls.verify)},
+{"routes[].versions.*.tls.certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the chain that serin shows there",
+ IN_VERSION(tls.shown.certificate), FORM(TEXT_FILE)},
+{"routes[].versions.*.tls.key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of its private key",
+ IN_VERSION(tls.shown.key), FORM(TEXT_FILE)},
+{"routes[].versions.*.tls.min_version", TYPE_CHOICE, "1.2", 0, 0, RELOAD_YES, "oldest protocol version spoken",
+ IN_VERSION(tls.min_version), CHOICES(tls_versions)},
 {"routes[].versions.*.workload", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "on Kubernetes, instead of endpoints: its pods serve", IN_VERSION(workload), FORM(TEXT_WORKLOAD)},
 {"routes[].versions.*.manifest", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
@@ -378,6 +397,7 @@ size_t config_scope_size(enum config_scope scope)
 {
     static const size_t sizes[SCOPES] = {
         [SCOPE_CONFIG] = sizeof(struct config),
+        [SCOPE_CERTIFICATE] = sizeof(struct config_certificate),
         [SCOPE_LISTENER] = sizeof(struct config_listener),
         [SCOPE_ROUTE] = sizeof(struct config_route),
         [SCOPE_VERSION] = sizeof(struct config_version),

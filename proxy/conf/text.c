@@ -11,7 +11,7 @@ static const struct form forms[] = {
     [TEXT_ANY] = {"text", "a text"},
     [TEXT_NAME] = {"name", "1 to 64 of A-Z a-z 0-9 . _ -"},
     [TEXT_FILE] = {"file", "the path of a file"},
-    [TEXT_BIND] = {"address", "127.0.0.1:8080, [::1]:8080 or unix:/path"},
+    [TEXT_BIND] = {"address", "127.0.0.1:8080, [::1]:8080, unix:/path or fd:NAME"},
     [TEXT_ENDPOINT] = {"address", "127.0.0.1:8080, [::1]:8080, unix:/path or dns:NAME:8080"},
     [TEXT_SERVER] = {"address", "127.0.0.1:53 or [::1]:53"},
     [TEXT_NETWORK] = {"network", "a network such as 10.0.0.0/8"},
@@ -65,6 +65,8 @@ static enum err check_endpoint(struct slice text, struct why *why)
     enum err e = config_endpoint_parse(text, &address, why);
     if (e == ERR_NOT_FOUND)
         return why_set(why, ERR_INVALID, "is a host name (written dns:NAME:PORT)");
+    if (e == OK && address.kind == CONFIG_ADDRESS_FD)
+        return why_set(why, ERR_INVALID, "is a socket to listen on");
     if (e == OK && address.port == 0 && address.kind != CONFIG_ADDRESS_UNIX)
         return why_set(why, ERR_INVALID, "has port 0");
     return e;
@@ -74,11 +76,17 @@ static enum err check_server(struct slice text, struct why *why)
 {
     struct config_address address;
     enum err e = config_address_parse(text, &address, why);
-    if (e == OK && address.kind == CONFIG_ADDRESS_UNIX)
+    if (e == OK && (address.kind == CONFIG_ADDRESS_UNIX || address.kind == CONFIG_ADDRESS_FD))
         return why_set(why, ERR_INVALID, "is a socket of this machine");
     if (e == OK && address.port == 0)
         return why_set(why, ERR_INVALID, "has port 0");
     return e;
+}
+
+static enum err check_network(struct slice text, struct why *why)
+{
+    struct config_network network;
+    return config_network_parse(text, &network, why);
 }
 
 static enum err check_ipv6_host(struct slice text, struct why *why)
@@ -228,7 +236,7 @@ enum err text_check(enum text_form form, struct slice text, struct why *why)
     case TEXT_SERVER:
         return check_server(text, why);
     case TEXT_NETWORK:
-        return config_network_check(text, why);
+        return check_network(text, why);
     case TEXT_HOST:
         return check_host(text, why);
     case TEXT_PREFIX:

@@ -9,6 +9,8 @@ enum err address_of(const char *text, struct wire_addr *out, struct why *why)
     struct config_address parsed;
     struct why reason = {""};
     enum err e = config_address_parse(slice_str(text), &parsed, &reason);
+    if (e == OK && parsed.kind == CONFIG_ADDRESS_FD)
+        return why_set(why, ERR_NOT_FOUND, "%.200s is a socket that was not given", text);
     if (e == OK && parsed.kind == CONFIG_ADDRESS_UNIX)
         e = wire_addr_unix(out, parsed.path);
     else if (e == OK)

@@ -85,6 +85,13 @@ static enum err start_sweeping(struct admin *a, struct event_base *base, uint32_
     return a->sweep && event_add(a->sweep, &interval) == 0 ? OK : ERR_MEMORY;
 }
 
+static enum err open_socket(const struct admin_setup *setup, struct admin_socket *s,
+                            struct why *why)
+{
+    return setup->given ? admin_socket_take(setup->bind, setup->given, s, why)
+                        : admin_socket_open(setup->bind, s, why);
+}
+
 struct admin *admin_start(struct event_base *base, const struct admin_setup *setup,
                           const struct admin_host *host, struct why *why)
 {
@@ -92,14 +99,14 @@ struct admin *admin_start(struct event_base *base, const struct admin_setup *set
     struct admin *a = calloc(1, sizeof *a);
     if (!a) {
         (void)why_set(why, ERR_MEMORY, "out of memory");
-        return NULL;
+        return NULL; /* the process ends, and what was given with it */
     }
     a->socket.fd = -1;
     list_init(&a->api.connections.open);
     admin_events_init(&a->api.events);
     a->api.host = *host;
     a->token = setup->token ? strdup(setup->token) : NULL;
-    if (admin_socket_open(setup->bind, &a->socket, why) || check_token(setup, &a->socket, why)) {
+    if (open_socket(setup, &a->socket, why) || check_token(setup, &a->socket, why)) {
         admin_stop(a);
         return NULL;
     }
@@ -119,6 +126,22 @@ struct admin *admin_start(struct event_base *base, const struct admin_setup *set
 const char *admin_address(const struct admin *a)
 {
     return a->socket.address;
+}
+
+int admin_fd(const struct admin *a, struct unix_file *file)
+{
+    *file = a->socket.file;
+    return evconnlistener_get_fd(a->api.connections.listener);
+}
+
+void admin_rest(struct admin *a, bool rests)
+{
+    admin_connections_rest(&a->api.connections, rests);
+}
+
+void admin_forget_file(struct admin *a)
+{
+    a->socket.file.path[0] = '\0';
 }
 
 void admin_publish(struct admin *a, const char *name, const char *json)

@@ -38,7 +38,7 @@ static struct admin_connection *connection_of(struct list *node)
 static void update_listener(struct admin_connections *c)
 {
     c->is_full = c->count >= ADMIN_CONNECTIONS_MAX;
-    if (c->is_full)
+    if (c->is_full || c->is_resting)
         evconnlistener_disable(c->listener);
     else
         evconnlistener_enable(c->listener);
@@ -76,6 +76,12 @@ void admin_connections_init(struct admin_connections *c, struct evhttp *http,
     list_init(&c->open);
     evhttp_set_bevcb(http, on_connection, c);
     evconnlistener_set_error_cb(listener, on_accept_error);
+}
+
+void admin_connections_rest(struct admin_connections *c, bool rests)
+{
+    c->is_resting = rests;
+    update_listener(c);
 }
 
 void admin_connections_note(struct admin_connections *c, const struct bufferevent *bev,

@@ -2,10 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/admin_socket.h"
 
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
+#include "proxy/control/inherited.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -77,20 +80,63 @@ static enum err bind_unix(int fd, const struct wire_addr *a, struct admin_socket
     return OK;
 }
 
+static enum err read_bind(const char *bind_text, struct wire_addr *a, struct admin_socket *s,
+                          struct why *why)
+{
+    struct why detail = {""};
+    *s = (struct admin_socket){.fd = -1};
+    if (address_of(bind_text, a, &detail) != OK)
+        return why_set(why, ERR_INVALID, "admin.bind: %s", detail.text);
+    s->is_unix = wire_addr_family(a) == AF_UNIX;
+    s->is_local = address_is_local(bind_text);
+    return OK;
+}
+
+static enum err take_all(const char *bind_text, const struct inherited_socket *given,
+                         struct admin_socket *s, struct why *why)
+{
+    struct wire_addr a;
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    bool is_named = activation_name(bind_text) != NULL;
+    *s = (struct admin_socket){.fd = -1};
+    enum err e = is_named ? OK : read_bind(bind_text, &a, s, why);
+    if (e != OK)
+        return e;
+    if (getsockopt(given->fds[0], SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
+        return why_set(why, ERR_IO, "%s: what was handed over is no listening socket", bind_text);
+    if (!s->is_unix)
+        wire_addr_local(&a, given->fds[0]);
+    wire_addr_text(&a, s->address);
+    if (is_named) {
+        s->is_unix = wire_addr_family(&a) == AF_UNIX;
+        s->is_local = address_is_local(s->address);
+    }
+    s->file = given->file;
+    s->fd = given->fds[0];
+    return OK;
+}
+
+enum err admin_socket_take(const char *bind_text, struct inherited_socket *given,
+                           struct admin_socket *s, struct why *why)
+{
+    enum err e = take_all(bind_text, given, s, why);
+    for (unsigned i = e == OK ? 1 : 0; i < given->n; i++)
+        close(given->fds[i]);
+    free(given);
+    return e;
+}
+
 enum err admin_socket_open(const char *bind_text, struct admin_socket *s, struct why *why)
 {
     struct wire_addr a;
-    *s = (struct admin_socket){.fd = -1};
-    struct why detail = {""};
-    if (address_of(bind_text, &a, &detail) != OK)
-        return why_set(why, ERR_INVALID, "admin.bind: %s", detail.text);
-    s->is_unix = wire_addr_family(&a) == AF_UNIX;
-    s->is_local = address_is_local(bind_text);
-
+    enum err e = read_bind(bind_text, &a, s, why);
+    if (e != OK)
+        return e;
     int fd = new_socket(&a);
     if (fd < 0)
         return why_set(why, ERR_IO, "no socket for %s: %s", bind_text, strerror(errno));
-    enum err e = s->is_unix ? bind_unix(fd, &a, s, why) : bind_tcp(fd, &a, bind_text, why);
+    e = s->is_unix ? bind_unix(fd, &a, s, why) : bind_tcp(fd, &a, bind_text, why);
     if (e) {
         close(fd);
         return e;

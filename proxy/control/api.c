@@ -175,7 +175,7 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
     free(e.text);
 }
 
-static bool api_is_ready(void *host)
+bool api_is_ready(void *host)
 {
     struct control *c = host;
     if (c->is_serving && cluster_is_known(c) &&

@@ -5,15 +5,15 @@
 #include "base/log.h"
 #include "metrics/access_log.h"
 #include "metrics/log.h"
-#include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
 #include "proxy/control/access.h"
+#include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
-#include "proxy/control/manifests.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
@@ -29,6 +29,7 @@
 #define EXIT_INTERNAL 70
 
 #define DRAIN_POLL_MS 50
+#define WARN_EVERY_MS (24 * 60 * 60 * 1000) /* of certificates that will expire */
 
 static int64_t now_ms(void)
 {
@@ -78,6 +79,17 @@ static void keep_seen(struct control *c)
     }
 }
 
+/* Changes the keys of tickets by the hour, and says once a day which certificates will expire. */
+static void look_at_tls(struct control *c)
+{
+    if (tickets_tick(&c->tickets, now_ms()) != OK)
+        log_error("ticket_keys_not_changed", "why=\"no random bytes\"");
+    if (now_ms() - c->warned_ms < WARN_EVERY_MS)
+        return;
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct control *c = arg;
@@ -87,6 +99,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     cluster_tick(c);
     look_at_slowness(c);
     look_at_responses(c);
+    look_at_tls(c);
     keep_seen(c);
     if (c->is_publish_due && publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");
@@ -95,6 +108,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    notify_tick(c);
 }
 
 void control_count_kubernetes(void *arg, const char *verb, unsigned code)
@@ -117,12 +131,6 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     (void)event_base_loopbreak(c->base);
 }
 
-static void remove_socket_files(struct control *c)
-{
-    for (unsigned i = 0; i < c->n_socket_files; i++)
-        unix_file_remove(&c->socket_files[i]);
-}
-
 void control_drain(struct control *c)
 {
     if (c->drain_until_ms) {
@@ -132,7 +140,8 @@ void control_drain(struct control *c)
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
     log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
-    remove_socket_files(c); /* who has connected already is still accepted */
+    notify_stopping(c);
+    listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
     cluster_release(c);
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_drain(c->workers[i]);
@@ -184,71 +193,55 @@ static void free_events(struct control *c)
         event_base_free(c->base);
 }
 
-/* Opens all sockets of all listeners: fds[worker * n_listeners + listener]. */
-static enum err open_listeners(struct control *c, int *fds, struct listener_cells **cells,
-                               struct why *why)
+/* Starts one worker on the sockets that are its share. */
+static enum err start_worker(struct control *c, unsigned index, struct why *why)
 {
-    const struct config *config = control_config(c);
-    size_t n = config->n_listeners;
-    int of_one[METRIC_WORKERS_MAX];
-    for (size_t i = 0; i < n; i++) {
-        struct wire_addr addr;
-        struct listener_place place;
-        char text[WIRE_TEXT_MAX];
-        enum err e = address_of(config->listeners[i].bind, &addr, why);
-        if (e == OK)
-            e = listener_open(&addr, of_one, config->workers, &place, why);
-        if (e == OK)
-            c->socket_files[i] = place.file;
-        const struct listener_metrics *m = metrics_listener(c->metrics, config->listeners[i].bind);
-        if (e != OK || !m)
-            return e != OK ? e : why_set(why, ERR_MEMORY, "out of memory");
-        for (unsigned w = 0; w < config->workers; w++) {
-            fds[w * n + i] = of_one[w];
-            cells[w * n + i] = m->cells[w];
-        }
-        wire_addr_text(&place.bound, text);
-        log_info("listening", "listener=%zu address=%s workers=%u", i, text, config->workers);
+    unsigned workers = control_config(c)->workers;
+    size_t n = listeners_of(&c->listeners, index, workers);
+    int *fds = malloc((n + 1) * sizeof *fds);
+    unsigned *indices = malloc((n + 1) * sizeof *indices);
+    struct listener_cells **cells = malloc((n + 1) * sizeof *cells);
+    bool has_room = fds && indices && cells;
+    for (size_t i = 0, listener; has_room && i < n; i++) {
+        fds[i] = listeners_at(&c->listeners, index, workers, i, &listener);
+        indices[i] = (unsigned)listener;
+        cells[i] = metrics_listener(c->metrics, c->listeners.items[listener].bind)->cells[index];
     }
+    struct worker_setup setup = {.index = index,
+                                 .count = workers,
+                                 .order = &c->order,
+                                 .shared = &c->shared,
+                                 .cells = metrics_worker(c->metrics, index),
+                                 .access = access_log_ring(c->access, index),
+                                 .fds = fds,
+                                 .indices = indices,
+                                 .listeners = cells,
+                                 .n_listeners = (unsigned)n,
+                                 .snapshot = c->snapshot};
+    if (has_room)
+        c->workers[index] = worker_start(&setup, why);
+    free(fds);
+    free(indices);
+    free(cells);
+    if (!c->workers[index])
+        return has_room ? ERR_IO : ERR_MEMORY;
+    c->n_workers++;
     return OK;
 }
 
 static enum err start_workers(struct control *c, struct why *why)
 {
     const struct config *config = control_config(c);
-    size_t n = config->n_listeners, total = n * config->workers;
-    int *fds = malloc((total + 1) * sizeof *fds);
-    struct listener_cells **cells = calloc(total + 1, sizeof *cells);
     c->workers = calloc(config->workers, sizeof(struct worker *));
-    c->socket_files = calloc(n, sizeof *c->socket_files);
-    c->n_socket_files = c->socket_files ? (unsigned)n : 0;
-    enum err e = ERR_MEMORY;
-    for (size_t i = 0; fds && i < total; i++)
-        fds[i] = -1;
-    if (fds && cells && c->workers && c->socket_files)
-        e = open_listeners(c, fds, cells, why);
-    for (unsigned w = 0; e == OK && w < config->workers; w++) {
-        struct worker_setup setup = {.index = w,
-                                     .count = config->workers,
-                                     .order = &c->order,
-                                     .shared = &c->shared,
-                                     .cells = metrics_worker(c->metrics, w),
-                                     .access = access_log_ring(c->access, w),
-                                     .fds = fds + w * n,
-                                     .listeners = cells + w * n,
-                                     .n_listeners = (unsigned)n,
-                                     .snapshot = c->snapshot};
-        c->workers[w] = worker_start(&setup, why);
-        if (!c->workers[w])
-            e = ERR_IO;
-        else
-            c->n_workers++;
-    }
-    for (size_t i = c->n_workers * n; e != OK && fds && i < total; i++)
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
-    free(fds);
-    free(cells);
+    enum err e = c->workers ? listeners_open(&c->listeners, config, &c->inherited, why)
+                            : why_set(why, ERR_MEMORY, "out of memory");
+    for (size_t i = 0; e == OK && i < c->listeners.n; i++)
+        if (!metrics_listener(c->metrics, c->listeners.items[i].bind))
+            e = why_set(why, ERR_MEMORY, "out of memory");
+    for (unsigned w = 0; e == OK && w < config->workers; w++)
+        e = start_worker(c, w, why);
+    if (e != OK)
+        listeners_close(&c->listeners, c->n_workers, config->workers);
     return e;
 }
 
@@ -261,7 +254,14 @@ static enum err start_admin(struct control *c, struct why *why)
         if (!c->token) /* it has changed since the file was checked */
             return why_set(why, ERR_IO, "admin.token_file: %s %s", conf->token_file, reason.text);
     }
-    struct admin_setup setup = {.bind = conf->bind, .token = c->token};
+    struct admin_setup setup = {.bind = conf->bind,
+                                .token = c->token,
+                                .given = inherited_take(&c->inherited, true, conf->bind)};
+    bool is_named = activation_name(conf->bind) != NULL;
+    if (!setup.given && is_named) /* to systemd it is a socket like any other */
+        setup.given = inherited_take(&c->inherited, false, conf->bind);
+    if (!setup.given && is_named)
+        return activation_missing(&c->inherited, conf->bind, why);
     struct admin_host host = api_host(c);
     c->admin = admin_start(c->base, &setup, &host, why);
     if (!c->admin)
@@ -282,6 +282,11 @@ static enum err control_start(struct control *c, struct why *why)
     c->names = names_new(c);
     if (!c->access || !c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
+    if (tickets_init(&c->tickets, now_ms()) != OK)
+        return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
+    certificates_use_tickets(c->keep->certificates, &c->tickets);
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = access_prepare(c, config, why);
@@ -291,7 +296,7 @@ static enum err control_start(struct control *c, struct why *why)
         e = names_configure(c->names, why);
     if (e != OK)
         return e;
-    if (!host_open_rollouts(c, config, c->manifests, why))
+    if (!host_open_rollouts(c, config, c->keep->manifests, why))
         return ERR_IO;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         host_take_split(CONTAINER_OF(l, struct known_route, link));
@@ -304,32 +309,41 @@ static enum err control_start(struct control *c, struct why *why)
         e = cluster_take(c, why);
     if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
+    if (e == OK)
+        e = notify_start(c);
     c->is_serving = e == OK;
+    if (e == OK) {
+        activation_tell_unused(&c->inherited);
+        notify_tick(c);
+    }
+    inherited_close(&c->inherited);
     return e;
 }
 
 static void control_stop(struct control *c)
 {
+    notify_stop(c);
     names_free(c->names); /* first: it runs the loop, for which everything has to be there */
     c->names = NULL;
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
     access_log_free(c->access);
-    remove_socket_files(c); /* where the start failed half way */
-    free(c->socket_files);
+    listeners_remove_files(&c->listeners); /* where the start failed half way */
+    listeners_free(&c->listeners);
+    inherited_close(&c->inherited);
     admin_stop(c->admin);
     c->admin = NULL;
     if (c->metrics && c->base)
         known_fini(&c->known);
     cluster_stop(c);
-    manifests_free(c->manifests);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
     metrics_free(c->metrics);
     free_events(c);
     token_free(c->token);
+    tickets_fini(&c->tickets);
 }
 
 /* Every connection is a descriptor: what the hard limit allows is taken. */
@@ -342,31 +356,29 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int control_run(struct config *config, struct manifests *manifests, const char *path)
+int control_run(struct config_keep *keep, const char *path)
 {
     struct why why = {""};
     struct log_quoted quoted;
     struct control *c = calloc(1, sizeof *c);
-    struct config_keep *keep = config_keep_new(config);
-    if (!c || !keep) {
-        free(c);
-        free(keep);
-        config_free(config);
-        manifests_free(manifests);
+    if (!c) {
+        config_keep_unref(keep);
         fprintf(stderr, "serin: out of memory\n");
         return EXIT_INTERNAL;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     c->keep = keep;
-    c->manifests = manifests;
     c->path = path;
-    enum err e = reload_log(config, &why);
+    inherited_init(&c->inherited);
+    enum err e = reload_log(keep->config, &why);
+    if (e == OK)
+        e = activation_take(&c->inherited, &why);
     if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
         log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION,
-                 log_quote(&quoted, slice_str(path)), config->n_routes);
+                 log_quote(&quoted, slice_str(path)), keep->config->n_routes);
         (void)event_base_dispatch(c->base);
         log_info("stopped", "pid=%d", (int)getpid());
     } else {

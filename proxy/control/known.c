@@ -129,6 +129,12 @@ struct known_endpoint *known_find_endpoint(const struct known *k, const char *ro
     return NULL;
 }
 
+struct dial_tls known_tls(const struct known_endpoint *e)
+{
+    const struct config_version *v = config_find_version(e->conf, e->version);
+    return v ? (struct dial_tls){v->tls.context, v->tls.name} : (struct dial_tls){NULL, NULL};
+}
+
 static bool is_of(const struct known_endpoint *e, const char *route, const char *version)
 {
     return strcmp(e->version, version) == 0 && strcmp(e->route, route) == 0;

@@ -10,6 +10,7 @@
 #include "proxy/flow/slow.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
 
 #define DIAL_AGAIN_MS                                                                              \
@@ -69,13 +70,35 @@ static bool is_own_fault(int error)
            error == EADDRNOTAVAIL;
 }
 
+/* A handshake of the attempt's connection is over, or its time is. */
+static void note_handshake(const struct exchange *x, bool ok)
+{
+    if (!x->up || !x->up->stream.tls)
+        return;
+    enum metric_handshake how = !ok                              ? HANDSHAKE_FAILED
+                                : tls_is_resumed(&x->up->stream) ? HANDSHAKE_RESUMED
+                                                                 : HANDSHAKE_FULL;
+    cell_add(&x->attempt.cells->tls_handshakes[how], 1);
+    if (!ok)
+        attempt_log_tls(x);
+}
+
+void attempt_log_tls(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    const char *why = tls_why(&x->up->stream);
+    log_warn("tls_failed", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
+             a->variant->name, a->variant->endpoints[a->endpoint].text,
+             why[0] ? why : "no handshake within timeouts.connect");
+}
+
 static void note_connect_failed(const struct exchange *x)
 {
     struct eject_place place = place_of(x);
     eject_note_connect(&place, is_checked(x), x->flow->now_us);
 }
 
-/* The connection could not even be begun. */
+/* There is no connection: it could not even be begun, or has failed. */
 static void dial_failed(struct exchange *x, int error)
 {
     if (is_own_fault(error)) {
@@ -179,6 +202,7 @@ void attempt_connect_late(struct exchange *x)
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
     }
+    note_handshake(x, false);
     note_connect_failed(x);
     attempt_failed(x, REASON_TIMEOUT, RETRY_CONNECT);
 }
@@ -231,17 +255,18 @@ void attempt_start(struct exchange *x)
 void attempt_on_connected(void *owner, bool ok)
 {
     struct exchange *x = owner;
+    int failure = errno;
     flow_refresh_now(x->flow);
     end_wait(x);
-    if (ok && is_checked(x))
-        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
-    else if (ok)
-        endpoint_come_up(state_of(x), x->flow->now_us);
+    note_handshake(x, ok);
     if (!ok) {
-        note_connect_failed(x);
-        attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
+        dial_failed(x, failure);
         return;
     }
+    if (is_checked(x))
+        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
+    else
+        endpoint_come_up(state_of(x), x->flow->now_us);
     exchange_goto(x, EXCHANGE_SEND);
     pump_request_begin(x);
 }

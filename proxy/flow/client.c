@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/client.h"
 
-#include "proxy/flow/access.h"
 #include "proxy/flow/exchange.h"
-#include "proxy/flow/ids.h"
-#include "proxy/flow/reply.h"
+#include "proxy/flow/handshake.h"
+#include "proxy/flow/origin.h"
+#include "proxy/flow/refuse.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
@@ -29,7 +29,9 @@ static const struct config *conf_of(const struct client *c)
 
 static void free_client(struct grave *g)
 {
-    free(CONTAINER_OF(g, struct client, grave));
+    struct client *c = CONTAINER_OF(g, struct client, grave);
+    free(c->subject);
+    free(c);
 }
 
 static void close_client(struct client *c)
@@ -37,6 +39,10 @@ static void close_client(struct client *c)
     struct flow *f = c->flow;
     if (c->state == CLIENT_DEAD)
         return;
+    if (c->state == CLIENT_HANDSHAKE)
+        handshake_leave(c);
+    if (c->stream.tls)
+        handshake_note_end(c);
     c->state = CLIENT_DEAD;
     wheel_cancel(&f->wheel, &c->timer);
     stream_close(&c->stream);
@@ -142,45 +148,6 @@ static void count_error(struct client *c, enum metric_client_error e)
     cell_add(&c->flow->cells->client_errors[e], 1);
 }
 
-const char *client_why(enum metric_client_error e)
-{
-    static const char *const words[CLIENT_ERROR_COUNT] = {[CLIENT_ERROR_BAD_REQUEST] =
-                                                              "bad_request",
-                                                          [CLIENT_ERROR_TIMEOUT] = "client_timeout",
-                                                          [CLIENT_ERROR_ABORTED] = "client_aborted",
-                                                          [CLIENT_ERROR_NO_ROUTE] = "no_route",
-                                                          [CLIENT_ERROR_LIMIT] = "limit",
-                                                          [CLIENT_ERROR_SLOW] = "client_slow"};
-    return words[e];
-}
-
-/* id: of the reply. */
-static void refuse_as(struct client *c, unsigned status, struct slice id)
-{
-    const char *why = OUT_OF_MEMORY;
-    if (status != 503) {
-        enum metric_client_error e =
-            status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST;
-        count_error(c, e);
-        why = client_why(e);
-    }
-    struct reply reply = {.status = status, .minor = 1, .request_id = id};
-    enum stream_result sent = reply_send(c, &reply);
-    if (access_is_on(c->flow))
-        access_refused(c, status, reply.body_bytes, id, why);
-    if (sent == STREAM_FAILED)
-        close_client(c);
-    else
-        client_response_done(c, CLIENT_NEXT_LINGER);
-}
-
-void client_refuse(struct client *c, unsigned status)
-{
-    char id[ID_CHARS];
-    id_make(c->flow, id);
-    refuse_as(c, status, slice_of(id, sizeof id));
-}
-
 void client_read_ahead(struct client *c, const char *bytes, size_t len)
 {
     if (held_keep(&c->held, bytes, len, NULL) != OK)
@@ -192,7 +159,7 @@ void client_read_ahead(struct client *c, const char *bytes, size_t len)
 static void keep_partial(struct client *c, const char *bytes, size_t len)
 {
     if (held_keep(&c->held, bytes, len, &c->flow->head) != OK) {
-        client_refuse(c, 503);
+        refuse_client(c, 503, NULL);
         return;
     }
     if (!c->has_partial_head && c->n_requests) /* the time of the first one has run since accept */
@@ -207,16 +174,6 @@ static bool is_blank(const char *bytes, size_t len)
         if (i + 1 == len || bytes[i] != '\r' || bytes[i + 1] != '\n')
             return false;
     return true;
-}
-
-static void refuse_head(struct client *c, unsigned status)
-{
-    char id[ID_CHARS];
-    const char *fault = c->flow->head.fault;
-    id_make(c->flow, id);
-    log_debug("bad_request", "client=%.*s status=%u request_id=%.*s why=\"%s\"",
-              SLICE_ARG(client_peer(c)), status, (int)sizeof id, id, fault ? fault : "");
-    refuse_as(c, status, slice_of(id, sizeof id));
 }
 
 /* Serves the heads in buf; f->head holds the progress over the first one. Stops when an exchange needs time: what
@@ -248,6 +205,22 @@ static void feed(struct client *c, char *buf, size_t len)
         client_read_ahead(c, buf + at, len - at);
 }
 
+/* n: what stream_recv gave behind the first len bytes of flow->in, which are of a head. */
+static void take_input(struct client *c, size_t len, ssize_t n)
+{
+    char *in = c->flow->in;
+    if (n > 0) {
+        feed(c, in, len + (size_t)n);
+    } else if (n == STREAM_AGAIN) {
+        if (len)
+            keep_partial(c, in, len);
+    } else {
+        if (len)
+            count_error(c, CLIENT_ERROR_ABORTED);
+        close_client(c);
+    }
+}
+
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
@@ -255,16 +228,36 @@ static void read_head(struct client *c)
         c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
     stream_read_on(&c->stream);
     size_t len = held_restore(&c->held, f->in, &f->head, false);
-    ssize_t n = is_ahead ? 0 : stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
-    if (n > 0 || is_ahead) {
-        feed(c, f->in, len + (size_t)n);
-    } else if (n == STREAM_AGAIN) {
-        if (len)
-            keep_partial(c, f->in, len);
-    } else {
-        if (len)
-            count_error(c, CLIENT_ERROR_ABORTED);
+    if (is_ahead) {
+        feed(c, f->in, len);
+        return;
+    }
+    ssize_t n = stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
+    take_input(c, len, n);
+}
+
+void client_on_handshake_done(struct client *c, ssize_t n)
+{
+    c->state = CLIENT_READY;
+    head_init(&c->flow->head, false);
+    take_input(c, 0, n);
+}
+
+/* What a balancer says of the client comes before anything that the client sends itself. */
+static void take_origin(struct client *c, enum origin origin)
+{
+    switch (origin) {
+    case ORIGIN_KNOWN:
+        if (handshake_begin(c))
+            break;
+        c->state = CLIENT_READY;
+        read_head(c); /* a request is often there already: one turn of the loop is saved */
+        break;
+    case ORIGIN_AWAITED:
+        break;
+    case ORIGIN_REFUSED:
         close_client(c);
+        break;
     }
 }
 
@@ -306,6 +299,12 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     (void)what;
     flow_refresh_now(c->flow);
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        take_origin(c, origin_read(c));
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_on_readable(c);
+        break;
     case CLIENT_READY:
         read_head(c);
         break;
@@ -364,7 +363,7 @@ static void ready_due(struct client *c)
     if (left_ms <= 0) {
         if (c->has_partial_head) {
             held_drop(&c->held);
-            client_refuse(c, 408);
+            refuse_client(c, 408, NULL);
         } else {
             close_client(c);
         }
@@ -403,6 +402,14 @@ static void on_due(struct wheel_entry *e)
     uint32_t gap_ms = conf_of(c)->timeouts.client_body_ms;
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
+    case CLIENT_ORIGIN:
+        origin_late(c);
+        close_client(c);
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_late(c);
+        close_client(c);
+        break;
     case CLIENT_READY:
         ready_due(c);
         break;
@@ -433,24 +440,25 @@ bool client_may_continue(const struct client *c)
 
 void client_drain(struct client *c)
 {
-    if (c->state == CLIENT_READY && !c->has_partial_head)
+    bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
+                                             : c->state == CLIENT_READY && !c->has_partial_head;
+    if (is_idle)
         close_client(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }
 
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener)
 {
-    char host[WIRE_TEXT_MAX];
     int on = 1;
     struct client *c = malloc(sizeof *c);
     if (!c)
         return false;
-    *c = (struct client){.flow = f, .listener = listener, .state = CLIENT_READY};
-    size_t len = wire_addr_host(peer, host);
-    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
-    memcpy(c->peer, host, c->peer_len);
+    *c = (struct client){.flow = f,
+                         .listener = listener,
+                         .listener_index = (uint8_t)listener_index,
+                         .state = CLIENT_ORIGIN};
     c->has_address = wire_addr_family(peer) != AF_UNIX;
     if (c->has_address)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -462,6 +470,6 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
     cell_add(&listener->connections, 1);
     cell_add(&listener->open, 1);
     set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
-    read_head(c); /* a request is often there already: one turn of the loop is saved */
+    take_origin(c, origin_begin(c, peer));
     return true;
 }

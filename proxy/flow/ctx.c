@@ -4,6 +4,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/handshake.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/wire/time.h"
@@ -91,6 +92,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     list_init(&f->clients);
     list_init(&f->tunnels);
     judged_init(f);
+    handshakes_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
     return OK;
 }
@@ -99,6 +101,7 @@ void flow_fini(struct flow *f)
 {
     while (!list_empty(&f->clients))
         client_abort(CONTAINER_OF(f->clients.next, struct client, link), false);
+    handshakes_fini(f);
     wheel_cancel(&f->wheel, &f->slow_look);
     world_unref(f->world);
     upstream_fini(&f->upstream);

@@ -9,8 +9,10 @@
 #include "proxy/flow/ids.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
+#include "proxy/flow/refuse.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/subject.h"
 #include "proxy/http/rewrite.h"
 
 #define GIVEN_UP_MIN_US                                                                            \
@@ -164,7 +166,7 @@ void exchange_end(struct exchange *x, enum exchange_end why)
 
 static void client_error(struct exchange *x, enum metric_client_error e)
 {
-    x->why = client_why(e);
+    x->why = refuse_word(e);
     cell_add(&x->flow->cells->client_errors[e], 1);
 }
 
@@ -222,6 +224,7 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .buf = buf,
                                 .body = &x->request_body,
                                 .client = client_peer(x->client),
+                                .is_tls = x->client->stream.tls != NULL,
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .fallback_host = SLICE("localhost"),
                                 .upgrade_websocket = x->is_upgrade};
@@ -231,8 +234,9 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
         id_make_traceparent(x->flow, traceparent);
         r.traceparent = slice_of(traceparent, sizeof traceparent);
     }
+    subject_add(x->client, &r);
     size_t room = head_len + REWRITE_EXTRA_BYTES + r.request_id.len + r.traceparent.len +
-                  2 * CLIENT_PEER_MAX + r.fallback_host.len;
+                  2 * CLIENT_PEER_MAX + r.fallback_host.len + r.subject_name.len + r.subject.len;
     char *out = arena_alloc(&x->arena, room);
     if (!out)
         return false;
@@ -289,7 +293,7 @@ static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
     x->body_received += (size_t)n;
     if (pump_request_body(x, data))
         return true;
-    x->why = OUT_OF_MEMORY;
+    x->why = REFUSE_NO_MEMORY;
     attempt_settle(x, 503, REASON_NONE, true);
     x->keep_alive = false;
     exchange_reply(x, 503);
@@ -301,7 +305,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     const struct head *head = &c->flow->head;
     struct exchange *x = make(c);
     if (!x) {
-        client_refuse(c, 503);
+        refuse_client(c, 503, NULL);
         return len;
     }
     x->method = head->method;
@@ -312,6 +316,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     x->total_deadline_ms = total_ms ? flow_now_ms(x->flow) + total_ms : WHEEL_NEVER;
     slow_rest_reader(c);
     flow_deadline(x->flow, &c->timer, 0);
+    subject_guard(c, buf);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
         bool is_made;
@@ -330,7 +335,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     if (access_is_on(x->flow))
         access_note(x, buf);
     if (!is_written) {
-        x->why = OUT_OF_MEMORY;
+        x->why = REFUSE_NO_MEMORY;
         attempt_settle(x, 503, REASON_NONE, true);
         x->keep_alive = false;
         exchange_reply(x, 503);
@@ -360,7 +365,7 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 void exchange_on_client_drained(struct exchange *x)
 {
     slow_rest_reader(x->client);
-    if (x->up) {
+    if (x->state == EXCHANGE_REPLY && x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
     }

@@ -125,6 +125,16 @@ static void put_traceparent(struct out *o, struct slice traceparent)
     PUT(o, "\r\n");
 }
 
+static void put_subject(struct out *o, const struct rewrite_request *r)
+{
+    if (r->subject_name.len == 0)
+        return;
+    put_slice(o, r->subject_name);
+    PUT(o, ": ");
+    put_slice(o, r->subject);
+    PUT(o, "\r\n");
+}
+
 static void put_length(struct out *o, uint64_t length)
 {
     PUT(o, "Content-Length: ");
@@ -263,6 +273,7 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
         put_forwarded(&o, r, seen);
     put_request_id(&o, r->request_id);
     put_traceparent(&o, r->traceparent);
+    put_subject(&o, r);
     put_via(&o, h->minor);
     PUT(&o, "\r\n");
     return written(&o, out);

@@ -44,6 +44,23 @@ int wire_addr_family(const struct wire_addr *a)
     return a->len ? sa.sa_family : AF_UNSPEC;
 }
 
+bool wire_addr_ip(const struct wire_addr *a, bool *is_v6, uint8_t ip[16])
+{
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    int family = wire_addr_family(a);
+    if (family == AF_INET) {
+        memcpy(&in4, a->bytes, sizeof in4);
+        memcpy(ip, &in4.sin_addr, 4);
+        *is_v6 = false;
+    } else if (family == AF_INET6) {
+        memcpy(&in6, a->bytes, sizeof in6);
+        *is_v6 = !IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+        memcpy(ip, in6.sin6_addr.s6_addr + (*is_v6 ? 0 : 12), *is_v6 ? 16 : 4);
+    }
+    return family == AF_INET || family == AF_INET6;
+}
+
 size_t wire_addr_host(const struct wire_addr *a, char out[WIRE_TEXT_MAX])
 {
     struct sockaddr_in in4;

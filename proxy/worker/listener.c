@@ -80,7 +80,7 @@ enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
     *place = (struct listener_place){.bound = *addr};
     for (unsigned i = 0; i < n; i++) {
         fds[i] = i == 0 && !is_free(addr) ? -1
-                 : i && is_unix           ? dup(fds[0])
+                 : i && is_unix           ? fcntl(fds[0], F_DUPFD_CLOEXEC, 0)
                                           : open_one(bound, true, &place->file);
         if (fds[i] < 0) {
             int failure = errno;
@@ -92,6 +92,27 @@ enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
         }
         if (i == 0 && !is_unix)
             wire_addr_local(bound, fds[0]);
+    }
+    return OK;
+}
+
+enum err listener_add(const struct wire_addr *bound, int fds[], unsigned have, unsigned n,
+                      unsigned *own, struct why *why)
+{
+    char text[WIRE_TEXT_MAX];
+    int is_shared = 0;
+    socklen_t len = sizeof is_shared;
+    (void)getsockopt(fds[0], SOL_SOCKET, SO_REUSEPORT, &is_shared, &len);
+    for (unsigned i = have; i < n; i++) {
+        fds[i] = is_shared ? open_one(bound, true, NULL) : fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
+        if (fds[i] < 0) {
+            int failure = errno;
+            while (i > have)
+                (void)close(fds[--i]);
+            wire_addr_text(bound, text);
+            return why_set(why, ERR_IO, "cannot listen on %s: %s", text, strerror(failure));
+        }
+        *own += is_shared != 0;
     }
     return OK;
 }
@@ -186,7 +207,7 @@ static bool accept_one(struct listener *l)
     l->is_paused = l->is_paused && was_last;
     memcpy(peer.bytes, &ss, sizeof ss);
     peer.len = (uint32_t)len;
-    if (!client_accept(l->flow, fd, &peer, l->cells)) {
+    if (!client_accept(l->flow, fd, &peer, l->index, l->cells)) {
         (void)close(fd);
         give_place_back(l);
     }
@@ -207,10 +228,13 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         continue;
 }
 
-void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells)
+void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
+                    struct listener_cells *cells)
 {
     struct rlimit most;
-    *l = (struct listener){.flow = f, .cells = cells, .fd = fd};
+    *l = (struct listener){.flow = f, .cells = cells, .index = index, .fd = fd};
+    l->is_lent =
+        slice_starts(slice_str(f->world->snapshot->config->listeners[index].bind), SLICE("fd:"));
     if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY) {
         rlim_t reserve = most.rlim_cur / FD_RESERVE_SHARE;
         l->fd_reserve_from = most.rlim_cur - (reserve < FD_RESERVE_MAX ? reserve : FD_RESERVE_MAX);
@@ -226,7 +250,7 @@ void listener_stop(struct listener *l)
         return;
     (void)event_del(&l->accept);
     (void)event_del(&l->resume);
-    for (unsigned i = 0; i < LISTEN_BACKLOG && accept_one(l); i++)
+    for (unsigned i = 0; !l->is_lent && i < LISTEN_BACKLOG && accept_one(l); i++)
         continue;
     (void)event_del(&l->resume);
     (void)close(l->fd);

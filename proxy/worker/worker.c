@@ -18,8 +18,9 @@ struct worker {
     struct event wake, drain_poll;
     int wake_fd;
     pthread_t thread;
-    struct mailbox snapshots;    /* of struct snapshot, one reference each */
-    _Atomic uint64_t generation; /* adopted last */
+    struct mailbox snapshots;         /* of struct snapshot, one reference each */
+    _Atomic uint64_t generation;      /* adopted last */
+    _Atomic uint64_t asked, answered; /* signs of life */
     _Atomic bool must_drain, must_stop, is_done;
     unsigned n_listeners;
     struct listener listeners[];
@@ -75,6 +76,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     uint64_t count;
     (void)what;
     (void)!read((int)fd, &count, sizeof count);
+    atomic_store(&w->answered, atomic_load(&w->asked));
     adopt(w);
     if (atomic_load(&w->must_stop))
         finish(w);
@@ -158,7 +160,8 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
     int failure = 0;
     if (w->flow.world) {
         for (unsigned i = 0; i < setup->n_listeners; i++)
-            listener_start(&w->listeners[i], &w->flow, setup->fds[i], setup->listeners[i]);
+            listener_start(&w->listeners[i], &w->flow, setup->indices[i], setup->fds[i],
+                           setup->listeners[i]);
         w->n_listeners = setup->n_listeners;
         failure = start_thread(w);
         if (failure == 0)
@@ -183,6 +186,18 @@ void worker_publish(struct worker *w, struct snapshot *snapshot)
 uint64_t worker_generation(const struct worker *w)
 {
     return atomic_load_explicit(&((struct worker *)(uintptr_t)w)->generation, memory_order_acquire);
+}
+
+void worker_ask(struct worker *w)
+{
+    atomic_fetch_add(&w->asked, 1);
+    wake(w);
+}
+
+bool worker_has_answered(const struct worker *w)
+{
+    struct worker *own = (struct worker *)(uintptr_t)w;
+    return atomic_load(&own->answered) == atomic_load(&own->asked) || worker_is_done(w);
 }
 
 void worker_drain(struct worker *w)

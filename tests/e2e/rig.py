@@ -167,8 +167,10 @@ class Stream:
 class Client(Stream):
     """A client connection that sends what it is told, byte by byte."""
 
-    def __init__(self, address, timeout=10.0):
-        super().__init__(connect(address, timeout))
+    def __init__(self, address, timeout=10.0, tls=None, name="web.test", session=None):
+        """tls: an ssl.SSLContext, and the server's name for it; session: one to resume."""
+        sock = connect(address, timeout)
+        super().__init__(tls.wrap_socket(sock, server_hostname=name, session=session) if tls else sock)
 
     def send(self, data):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin1"))
@@ -209,9 +211,9 @@ class Client(Stream):
         self.close()
 
 
-def ask(address, method="GET", target="/", headers=(), body=None, **kw):
+def ask(address, method="GET", target="/", headers=(), body=None, tls=None, **kw):
     """One request on a connection of its own."""
-    with Client(address) as c:
+    with Client(address, tls=tls) as c:
         return c.ask(method, target, headers, body, **kw)
 
 
@@ -251,10 +253,11 @@ QUICK = {"steps": ["1%", "10%", "50%", "100%"], "hold": "2s", "max_hold": "60s",
 class Serin:
     """serin run as a child process in a folder of its own. Stops, and is checked for a clean end, with the test."""
 
-    def __init__(self, folder, routes, environment=None, limit_fds=None, **top):
+    def __init__(self, folder, routes, environment=None, limit_fds=None, before=(), pass_fds=(), **top):
         self.folder = str(folder)
         self.file = os.path.join(self.folder, "serin.yaml")
         self.environment, self.limit_fds, self.process, self.runs = environment or {}, limit_fds, None, 0
+        self.before, self.pass_fds = before, pass_fds       # words of a program that becomes serin, and what it inherits
         self.config = {"workers": 1, "state_dir": os.path.join(self.folder, "state"),
                        "listeners": [{"bind": "127.0.0.1:0"}], "admin": {"bind": "127.0.0.1:0"},
                        "timeouts": {}, "routes": routes if isinstance(routes, list) else [routes]}
@@ -279,8 +282,9 @@ class Serin:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_fds, self.limit_fds))
 
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder, env={**os.environ, **self.environment}, preexec_fn=before_exec)
+            self.process = subprocess.Popen([*self.before, SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=self.folder, env={**os.environ, **self.environment},
+                                            preexec_fn=before_exec, pass_fds=self.pass_fds)
         if ready:
             wait_until(self.is_ready, 20, "serin being ready")
         return self
@@ -321,8 +325,8 @@ class Serin:
     def ask(self, method="GET", target="/", headers=(), body=None, **kw):
         return ask(self.address, method, target, headers, body, **kw)
 
-    def client(self, timeout=10.0):
-        return Client(self.address, timeout)
+    def client(self, timeout=10.0, **more):
+        return Client(self.address, timeout, **more)
 
     def metrics(self):
         answer = ask(self.admin, target="/metrics", host=self.admin_host)

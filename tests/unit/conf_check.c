@@ -14,6 +14,32 @@ static void run(const struct help_row *rows, size_t n)
         help_expect(rows[i].text, rows[i].errors);
 }
 
+static void test_proxy_headers(void **state)
+{
+    (void)state;
+    static const struct help_row rows[] = {
+        {"listeners: [{ bind: \"1.2.3.4:80\", proxy_protocol: true, trusted: [10.0.0.0/8] "
+         "}]\n" ROUTE,
+         ""},
+        {"listeners: [{ bind: unix:/a, proxy_protocol: true }]\n" ROUTE, ""},
+        {"listeners: [{ bind: \"1.2.3.4:80\", proxy_protocol: false, trusted: [] }]\n" ROUTE, ""},
+        {"listeners: [{ bind: \"1.2.3.4:80\", proxy_protocol: true }]\n" ROUTE,
+         "f:1:13: listeners[0].trusted: is missing (networks whose PROXY headers are believed, "
+         "such "
+         "as 10.0.0.0/8)\n"},
+        {"listeners: [{ bind: \"1.2.3.4:80\", proxy_protocol: true, trusted: [] }]\n" ROUTE,
+         "f:1:57: listeners[0].trusted: names nobody who may send the PROXY header (networks such "
+         "as "
+         "10.0.0.0/8)\n"},
+        {"listeners: [{ bind: unix:/a }, { bind: unix:/b, trusted: [10.0.0.0/8] }]\n" ROUTE,
+         "f:1:49: listeners[1].trusted: is of no use here (expected proxy_protocol: true)\n"},
+        {"listeners: [{ bind: unix:/a, proxy_protocol: true, trusted: [10.0.0.1/8] }]\n" ROUTE,
+         "f:1:62: listeners[0].trusted[0]: \"10.0.0.1/8\" has bits set behind its prefix of 8 (a "
+         "network such as 10.0.0.0/8)\n"},
+    };
+    run(rows, ARRAY_LEN(rows));
+}
+
 static void test_addresses(void **state)
 {
     (void)state;
@@ -43,6 +69,10 @@ static void test_addresses(void **state)
         {GOOD "admin: { bind: \"127.0.0.2:1\" }\n", ""},
         {GOOD "admin: { bind: \"[::1]:1\" }\n", ""},
         {GOOD "admin: { bind: unix:/run/admin.sock }\n", ""},
+        {"listeners: [{ bind: fd:web, proxy_protocol: true }]\nadmin: { bind: fd:admin }\n" ROUTE,
+         ""},
+        {"listeners: [{ bind: fd:a }, { bind: fd:b }]\nadmin: { bind: fd:b }\n" ROUTE,
+         "f:2:16: admin.bind: fd:b is the address of listeners[1] too\n"},
     };
     run(rows, ARRAY_LEN(rows));
 }
@@ -301,12 +331,12 @@ static void test_too_many_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_sticky),           cmocka_unit_test(test_endpoints),
-        cmocka_unit_test(test_hosts_and_paths),  cmocka_unit_test(test_plans),
-        cmocka_unit_test(test_too_many_matches), cmocka_unit_test(test_more_checks),
-        cmocka_unit_test(test_outside_is_kept),  cmocka_unit_test(test_zones),
-        cmocka_unit_test(test_too_many_names),
+        cmocka_unit_test(test_proxy_headers), cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_sticky),
+        cmocka_unit_test(test_endpoints),     cmocka_unit_test(test_hosts_and_paths),
+        cmocka_unit_test(test_plans),         cmocka_unit_test(test_too_many_matches),
+        cmocka_unit_test(test_more_checks),   cmocka_unit_test(test_outside_is_kept),
+        cmocka_unit_test(test_zones),         cmocka_unit_test(test_too_many_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

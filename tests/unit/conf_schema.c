@@ -131,8 +131,8 @@ static void test_missing(void **state)
     static const struct help_row rows[] = {
         {ROUTE, "f:1:1: listeners: is missing (where clients connect)\n"},
         {"listeners: [{}]\n" ROUTE, "f:1:13: listeners[0].bind: is missing (address:port, "
-                                    "[v6]:port or unix:/path; port 0 = any "
-                                    "free one)\n"},
+                                    "[v6]:port, unix:/path, or fd:NAME for a socket of "
+                                    "systemd's; port 0 = any free one)\n"},
         {LISTENER "routes:\n  - hosts: [a]\n",
          "f:3:5: routes[0].name: is missing (its name in commands, metrics and records)\n"
          "f:3:5: routes[0].versions: is missing (its versions, by name)\n"
@@ -151,18 +151,6 @@ static void test_missing(void **state)
              "[\"10.0.0.1:80\"], " text " }\n"
 
 static const struct help_row later_rows[] = {
-    {"listeners: [{ bind: fd:web }]\n" ROUTE, "f:1:21: listeners[0].bind: \"fd:web\" is not "
-                                              "yet supported (127.0.0.1:8080, [::1]:8080 or "
-                                              "unix:/path)\n"},
-    {"listeners: [{ bind: unix:/a, proxy_protocol: true, trusted: [10.0.0.0/8] }]\n" ROUTE,
-     "f:1:46: listeners[0].proxy_protocol: \"true\" is not yet supported (this release has "
-     "false)\n"
-     "f:1:52: listeners[0].trusted: is not yet supported (this release has [])\n"},
-    {"listeners: [{ bind: unix:/a, tls: { certificates: [{ certificate: a }] } }]\n" ROUTE,
-     "f:1:30: listeners[0].tls: is not yet supported\n"
-     "f:1:52: listeners[0].tls.certificates[0].key: is missing (PEM file of the private "
-     "key)\n"},
-    {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",

@@ -30,7 +30,15 @@ static const struct row rows[] = {
     {TEXT_BIND, "0.0.0.0:0", NULL},
     {TEXT_BIND, "[::]:65535", NULL},
     {TEXT_BIND, "unix:/run/serin.sock", NULL},
-    {TEXT_BIND, "fd:web", "is not yet supported"},
+    {TEXT_BIND, "fd:web", NULL},
+    {TEXT_BIND, "fd:serin@1.socket", NULL},
+    {TEXT_BIND, "fd:" NAME_64, NULL},
+    {TEXT_BIND, "fd:", "names no socket"},
+    {TEXT_BIND, "fd:web:80", "holds a character that no socket's name may have"},
+    {TEXT_BIND, "fd:w b", "holds a character that no socket's name may have"},
+    {TEXT_BIND, "fd:" NAME_64 "x", "has a name longer than 64 bytes"},
+    {TEXT_ENDPOINT, "fd:web", "is a socket to listen on"},
+    {TEXT_SERVER, "fd:web", "is a socket of this machine"},
     {TEXT_BIND, "8080", "has no port"},
     {TEXT_BIND, ":8080", "names no address (0.0.0.0 or [::] stands for all)"},
     {TEXT_BIND, "*:8080", "names no address (0.0.0.0 or [::] stands for all)"},
@@ -200,13 +208,46 @@ static void test_addresses(void **state)
     static const struct {
         const char *text;
         bool is_local;
-    } locals[] = {{"127.0.0.1:1", true}, {"127.9.9.9:1", true},
-                  {"0.0.0.0:1", false},  {"[::1]:1", true},
-                  {"[::]:1", false},     {"128.0.0.1:1", false},
-                  {"unix:/a", true},     {"[::ffff:127.0.0.1]:1", false}};
+    } locals[] = {{"127.0.0.1:1", true}, {"127.9.9.9:1", true}, {"0.0.0.0:1", false},
+                  {"[::1]:1", true},     {"[::]:1", false},     {"128.0.0.1:1", false},
+                  {"unix:/a", true},     {"fd:a", false},       {"[::ffff:127.0.0.1]:1", false}};
     for (size_t i = 0; i < ARRAY_LEN(locals); i++) {
         a = address(locals[i].text);
         assert_int_equal(config_address_is_local(&a), locals[i].is_local);
+    }
+}
+
+static void test_networks_hold_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *network;
+        bool is_v6;
+        uint8_t ip[16];
+        bool is_held;
+    } held[] = {
+        {"10.0.0.0/8", false, {10, 255, 255, 255}, true},
+        {"10.0.0.0/8", false, {11, 0, 0, 0}, false},
+        {"10.0.0.0/8", true, {10}, false},
+        {"0.0.0.0/0", false, {255, 255, 255, 255}, true},
+        {"0.0.0.0/0", true, {0}, false},
+        {"::/0", true, {0xff}, true},
+        {"192.0.2.1/32", false, {192, 0, 2, 1}, true},
+        {"192.0.2.1/32", false, {192, 0, 2, 0}, false},
+        {"192.0.2.128/25", false, {192, 0, 2, 255}, true},
+        {"192.0.2.128/25", false, {192, 0, 2, 127}, false},
+        {"172.16.0.0/12", false, {172, 31, 0, 1}, true},
+        {"172.16.0.0/12", false, {172, 32, 0, 1}, false},
+        {"2001:db8::/33", true, {0x20, 1, 0xd, 0xb8, 0x7f}, true},
+        {"2001:db8::/33", true, {0x20, 1, 0xd, 0xb8, 0x80}, false},
+        {"::1/128", true, {[15] = 1}, true},
+        {"::1/128", true, {[15] = 2}, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+        struct config_network network;
+        assert_int_equal(config_network_parse(slice_str(held[i].network), &network, NULL), OK);
+        if (config_network_holds(&network, held[i].is_v6, held[i].ip) != held[i].is_held)
+            fail_msg("row %zu: %s", i, held[i].network);
     }
 }
 
@@ -216,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_a_nul_is_refused),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_networks_hold_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ struct fixture {
     struct metrics *metrics;
     struct listener_cells *listener;
     struct config config; /* read live: a test may change it */
+    struct config_listener listener_conf;
     struct config_route route_conf;
     struct route_live live;
     struct route *route;
@@ -98,6 +99,8 @@ static inline void configure(struct fixture *f)
         .paths = {paths, 1},
         .retry = {.methods = 1u << METHOD_GET, .max = 1, .budget_bp = 2000, .to_stable = true},
         .headers = {.forwarded = FORWARDED_OFF}};
+    f->config.listeners = &f->listener_conf;
+    f->config.n_listeners = 1;
     f->config.routes = &f->route_conf;
     f->config.n_routes = 1;
     f->config.timeouts = (struct config_timeouts){.client_header_ms = 10000,
@@ -250,7 +253,7 @@ static inline int client_open(struct fixture *f)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     atomic_fetch_add(&f->shared.connections, 1); /* as the listener does */
     flow_refresh_now(&f->flow);
-    assert_true(client_accept(&f->flow, fds[0], &peer, f->listener));
+    assert_true(client_accept(&f->flow, fds[0], &peer, 0, f->listener));
     return fds[1];
 }
 

@@ -97,6 +97,28 @@ static uint64_t next_random(uint64_t *state)
 }
 
 /* Pools compare addresses by their bytes: two that read alike are the same bytes. */
+static void an_ip_is_told_by_its_bytes(void **state)
+{
+    static const uint8_t v4[4] = {192, 0, 2, 1}, v6[16] = {0x20, 1, [15] = 1};
+    struct wire_addr a = inet("192.0.2.1", 80);
+    uint8_t ip[16];
+    bool is_v6 = true;
+    (void)state;
+    assert_true(wire_addr_ip(&a, &is_v6, ip) && !is_v6);
+    assert_memory_equal(ip, v4, 4);
+    a = inet("::ffff:192.0.2.1", 80); /* the same, over a socket of both families */
+    is_v6 = true;
+    assert_true(wire_addr_ip(&a, &is_v6, ip) && !is_v6);
+    assert_memory_equal(ip, v4, 4);
+    a = inet("2001::1", 80);
+    assert_true(wire_addr_ip(&a, &is_v6, ip) && is_v6);
+    assert_memory_equal(ip, v6, 16);
+    assert_int_equal(wire_addr_unix(&a, SLICE("/a")), OK);
+    assert_false(wire_addr_ip(&a, &is_v6, ip));
+    a.len = 0;
+    assert_false(wire_addr_ip(&a, &is_v6, ip));
+}
+
 static void random_addresses_come_back_from_their_text(void **state)
 {
     uint64_t seed = 99;
@@ -263,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inet_addresses_read_as_the_configuration_writes_them),
+        cmocka_unit_test(an_ip_is_told_by_its_bytes),
         cmocka_unit_test(random_addresses_come_back_from_their_text),
         cmocka_unit_test(a_path_comes_back_and_is_a_sockaddr),
         cmocka_unit_test(a_path_without_room_or_bytes_is_refused),

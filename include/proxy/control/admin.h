@@ -6,6 +6,7 @@
 #define SERIN_PROXY_CONTROL_ADMIN_H
 
 #include "base/err.h"
+#include "proxy/wire/unix_file.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,11 +14,14 @@ struct admin;
 struct cJSON;
 struct evbuffer;
 struct event_base;
+struct inherited_socket;
 
 struct admin_setup {
     const char *bind;     /* "127.0.0.1:9900", "[::1]:0", "unix:/path"; port 0 = any free one */
     const char *token;    /* content of the token file, read and trimmed; NULL = none. Copied. */
     uint32_t deadline_ms; /* from accept or a request to the end of the next; 0 = default, 30 s */
+    struct inherited_socket
+        *given; /* listens on bind already: taken, also on failure; NULL = open one */
 };
 
 /* What the port asks of its host; each is called on the thread of the event base and must not
@@ -69,6 +73,15 @@ void admin_publish(struct admin *a, const char *name, const char *json);
 
 /* Whether anybody follows the events that admin_publish sends. */
 bool admin_is_followed(const struct admin *a);
+
+/* The listening socket, for another process that goes on with it; owned by a. file: of a UNIX socket, path "" otherwise. */
+int admin_fd(const struct admin *a, struct unix_file *file);
+
+/* Rests, or goes on: who connects meanwhile waits in the socket's queue. */
+void admin_rest(struct admin *a, bool rests);
+
+/* The UNIX socket's file stays when the port is closed: it is another process's by now. */
+void admin_forget_file(struct admin *a);
 
 /* Closes the port and every connection, removes its UNIX socket. NULL is allowed. Not from within a
  * callback of the host. */

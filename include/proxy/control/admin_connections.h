@@ -16,12 +16,16 @@ struct admin_connections {
     struct list open; /* of struct admin_connection */
     struct evconnlistener *listener;
     uint32_t count, deadline_ms;
-    bool is_full; /* accepting rests until a connection closes */
+    bool is_full;    /* accepting rests until a connection closes */
+    bool is_resting; /* or until its owner wants it again */
 };
 
 /* Hooks into an evhttp before its first connection; its listener must be the given one. */
 void admin_connections_init(struct admin_connections *c, struct evhttp *http,
                             struct evconnlistener *listener, uint32_t deadline_ms);
+
+/* Stops accepting, or goes on where there is room; connections that are open stay. */
+void admin_connections_rest(struct admin_connections *c, bool rests);
 
 /* A request has come in whole: its connection gets a new deadline; streams: none at all. O(count).
  */

@@ -9,4 +9,7 @@
 /* The callbacks of this control; host is c. */
 struct admin_host api_host(struct control *c);
 
+/* What /readyz says; host is c. */
+bool api_is_ready(void *host);
+
 #endif

@@ -9,6 +9,7 @@
 #include "proxy/control/seen.h"
 #include "proxy/control/slowness.h"
 #include "proxy/route/snapshot.h"
+#include "proxy/upstream/dial.h"
 #include "rollout/ports.h"
 #include "rollout/rollout.h"
 
@@ -86,6 +87,10 @@ void known_init(struct known *k, struct metrics *metrics, unsigned workers);
 
 /* Frees everything; the workers must have ended. Rollouts are closed. */
 void known_fini(struct known *k);
+
+/* How an endpoint is spoken to, by the present configuration: plain also where that does not name its version any more.
+ * O(versions of its route). */
+struct dial_tls known_tls(const struct known_endpoint *e);
 
 /* NULL where there is none. O(routes). */
 struct known_route *known_find_route(const struct known *k, const char *name);

@@ -10,10 +10,12 @@
 #define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
 
 enum client_state {
-    CLIENT_READY,  /* awaits a head, or holds a part of one */
-    CLIENT_BUSY,   /* an exchange runs */
-    CLIENT_TUNNEL, /* an upgraded connection: every byte is the tunnel's */
-    CLIENT_FLUSH,  /* the last bytes of a response wait for the kernel */
+    CLIENT_ORIGIN,    /* a balancer is yet to say who it is (proxy/flow/origin.h) */
+    CLIENT_HANDSHAKE, /* of TLS (proxy/flow/handshake.h) */
+    CLIENT_READY,     /* awaits a head, or holds a part of one */
+    CLIENT_BUSY,      /* an exchange runs */
+    CLIENT_TUNNEL,    /* an upgraded connection: every byte is the tunnel's */
+    CLIENT_FLUSH,     /* the last bytes of a response wait for the kernel */
     CLIENT_LINGER, /* nothing more is sent; input is thrown away until the peer closes, so that no reset eats the reply */
     CLIENT_DEAD,
 };
@@ -33,29 +35,40 @@ struct client {
     struct listener_cells *listener;
     struct list link; /* flow->clients */
     struct wheel_entry timer;
-    struct grave grave;
+    union {
+        struct list waiting; /* within the handshake: flow->handshakes.waiting */
+        struct grave grave;  /* once dead */
+    };
     struct held held;
+    char *subject;    /* of its verified certificate (proxy/flow/subject.h); NULL = none */
     struct pace pace; /* of the responses: how it takes them */
     int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
-    uint8_t state;         /* enum client_state */
-    uint8_t next;          /* enum client_next, once a response is handed over */
-    bool has_partial_head; /* the header deadline runs, not the idle one */
-    bool has_address;      /* false: it came over a UNIX socket */
-    bool has_ended;        /* sends nothing more; its response still goes down */
+    uint8_t state;          /* enum client_state */
+    uint8_t next;           /* enum client_next, once a response is handed over */
+    bool has_partial_head;  /* the header deadline runs, not the idle one */
+    bool has_address;       /* false: it came over a UNIX socket */
+    bool has_ended;         /* sends nothing more; its response still goes down */
+    bool is_subject_known;  /* it has been asked for */
+    uint8_t listener_index; /* among those of the configuration */
     uint8_t peer_len;
-    char peer[CLIENT_PEER_MAX]; /* the peer's address without port */
+    char peer
+        [CLIENT_PEER_MAX]; /* the address without port: the peer's, or what a PROXY header says */
 };
 
-/* Takes an accepted nonblocking socket and begins to read. peer: its address. The listener's cells are counted by
- * the client from here on. False when memory is short: the fd stays with the caller. */
-bool client_accept(struct flow *f, int fd, const struct wire_addr *peer,
+/* Takes an accepted nonblocking socket and begins to read. peer: its address. listener_index: of the listener that it came
+ * over, among those of the configuration; its cells are counted by the client from here on. False when memory is short: the
+ * fd stays with the caller. */
+bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener);
 
 static inline struct slice client_peer(const struct client *c)
 {
     return slice_of(c->peer, c->peer_len);
 }
+
+/* TLS is established. n: what stream_recv gave with it into flow->in. */
+void client_on_handshake_done(struct client *c, ssize_t n);
 
 /* The exchange has handed over its whole response and is gone; or the tunnel is. */
 void client_response_done(struct client *c, enum client_next next);
@@ -65,14 +78,6 @@ bool client_may_continue(const struct client *c);
 
 /* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
 void client_abort(struct client *c, bool is_broken);
-
-/* Answers what is not even a request, or has no memory to become one (503), and closes. */
-void client_refuse(struct client *c, unsigned status);
-
-/* The word of the access log for an error of a client. Pure. */
-const char *client_why(enum metric_client_error e);
-
-#define OUT_OF_MEMORY "out_of_memory" /* the word for want of it */
 
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);

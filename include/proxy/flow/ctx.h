@@ -38,10 +38,16 @@ struct flow {
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
-    struct access_ring *access;   /* metrics/access_log.h; written to where log.access is on */
-    struct list clients;          /* all client connections of this worker */
-    struct list exchanges;        /* all requests under way, the oldest first */
-    struct list tunnels;          /* all upgraded connections */
+    struct access_ring *access; /* metrics/access_log.h; written to where log.access is on */
+    struct list clients;        /* all client connections of this worker */
+    struct list exchanges;      /* all requests under way, the oldest first */
+    struct list tunnels;        /* all upgraded connections */
+    struct {
+        struct list
+            waiting; /* clients whose bytes came when no step was left in that turn, the first come first */
+        struct event turn;        /* gives the steps of the next one */
+        unsigned steps;           /* left in this turn */
+    } handshakes;                 /* of clients (proxy/flow/handshake.h) */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges;
     bool is_draining;       /* no new connection, every response says close */

@@ -11,6 +11,7 @@ struct reply {
     bool is_head;            /* answer to HEAD: no body */
     uint8_t minor;           /* the client's HTTP/1.minor */
     struct slice request_id; /* empty = none */
+    const char *why;         /* what the client should know besides the status; NULL = nothing */
     uint32_t body_bytes;     /* set by reply_send: of the body that was sent */
 };
 

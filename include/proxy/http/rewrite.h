@@ -8,8 +8,8 @@
 
 /* What the rewrite of a head adds at most to its length: one blank a field, the authority twice
  * more, the constant parts of all fields that are added. Sizes the caller's buffer. The client's
- * address (twice), the request id, the traceparent, fallback_host, the version's field and the cookie
- * that the caller hands in come on top. */
+ * address (twice), the request id, the traceparent, fallback_host, the subject with its name, the version with its own and
+ * the cookie that the caller hands in come on top. */
 #define REWRITE_EXTRA_BYTES 1536
 #define REQUEST_ID_MAX      128
 
@@ -32,6 +32,8 @@ struct rewrite_request {
         traceparent; /* of a trace that begins here, in place of traceparent and tracestate; empty = these are passed on */
     struct slice fallback_host; /* Host where the request had none (HTTP/1.0) */
     bool upgrade_websocket;     /* Upgrade: websocket goes on; else the upstream sees none */
+    /* One more field, which the head must not have (head_remove); name empty = none. */
+    struct slice subject_name, subject;
 };
 
 struct rewrite_response {
@@ -44,7 +46,7 @@ struct rewrite_response {
     struct slice request_id; /* X-Request-ID for the client; empty = none */
     struct slice version_field,
         version; /* a field to add, and its value; the head's own of that name is hidden by
-                                            head_hide already. Not in a 1xx but 101; empty = none */
+                                            head_remove already. Not in a 1xx but 101; empty = none */
     struct slice
         date; /* Date where the upstream sent none (RFC 9110 section 6.6.1); empty = none */
 };

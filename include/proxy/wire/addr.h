@@ -27,6 +27,10 @@ void wire_addr_text(const struct wire_addr *a, char out[WIRE_TEXT_MAX]);
 /* The address without its port, as X-Forwarded-For wants it; "unknown" for UNIX sockets. Returns its length. */
 size_t wire_addr_host(const struct wire_addr *a, char out[WIRE_TEXT_MAX]);
 
+/* The IP address, 4 or 16 bytes in network order; an IPv4 one in the form of IPv6 (::ffff:192.0.2.1) as IPv4. False: it has
+ * none. */
+bool wire_addr_ip(const struct wire_addr *a, bool *is_v6, uint8_t ip[16]);
+
 int wire_addr_family(const struct wire_addr *a);
 
 /* The address that a socket is bound to; len 0 where the kernel does not say. */

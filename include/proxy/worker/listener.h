@@ -32,21 +32,31 @@ struct listener_place {
 enum err listener_open(const struct wire_addr *addr, int fds[], unsigned n,
                        struct listener_place *place, struct why *why) MUST_USE;
 
+/* Adds to have sockets that listen on bound already until there are n: with SO_REUSEPORT where they have it, else
+ * duplicates of the first. own: how many are sockets of their own. Nothing happens where there are enough. ERR_IO with
+ * the reason: those that were there stay open, the others are closed. */
+enum err listener_add(const struct wire_addr *bound, int fds[], unsigned have, unsigned n,
+                      unsigned *own, struct why *why) MUST_USE;
+
 /* One socket on one worker. */
 struct listener {
     struct flow *flow;
     struct listener_cells *cells;
+    unsigned index; /* among those of the configuration */
     int fd;
     bool is_paused;
+    bool is_lent; /* systemd's: the socket and its queue outlive this process */
     rlim_t
         fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
     struct event accept, resume;
 };
 
-/* Begins to accept. Takes the fd. flow->world must be there. */
-void listener_start(struct listener *l, struct flow *f, int fd, struct listener_cells *cells);
+/* Begins to accept. index: of the listener in the configuration. Takes the fd. flow->world must be there. */
+void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
+                    struct listener_cells *cells);
 
-/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first. */
+/* Stops accepting and closes the socket; connections that the kernel had queued are accepted first, unless the queue is there
+ * for the next process as well. */
 void listener_stop(struct listener *l);
 
 #endif

@@ -15,6 +15,7 @@ struct worker_setup {
     struct worker_cells *cells;
     struct access_ring *access; /* its own; outlives the worker too */
     const int *fds; /* [n_listeners] this worker's sockets; ownership moves in on success */
+    const unsigned *indices; /* [n_listeners] of each socket's listener in the configuration */
     struct listener_cells *const *listeners; /* [n_listeners] */
     unsigned n_listeners;
     struct snapshot *snapshot; /* the first world; a reference is taken */
@@ -28,6 +29,12 @@ void worker_publish(struct worker *w, struct snapshot *snapshot);
 
 /* The generation of the snapshot that new requests see. */
 uint64_t worker_generation(const struct worker *w);
+
+/* Asks for a sign of life: the worker's loop answers between two events. At most one wake. */
+void worker_ask(struct worker *w);
+
+/* Whether it has answered what it was asked last; true also where it was never asked, or has ended. */
+bool worker_has_answered(const struct worker *w);
 
 /* Stops accepting and ends connections as they become idle; the thread ends with the last one. */
 void worker_drain(struct worker *w);
