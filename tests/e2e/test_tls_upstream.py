@@ -490,3 +490,12 @@ def test_wrk_with_keep_alive(serin, web, authority):
     m = proxy.metrics()
     assert m.sum("serin_requests_total", code="200") >= requests and m.sum("serin_request_errors_total") == 0
     assert m.sum("serin_upstream_tls_handshakes_total") <= 64 < requests
+
+
+def test_a_crowd_of_new_connections_resumes(serin, web, authority):
+    v1 = web("v1", authority.server(), "keepalive_timeout 0;")
+    proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
+    subprocess.run(["wrk", "-t1", "-c16", "-d2s", f"http://{proxy.address}/"], capture_output=True, timeout=60, check=True)
+    m = proxy.metrics()
+    full, resumed = (m.sum("serin_upstream_tls_handshakes_total", result=result) for result in ("full", "resumed"))
+    assert full <= 16 and resumed > 2 * full and m.sum("serin_request_errors_total") == 0, (full, resumed)
