@@ -117,6 +117,8 @@ const struct config_field config_fields[] = {
  IN_CONFIG(timeouts.request_total_ms), .zero = "off"},
 {"timeouts.drain", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "for open requests to end before a stop, and tunnels of a version that serves no more",
  IN_CONFIG(timeouts.drain_ms), .zero = "no waiting"},
+{"timeouts.handover", TYPE_DURATION, "1h", 1, WEEK, RELOAD_YES, "that tunnels stay with the old process behind a hand-over (USR2)",
+ IN_CONFIG(timeouts.handover_ms), .zero = "no waiting"},
 {"timeouts.min_rate", TYPE_SIZE, "240B", 1, GIB, RELOAD_YES, "least bytes a second of a body up or down, after 5 s",
  IN_CONFIG(timeouts.min_rate_bytes), .zero = "off"},
 {"timeouts.tunnel_idle", TYPE_DURATION, "1h", 1, WEEK, RELOAD_YES, "for the next bytes of an upgraded connection",

@@ -166,6 +166,8 @@ static enum err api_verb(void *host, const char *route, const char *verb, bool f
         return why_set(why, ERR_NOT_FOUND, "there is no route \"%s\"", route);
     if (!rollout_verb_parse(verb, &parsed))
         return why_set(why, ERR_NOT_FOUND, "there is no verb \"%s\"", verb);
+    if (!((struct control *)host)->acts)
+        return why_set(why, ERR_CONFLICT, "another process is taking over: say it again");
     if (!r->rollout)
         return why_set(why, ERR_CONFLICT, "route \"%s\" has a fixed weight, not a rollout", route);
     if (parsed == ROLLOUT_PROMOTE && full)

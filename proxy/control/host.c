@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/told.h"
@@ -17,7 +18,13 @@ static struct judged_totals port_counts(void *host, const char *route, const cha
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    return v ? metrics_judged(v, role) : (struct judged_totals){0};
+    const struct handover_counts *before = handover_gained(c->handover, route, version, role);
+    struct handover_counts all = {.judged = {0}};
+    if (v)
+        all.judged = metrics_judged(v, role);
+    if (before)
+        handover_counts_add(&all, before);
+    return all.judged;
 }
 
 static struct judged_totals port_mirrored(void *host, const char *route, const char *canary,

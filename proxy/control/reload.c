@@ -6,6 +6,7 @@
 #include "proxy/conf/changes.h"
 #include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
@@ -261,7 +262,10 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     struct log_quoted file;
     why->text[0] = '\0';
     notify_reloading(c);
-    enum err e = try_reload(c, &report, why);
+    enum err e =
+        handover_is_under_way(c->handover)
+            ? why_set(why, ERR_CONFLICT, "another process is taking over, with the file as it is")
+            : try_reload(c, &report, why);
     notify_reloaded(c);
     if (e != OK) {
         c->reloads_failed++;

@@ -65,7 +65,7 @@ static void it_goes_out_when_the_user_has_the_answer(void **state)
         assert_hears(client, "HTTP/1.1 200 ", "hi");
         assert_true(called(f, ROLE_CANARY) >= 0);
     }
-    assert_int_equal(f->flow.n_mirrors, 4);
+    assert_int_equal(f->flow.n_copies, 4);
 }
 
 /* --- which --- */
@@ -78,7 +78,7 @@ static void the_share_is_exact(void **state)
     for (unsigned i = 0; i < SPLIT_BUCKETS; i++) {
         answer(f, client, GET, OK_2);
         (void)hear(client);
-        if (f->flow.n_mirrors == 0)
+        if (f->flow.n_copies == 0)
             continue;
         if (canary < 0)
             canary = called(f, ROLE_CANARY);
@@ -124,7 +124,7 @@ static void the_canarys_own_are_not_copied(void **state)
     (void)hear(canary);
     say(f, canary, OK_2);
     assert_hears(client, "HTTP/1.1 200 ", "hi");
-    assert_int_equal(f->flow.n_mirrors, 0);
+    assert_int_equal(f->flow.n_copies, 0);
     assert_int_equal(requests(f, ROLE_CANARY, 200), 1);
 }
 
@@ -135,7 +135,7 @@ static void off_nothing_is_copied(void **state)
     int client = client_open(f);
     answer(f, client, GET, OK_2);
     assert_int_equal(called(f, ROLE_CANARY), -1);
-    assert_int_equal(f->flow.n_mirrors, 0);
+    assert_int_equal(f->flow.n_copies, 0);
 }
 
 /* --- what is skipped, and why --- */
@@ -184,7 +184,7 @@ static void a_canary_that_hangs_costs_no_more_than_its_bound(void **state)
         int canary = called(f, ROLE_CANARY);
         assert_int_equal(canary >= 0, i < MIRROR_INFLIGHT_MAX);
     }
-    assert_int_equal(f->flow.n_mirrors, MIRROR_INFLIGHT_MAX);
+    assert_int_equal(f->flow.n_copies, MIRROR_INFLIGHT_MAX);
     assert_int_equal(skipped(f, MIRROR_SKIP_LIMIT), 5);
 }
 
@@ -201,8 +201,8 @@ static void what_the_users_need_is_left_to_them(void **state)
         for (unsigned k = 0; k < 8; k++)
             answer(f, client, GET, OK_2);
         (void)hear(client);
-        assert_int_equal(f->flow.n_mirrors, rows[i].copies);
-        mirrors_end(&f->flow);
+        assert_int_equal(f->flow.n_copies, rows[i].copies);
+        copies_end(&f->flow);
         hang_up(f, client);
         while (called(f, ROLE_CANARY) >= 0)
             continue;
@@ -235,11 +235,11 @@ static void nothing_goes_where_no_user_may_go(void **state)
     assert_int_equal(skipped(f, MIRROR_SKIP_BREAKER), 1);
     breaker_reset(f->live.breaker);
     say(f, client, GET);
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, 30000, 30000);
     (void)hear(stable_up);
     say(f, stable_up, OK_2);
     assert_int_equal(skipped(f, MIRROR_SKIP_DRAINING), 1);
-    assert_int_equal(f->flow.n_mirrors, 0);
+    assert_int_equal(f->flow.n_copies, 0);
 }
 
 int main(void)

@@ -5,6 +5,8 @@
 
 #include "flow_fixture.h"
 
+#include "proxy/flow/copy.h"
+
 #define GET  "GET /a?b HTTP/1.1\r\nHost: a.test\r\nX-Own: 7\r\n\r\n"
 #define PUT3 "PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -49,7 +51,7 @@ static inline int teardown_mirror(void **state)
 {
     struct fixture *f = *state;
     int result = teardown(state);
-    assert_int_equal(f->flow.n_mirrors, 0);
+    assert_int_equal(f->flow.n_copies, 0);
     return result;
 }
 

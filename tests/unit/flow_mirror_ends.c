@@ -38,7 +38,7 @@ static void each_end_counts_by_its_name(void **state)
         hang_up(f, canary); /* also those that could serve again */
         if (results(f, rows[i].result) != before + 1)
             fail_msg("row %zu", i);
-        assert_int_equal(f->flow.n_mirrors, 0);
+        assert_int_equal(f->flow.n_copies, 0);
         hang_up(f, client);
     }
     assert_int_equal(all_results(f), ARRAY_LEN(rows));
@@ -86,11 +86,11 @@ static void an_answer_without_end_counts_by_its_head(void **state)
     int canary = copy_of(f, client, GET);
     (void)hear(canary);
     say(f, canary, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-    for (unsigned i = 0; i < MIRROR_BODY_MS / 1000 - 1; i++) {
+    for (unsigned i = 0; i < COPY_BODY_MS / 1000 - 1; i++) {
         pass(f, 1000);
         say(f, canary, "data: 1\n\n");
     }
-    assert_int_equal(f->flow.n_mirrors, 1);
+    assert_int_equal(f->flow.n_copies, 1);
     pass(f, 2000);
     assert_int_equal(results(f, MIRRORED_OK), 1);
     assert_ended(canary);
@@ -98,7 +98,7 @@ static void an_answer_without_end_counts_by_its_head(void **state)
     canary = copy_of(f, client, GET);
     (void)hear(canary);
     say(f, canary, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
-    for (unsigned i = 0; f->flow.n_mirrors && i < 2 * MIRROR_BODY_BYTES_MAX / sizeof much; i++) {
+    for (unsigned i = 0; f->flow.n_copies && i < 2 * COPY_BODY_BYTES_MAX / sizeof much; i++) {
         (void)!send(canary, much, sizeof much - 1, MSG_NOSIGNAL);
         settle(f);
     }
@@ -190,8 +190,8 @@ static void it_ends_with_the_worker(void **state)
     struct snapshot *s = make_snapshot(f);
     assert_int_equal(flow_adopt(&f->flow, s), OK);
     settle(f);
-    assert_int_equal(f->flow.n_mirrors, 1);
-    flow_drain(&f->flow);
+    assert_int_equal(f->flow.n_copies, 1);
+    flow_drain(&f->flow, 30000, 30000);
     assert_int_equal(f->flow.n_clients, 0);
     (void)close(canary); /* unread: teardown ends the rest */
 }

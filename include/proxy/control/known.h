@@ -35,6 +35,7 @@ struct known_route {
         *conf; /* of the present configuration; NULL once a reload dropped the route */
     struct rollout *rollout; /* NULL where the file asks for none */
     struct known_split split;
+    struct known_split told;   /* the split that processes of before, which still drain, know */
     uint64_t split_generation; /* of the snapshot that first carried it, or SPLIT_UNPUBLISHED */
     struct route_live live;    /* shared with the workers by relaxed atomics */
     struct route_metrics *metrics;

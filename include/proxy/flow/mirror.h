@@ -11,19 +11,10 @@
 #include <stdint.h>
 
 struct exchange;
-struct flow;
-
-/* Says to the canary that it answers nobody; a client's own field of this name is dropped (FIELD_X_SERIN_MIRROR). */
-#define MIRROR_FIELD "X-Serin-Mirror: 1\r\n"
 
 /* Copies under way in one worker. Bounds what a canary that hangs costs: so many descriptors, heads, and bodies of
  * EXCHANGE_REPLAY_MAX. */
 #define MIRROR_INFLIGHT_MAX 128u
-
-/* What is read of an answer before its head is all there is to count: guards the canary's endpoint, and the place of the
- * next copy, against downloads and streams without end. */
-#define MIRROR_BODY_BYTES_MAX (1u << 20)
-#define MIRROR_BODY_MS        30000u
 
 /* How stable fared with a request that is copied. */
 struct mirror_side {
@@ -42,8 +33,5 @@ void mirror_note_stable(struct exchange *x, unsigned status, bool failed);
 /* The exchange of a request that was chosen ends: its copy goes out, or is counted as skipped. Takes what x kept of the
  * body. */
 void mirror_start(struct exchange *x);
-
-/* Ends all copies that are under way, uncounted: for flow_fini. Nobody waits for one. */
-void mirrors_end(struct flow *f);
 
 #endif
