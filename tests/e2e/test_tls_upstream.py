@@ -118,17 +118,11 @@ def test_who_cannot_prove_it_gets_nothing(serin, nginx, web, authority, tmp_path
             "wrong address": lambda: authority.server(hosts=["127.0.0.2"]),
             "unknown issuer": lambda: other.server(hosts=["web.internal"]),
             "expired": lambda: authority.server(hosts=["web.internal"], days=EXPIRED)}
-    if case == "wrong address":
-        del tls["server_name"]
-    elif case == "system":
-        del tls["ca"]
-    elif case == "old":
+    tls.pop({"wrong address": "server_name", "system": "ca"}.get(case), None)
+    if case == "old":
         tls["min_version"] = "1.3"
-    if case == "plain":
-        v1 = nginx("v1")
-    else:
-        pair = made.get(case, lambda: authority.server(hosts=["web.internal"]))()
-        v1 = web("v1", pair, "ssl_protocols TLSv1.2;" if case == "old" else "")
+    pair = made.get(case, lambda: authority.server(hosts=["web.internal"]))()
+    v1 = nginx("v1") if case == "plain" else web("v1", pair, "ssl_protocols TLSv1.2;" if case == "old" else "")
     # the machine's own issuers, whatever is installed there
     proxy = serin(v1_of(v1.address, tls), environment={"SSL_CERT_FILE": other.ca, "SSL_CERT_DIR": str(tmp_path)})
     assert proxy.ask().status == 502
