@@ -131,6 +131,24 @@ static void write_connections(struct expo *e, const struct metrics *m)
     }
 }
 
+/* Of versions that have had any: the others may well be plain. */
+static void write_handshakes(struct expo *e, const struct metrics *m)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        uint64_t n[HANDSHAKE_COUNT] = {0}, all = 0;
+        for (unsigned result = 0; result < HANDSHAKE_COUNT; result++) {
+            for (unsigned w = 0; w < v->workers; w++)
+                n[result] += cell_read(&v->cells[w]->tls_handshakes[result]);
+            all += n[result];
+        }
+        for (unsigned result = 0; all && result < HANDSHAKE_COUNT; result++) {
+            const char *labels[] = {v->route, v->version, metric_handshake_text(result)};
+            expo_sample(e, METRIC_UPSTREAM_TLS_HANDSHAKES_TOTAL, labels, (double)n[result]);
+        }
+    }
+}
+
 static void write_ejections(struct expo *e, const struct metrics *m)
 {
     for (size_t i = 0; i < metrics_variant_count(m); i++) {
@@ -140,6 +158,46 @@ static void write_ejections(struct expo *e, const struct metrics *m)
         for (unsigned w = 0; w < v->workers; w++)
             n += cell_read(&v->cells[w]->ejections);
         expo_sample(e, METRIC_EJECTIONS_TOTAL, labels, (double)n);
+    }
+}
+
+/* All results and reasons, so that rate() sees the first of each. */
+static void write_mirror(struct expo *e, const struct variant_metrics *v, enum metric_id id)
+{
+    bool counts_results = id == METRIC_MIRRORED_REQUESTS_TOTAL;
+    unsigned n = counts_results ? MIRRORED_COUNT : MIRROR_SKIP_COUNT;
+    for (unsigned i = 0; i < n; i++) {
+        const char *labels[] = {v->route, v->version,
+                                counts_results ? metric_mirrored_text(i)
+                                               : metric_mirror_skip_text(i)};
+        uint64_t sum = 0;
+        for (unsigned w = 0; w < v->workers; w++) {
+            const struct mirror_cells *c = &v->cells[w]->mirror;
+            sum += cell_read(counts_results ? &c->results[i] : &c->skipped[i]);
+        }
+        expo_sample(e, id, labels, (double)sum);
+    }
+}
+
+static void write_mirror_inflight(struct expo *e, const struct variant_metrics *v)
+{
+    const char *labels[] = {v->route, v->version};
+    uint64_t n = 0;
+    for (unsigned w = 0; w < v->workers; w++)
+        n += cell_read(&v->cells[w]->mirror.inflight);
+    expo_sample(e, METRIC_MIRRORED_INFLIGHT_REQUESTS, labels, (double)n);
+}
+
+static void write_mirrors(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        if (!v->is_mirror)
+            continue;
+        if (id == METRIC_MIRRORED_INFLIGHT_REQUESTS)
+            write_mirror_inflight(e, v);
+        else
+            write_mirror(e, v, id);
     }
 }
 
@@ -210,6 +268,25 @@ static void write_listeners(struct expo *e, const struct metrics *m, enum metric
     }
 }
 
+/* Of listeners that have had any: most may well be plain. */
+static void write_client_handshakes(struct expo *e, const struct metrics *m)
+{
+    static const char *const versions[] = {"1.2", "1.3"}, *const resumed[] = {"false", "true"};
+    for (size_t i = 0; i < metrics_listener_count(m); i++) {
+        const struct listener_metrics *l = metrics_listener_at(m, i);
+        uint64_t n[4] = {0}, all = 0;
+        for (unsigned k = 0; k < 4; k++) {
+            for (unsigned w = 0; w < l->workers; w++)
+                n[k] += cell_read(&l->cells[w]->tls_handshakes[k / 2][k % 2]);
+            all += n[k];
+        }
+        for (unsigned k = 0; all && k < 4; k++) {
+            const char *labels[] = {l->listener, versions[k / 2], resumed[k % 2]};
+            expo_sample(e, METRIC_TLS_HANDSHAKES_TOTAL, labels, (double)n[k]);
+        }
+    }
+}
+
 static void write_client_errors(struct expo *e, const struct metrics *m)
 {
     for (unsigned reason = 0; reason < CLIENT_ERROR_COUNT; reason++) {
@@ -245,8 +322,16 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
     case METRIC_UPSTREAM_CONNECTIONS:
         write_connections(e, m);
         return;
+    case METRIC_UPSTREAM_TLS_HANDSHAKES_TOTAL:
+        write_handshakes(e, m);
+        return;
     case METRIC_EJECTIONS_TOTAL:
         write_ejections(e, m);
+        return;
+    case METRIC_MIRRORED_REQUESTS_TOTAL:
+    case METRIC_MIRROR_SKIPPED_TOTAL:
+    case METRIC_MIRRORED_INFLIGHT_REQUESTS:
+        write_mirrors(e, m, id);
         return;
     case METRIC_INFLIGHT_REQUESTS:
     case METRIC_TUNNELS:
@@ -255,6 +340,9 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
     case METRIC_CLIENT_CONNECTIONS:
     case METRIC_CONNECTIONS_TOTAL:
         write_listeners(e, m, id);
+        return;
+    case METRIC_TLS_HANDSHAKES_TOTAL:
+        write_client_handshakes(e, m);
         return;
     case METRIC_CLIENT_ERRORS_TOTAL:
         write_client_errors(e, m);

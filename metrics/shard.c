@@ -68,9 +68,9 @@ const char *metric_reason_text(enum metric_reason reason)
 
 const char *metric_client_error_text(enum metric_client_error error)
 {
-    static const char *const texts[CLIENT_ERROR_COUNT] = {"bad_request",  "timeout",  "aborted",
-                                                          "no_route",     "limit",    "slow",
-                                                          "proxy_header", "untrusted"};
+    static const char *const texts[CLIENT_ERROR_COUNT] = {
+        "bad_request",  "timeout",   "aborted",       "no_route",    "limit",    "slow",
+        "proxy_header", "untrusted", "tls_handshake", "tls_timeout", "tls_flood"};
     CHECK((unsigned)error < CLIENT_ERROR_COUNT);
     return texts[error];
 }
@@ -79,5 +79,28 @@ const char *metric_retry_result_text(enum metric_retry_result result)
 {
     static const char *const texts[RETRY_RESULT_COUNT] = {"ok", "failed"};
     CHECK((unsigned)result < RETRY_RESULT_COUNT);
+    return texts[result];
+}
+
+const char *metric_mirrored_text(enum metric_mirrored result)
+{
+    static const char *const texts[MIRRORED_COUNT] = {"ok",      "4xx",   "5xx",      "connect",
+                                                      "timeout", "reset", "malformed"};
+    CHECK((unsigned)result < MIRRORED_COUNT);
+    return texts[result];
+}
+
+const char *metric_mirror_skip_text(enum metric_mirror_skip reason)
+{
+    static const char *const texts[MIRROR_SKIP_COUNT] = {
+        "body", "unanswered", "limit", "connections", "endpoint", "breaker", "draining"};
+    CHECK((unsigned)reason < MIRROR_SKIP_COUNT);
+    return texts[reason];
+}
+
+const char *metric_handshake_text(enum metric_handshake result)
+{
+    static const char *const texts[HANDSHAKE_COUNT] = {"full", "resumed", "failed"};
+    CHECK((unsigned)result < HANDSHAKE_COUNT);
     return texts[result];
 }

@@ -7,12 +7,13 @@
 #include "proxy/conf/describe.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/units.h"
-#include "proxy/control/manifests.h"
+#include "proxy/control/keep.h"
 #include "proxy/notice.h"
 #include "rollout/cli/usage.h"
 
 #define EXIT_NOT_WRITTEN 1
 #define COLUMNS          7
+#define LINE_MAX_BYTES   1024 /* of one warning */
 
 static const char help[] =
     "Usage: serin check [-c FILE] [--json]\n"
@@ -25,6 +26,7 @@ static const char help[] =
     "for that; without it the figures are for an example. They are expectations: half of all bad\n"
     "canaries take longer. Each is by its own check alone; latency counts from the end of its "
     "warm-up.\n"
+    "A certificate that expires within 14 days is a warning.\n"
     "\n"
     "  -c, --config FILE  the file (default: /etc/serin/serin.yaml, else ./serin.yaml)\n"
     "      --defaults     print every key: type, range, default, unit, whether a reload applies "
@@ -143,6 +145,9 @@ static void print_plan(const struct config *config, const struct config_route *r
     for (size_t i = 0; i <= n; i++) {
         printf("  %6s  %s%s", units_format_share(plan_stage_weight_bp(plan, i), weight),
                format_time(plan_stage_hold_ms(plan, i), time), i == n ? ", bake" : "");
+        if (plan_stage_weight_bp(plan, i) == 0)
+            printf(", judged by copies of %s of the requests",
+                   units_format_share(r->mirror_bp, weight));
         if (i < n && plan->steps[i].pause)
             printf(", then waits for `serin promote %s`", r->name);
         printf("\n");
@@ -243,7 +248,21 @@ static cJSON *json_of_plan(const struct config *config, const struct config_rout
     return route;
 }
 
-static int write_config_json(const struct config *config)
+static void add_messages(cJSON *document, const char *name, const struct config_errors *messages)
+{
+    cJSON *list = cJSON_AddArrayToObject(document, name);
+    for (size_t i = 0; i < messages->n; i++) {
+        const struct config_error *e = &messages->items[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "line", e->line);
+        cJSON_AddNumberToObject(item, "column", e->column);
+        cJSON_AddStringToObject(item, "key", e->path);
+        cJSON_AddStringToObject(item, "message", e->text);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static int write_config_json(const struct config *config, const struct config_errors *warnings)
 {
     cJSON *document = cJSON_CreateObject();
     cJSON_AddStringToObject(document, "file", config->file);
@@ -252,6 +271,7 @@ static int write_config_json(const struct config *config)
     for (size_t i = 0; i < config->n_routes; i++)
         if (config->routes[i].has_rollout)
             cJSON_AddItemToArray(rollouts, json_of_plan(config, &config->routes[i]));
+    add_messages(document, "warnings", warnings);
     return write_json(document);
 }
 
@@ -260,16 +280,7 @@ static int write_errors_json(const struct config_errors *errors)
     cJSON *document = cJSON_CreateObject();
     cJSON_AddStringToObject(document, "file", errors->file);
     cJSON_AddBoolToObject(document, "ok", false);
-    cJSON *list = cJSON_AddArrayToObject(document, "errors");
-    for (size_t i = 0; i < errors->n; i++) {
-        const struct config_error *e = &errors->items[i];
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddNumberToObject(item, "line", e->line);
-        cJSON_AddNumberToObject(item, "column", e->column);
-        cJSON_AddStringToObject(item, "key", e->path);
-        cJSON_AddStringToObject(item, "message", e->text);
-        cJSON_AddItemToArray(list, item);
-    }
+    add_messages(document, "errors", errors);
     cJSON_AddNumberToObject(document, "more_errors", (double)errors->dropped);
     return write_json(document);
 }
@@ -365,28 +376,36 @@ static enum err parse_options(int argc, char **argv, struct check_options *o, st
     return OK;
 }
 
+static void print_warnings(const struct config_errors *warnings)
+{
+    char line[LINE_MAX_BYTES];
+    for (size_t i = 0; i < warnings->n; i++) {
+        config_error_format(warnings, i, line, sizeof line);
+        fprintf(stderr, "warning: %s\n", line);
+    }
+}
+
 static int check_file(const struct check_options *o)
 {
-    struct config_errors errors;
+    struct config_errors errors; /* or warnings, where there are none */
     int code = 0;
-    struct config *config = config_load(o->path ? o->path : config_default_path(), &errors);
-    struct manifests *manifests = config ? manifests_read(config, &errors) : NULL;
-    if (!manifests) {
-        config_free(config);
-        config = NULL;
-    }
-    if (config && o->json)
-        code = write_config_json(config);
-    else if (config)
+    struct config_keep *keep =
+        config_keep_read(o->path ? o->path : config_default_path(), NULL, &errors);
+    const struct config *config = keep ? keep->config : NULL;
+    if (keep)
+        config_keep_warn(keep, &errors);
+    if (config && o->json) {
+        code = write_config_json(config, &errors);
+    } else if (config) {
         print_routes(config);
-    else if (o->json)
+        print_warnings(&errors);
+    } else if (o->json)
         code = write_errors_json(&errors);
     else
         config_errors_print(&errors, stderr);
     if (!config && code == 0)
         code = errors.code == ERR_MEMORY ? EX_SOFTWARE : EX_CONFIG;
-    manifests_free(manifests);
-    config_free(config);
+    config_keep_unref(keep);
     return code;
 }
 

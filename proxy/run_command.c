@@ -4,7 +4,6 @@
 
 #include "proxy/conf/load.h"
 #include "proxy/control/control.h"
-#include "proxy/control/manifests.h"
 #include "rollout/cli/usage.h"
 #include <stdio.h>
 
@@ -36,24 +35,20 @@ static void print_help(void)
         "Example: serin run -c serin.yaml\n");
 }
 
-/* The configuration and what its workloads are made from, or NULL with the errors printed. */
-static struct config *load(const char *path, struct manifests **manifests, int *exit_code)
+/* NULL with the errors printed. */
+static struct config_keep *load(const char *path, int *exit_code)
 {
     struct config_errors *errors = calloc(1, sizeof *errors);
     if (!errors) {
         *exit_code = EXIT_INTERNAL;
         return NULL;
     }
-    struct config *config = config_load(path, errors);
-    *manifests = config ? manifests_read(config, errors) : NULL;
-    if (!*manifests) {
+    struct config_keep *keep = config_keep_read(path, NULL, errors);
+    if (!keep)
         config_errors_print(errors, stderr);
-        config_free(config);
-        config = NULL;
-    }
     *exit_code = errors->code == ERR_MEMORY ? EXIT_INTERNAL : EXIT_CONFIG;
     free(errors);
-    return config;
+    return keep;
 }
 
 int run_command(int argc, char **argv)
@@ -82,7 +77,6 @@ int run_command(int argc, char **argv)
                            argv[optind]);
     if (!path)
         path = config_default_path();
-    struct manifests *manifests;
-    struct config *config = load(path, &manifests, &exit_code);
-    return config ? control_run(config, manifests, path) : exit_code;
+    struct config_keep *keep = load(path, &exit_code);
+    return keep ? control_run(keep, path) : exit_code;
 }

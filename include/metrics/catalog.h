@@ -59,18 +59,36 @@ enum metric_source {
       METRIC_LABELS("route", "version", "state"), \
       "Connections to endpoints that requests for a version have opened: idle, active (carrying a " \
       "request) and connecting.") \
+    X(UPSTREAM_TLS_HANDSHAKES_TOTAL, "serin_upstream_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "result"), \
+      "TLS handshakes with endpoints of a version for requests: full, resumed (without its keys " \
+      "and certificates anew) and failed.") \
     X(EJECTIONS_TOTAL, "serin_ejections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Times that an endpoint of a version was left out for having failed.") \
     X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Upgraded connections (WebSocket) now open on a version.") \
+    X(MIRRORED_REQUESTS_TOTAL, "serin_mirrored_requests_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "result"), \
+      "Copies of stable's requests that a canary got, by how they ended; nobody sees its answers, " \
+      "and no other family counts them.") \
+    X(MIRROR_SKIPPED_TOTAL, "serin_mirror_skipped_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "reason"), \
+      "Requests that were chosen for the mirror and not copied, by reason.") \
+    X(MIRRORED_INFLIGHT_REQUESTS, "serin_mirrored_inflight_requests", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Copies now on their way through a canary.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \
     X(CONNECTIONS_TOTAL, "serin_connections_total", COUNTER, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections accepted.") \
+    X(TLS_HANDSHAKES_TOTAL, "serin_tls_handshakes_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("listener", "version", "resumed"), \
+      "TLS handshakes with clients that succeeded, by TLS version; those that failed are among " \
+      "serin_client_errors_total.") \
     X(CLIENT_ERRORS_TOTAL, "serin_client_errors_total", COUNTER, "", CELLS, \
       METRIC_LABELS("reason"), \
       "Requests and connections that failed on the client's side, by reason.") \
@@ -130,6 +148,10 @@ enum metric_source {
     X(CONFIG_GENERATION, "serin_config_generation", GAUGE, "", HOST, \
       METRIC_NO_LABELS, \
       "Number of the configuration in force; grows with every one that is taken over.") \
+    X(CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, "serin_certificate_expiry_timestamp_seconds", GAUGE, "seconds", HOST, \
+      METRIC_LABELS("listener", "certificate"), \
+      "When a certificate, by its file, expires, in seconds since 1970 UTC; listener is empty for " \
+      "one that is shown to endpoints.") \
     X(LOG_SUPPRESSED_TOTAL, "serin_log_suppressed_total", COUNTER, "", PROCESS, \
       METRIC_NO_LABELS, \
       "Log lines that were not written: over the rate of their place, or not taken by the " \

@@ -35,15 +35,45 @@ enum metric_client_error {
     CLIENT_ERROR_TIMEOUT,     /* head too late, or nothing moved for client_body */
     CLIENT_ERROR_ABORTED,     /* went away before its response was whole */
     CLIENT_ERROR_NO_ROUTE,
-    CLIENT_ERROR_LIMIT,        /* limits.connections, once a stretch in which clients wait */
-    CLIENT_ERROR_SLOW,         /* body sent, or response taken, below timeouts.min_rate */
-    CLIENT_ERROR_PROXY_HEADER, /* bad, late or missing where every connection begins with one */
-    CLIENT_ERROR_UNTRUSTED,    /* who may not send one */
+    CLIENT_ERROR_LIMIT,         /* limits.connections, once a stretch in which clients wait */
+    CLIENT_ERROR_SLOW,          /* body sent, or response taken, below timeouts.min_rate */
+    CLIENT_ERROR_PROXY_HEADER,  /* bad, late or missing where every connection begins with one */
+    CLIENT_ERROR_UNTRUSTED,     /* who may not send one */
+    CLIENT_ERROR_TLS_HANDSHAKE, /* refused by either side, or left */
+    CLIENT_ERROR_TLS_TIMEOUT,   /* not over within client_header */
+    CLIENT_ERROR_TLS_FLOOD,     /* of key updates, or of attempts to renegotiate */
     CLIENT_ERROR_COUNT
 };
 
 /* Whether a further attempt brought a response that the client could have. */
 enum metric_retry_result { RETRY_OK, RETRY_FAILED, RETRY_RESULT_COUNT };
+
+/* How a mirrored request ended on the canary: answered by a class of status, or as an attempt fails. */
+enum metric_mirrored {
+    MIRRORED_OK, /* below 400 */
+    MIRRORED_4XX,
+    MIRRORED_5XX,
+    MIRRORED_CONNECT,
+    MIRRORED_TIMEOUT,
+    MIRRORED_RESET,
+    MIRRORED_MALFORMED,
+    MIRRORED_COUNT
+};
+
+/* Why a request that was chosen for the mirror was not copied. */
+enum metric_mirror_skip {
+    MIRROR_SKIP_BODY,        /* larger than what is kept, or never whole */
+    MIRROR_SKIP_UNANSWERED,  /* the user left before stable had answered: nothing to compare with */
+    MIRROR_SKIP_LIMIT,       /* too many copies under way; want of memory, descriptors or ports */
+    MIRROR_SKIP_CONNECTIONS, /* the endpoint's connections are for users */
+    MIRROR_SKIP_ENDPOINT,    /* none is available */
+    MIRROR_SKIP_BREAKER,
+    MIRROR_SKIP_DRAINING,
+    MIRROR_SKIP_COUNT
+};
+
+/* How a TLS handshake with an endpoint ended. */
+enum metric_handshake { HANDSHAKE_FULL, HANDSHAKE_RESUMED, HANDSHAKE_FAILED, HANDSHAKE_COUNT };
 
 /* The codes of the IANA registry have a cell each; the others share one per class. */
 #define CODE_CELLS 80
@@ -59,6 +89,9 @@ const char *metric_assigned_text(enum metric_assigned assigned);
 const char *metric_reason_text(enum metric_reason reason);
 const char *metric_client_error_text(enum metric_client_error error);
 const char *metric_retry_result_text(enum metric_retry_result result);
+const char *metric_mirrored_text(enum metric_mirrored result);
+const char *metric_mirror_skip_text(enum metric_mirror_skip reason);
+const char *metric_handshake_text(enum metric_handshake result);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
 static inline unsigned code_cell(unsigned status)
@@ -70,6 +103,18 @@ typedef _Atomic uint64_t metric_cell;
 
 /* Latency thresholds that a request is held against: one for each quantile that the judge compares. */
 #define JUDGED_QUANTILES 3u
+
+/* Copies of stable's requests that a canary got, one worker. */
+struct mirror_cells {
+    metric_cell results[MIRRORED_COUNT];
+    metric_cell skipped[MIRROR_SKIP_COUNT];
+    metric_cell inflight; /* gauge */
+    /* What the judge reads: the copies that have ended, and by role how the very same requests
+     * fared: on the canary, and before that on stable. */
+    metric_cell pairs;
+    metric_cell failed[ROLE_COUNT], client_errors[ROLE_COUNT];
+    metric_cell slow[ROLE_COUNT][JUDGED_QUANTILES];
+};
 
 /* One version of one route, one worker. */
 struct variant_cells {
@@ -87,8 +132,10 @@ struct variant_cells {
     metric_cell inflight; /* gauge: up and down by the same worker */
     /* gauges of the connections that requests for this version have opened */
     metric_cell upstream_open, upstream_idle, upstream_connecting;
+    metric_cell tls_handshakes[HANDSHAKE_COUNT];
     metric_cell ejections; /* of its endpoints, by this worker */
     metric_cell tunnels;   /* the same: upgraded connections */
+    struct mirror_cells mirror;
     struct hist duration[ROLE_COUNT];
 };
 
@@ -102,8 +149,9 @@ struct route_cells {
 
 /* One listener, one worker. */
 struct listener_cells {
-    metric_cell connections; /* accepted so far */
-    metric_cell open;        /* gauge */
+    metric_cell connections;          /* accepted so far */
+    metric_cell open;                 /* gauge */
+    metric_cell tls_handshakes[2][2]; /* that succeeded: [of TLS 1.3, else 1.2][resumed] */
 };
 
 /* One worker, of no route. */

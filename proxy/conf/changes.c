@@ -286,14 +286,34 @@ static void compare_routes(struct comparison *all, const struct config *old,
     }
 }
 
+/* The lists of certificates, by their places: which comes first is what clients without a name that fits see. */
+static void compare_certificates(const struct comparison *listener, const struct config_tls *old,
+                                 const struct config_tls *new)
+{
+    for (size_t i = 0; i < old->n_certificates || i < new->n_certificates; i++) {
+        struct comparison c = {listener->tell, listener->arg, "listeners[].tls.certificates[].",
+                               ""};
+        (void)snprintf(c.before, sizeof c.before, "%.64stls.certificates[%zu].", listener->before,
+                       i);
+        if (i >= old->n_certificates)
+            tell_key(&c, "certificate", "added");
+        else if (i >= new->n_certificates)
+            tell_key(&c, "certificate", "removed");
+        else
+            compare_scope(&c, SCOPE_CERTIFICATE, &old->certificates[i], &new->certificates[i]);
+    }
+}
+
 /* A listener stays or goes with a restart only: both have the same. */
 static void compare_listeners(const struct comparison *all, const struct config *old,
                               const struct config *new)
 {
     for (size_t i = 0; i < old->n_listeners && i < new->n_listeners; i++) {
+        const struct config_listener *before = &old->listeners[i], *l = &new->listeners[i];
         struct comparison c = {all->tell, all->arg, "listeners[].", ""};
         (void)snprintf(c.before, sizeof c.before, "listeners[%zu].", i);
-        compare_scope(&c, SCOPE_LISTENER, &old->listeners[i], &new->listeners[i]);
+        compare_scope(&c, SCOPE_LISTENER, before, l);
+        compare_certificates(&c, &before->tls, &l->tls);
     }
 }
 
@@ -356,6 +376,12 @@ size_t changes_tell_fixed(const struct config *old, const struct config *new, ch
         struct fixed f = {key, i < old->n_listeners ? old->listeners[i].bind : NULL,
                           is_new ? new->listeners[i].bind : NULL,
                           is_new ? new->listeners[i].place : new->places.listeners};
+        n += tell_if_changed(new, &f, tell, arg);
+        if (i >= old->n_listeners || !is_new)
+            continue;
+        (void)snprintf(key, sizeof key, "listeners[%zu].tls", i);
+        f.old = old->listeners[i].has_tls ? "on" : "off";
+        f.new = new->listeners[i].has_tls ? "on" : "off";
         n += tell_if_changed(new, &f, tell, arg);
     }
     return n;

@@ -6,7 +6,12 @@
 #include "proxy/http/head.h"
 #include "proxy/http/rewrite.h"
 
-const struct config_choice config_tls_versions[] = {{"1.2", 0, false}, {"1.3", 1, false}, {0}};
+const struct config_choice config_tls_versions[] = {
+    {"1.2", CONFIG_TLS_1_2, false}, {"1.3", CONFIG_TLS_1_3, false}, {0}};
+const struct config_choice config_client_certificates[] = {
+    {"required", CLIENT_CERTIFICATE_REQUIRED, false},
+    {"optional", CLIENT_CERTIFICATE_OPTIONAL, false},
+    {0}};
 const struct config_choice config_log_levels[] = {{"error", LOG_ERROR, false},
                                                   {"warn", LOG_WARN, false},
                                                   {"info", LOG_INFO, false},
@@ -36,6 +41,11 @@ const struct config_choice config_methods[] = {
     {"POST", 1u << METHOD_POST, false},     {"PUT", 1u << METHOD_PUT, false},
     {"DELETE", 1u << METHOD_DELETE, false}, {"OPTIONS", 1u << METHOD_OPTIONS, false},
     {"PATCH", 1u << METHOD_PATCH, false},   {0}};
+/* The idempotent ones (RFC 9110 section 9.2.2). */
+const struct config_choice config_mirror_methods[] = {
+    {"GET", 1u << METHOD_GET, false},         {"HEAD", 1u << METHOD_HEAD, false},
+    {"OPTIONS", 1u << METHOD_OPTIONS, false}, {"PUT", 1u << METHOD_PUT, false},
+    {"DELETE", 1u << METHOD_DELETE, false},   {0}};
 const struct config_choice config_forwardings[] = {{"x", FORWARDED_X, false},
                                                    {"rfc7239", FORWARDED_RFC7239, false},
                                                    {"both", FORWARDED_BOTH, false},

@@ -18,20 +18,22 @@
 
 /* Bounds on what one file may ask for: they guard the memory of a snapshot and the time of a
  * lookup. */
-#define LISTENERS_MAX 64
-#define ROUTES_MAX    1024
-#define VERSIONS_MAX  16
-#define ENDPOINTS_MAX 256
-#define MATCHES_MAX   256 /* hosts, and paths, of one route */
-#define SERVERS_MAX   8   /* that names are asked of: a socket each while a name is looked up */
-#define TRUSTED_MAX   64  /* networks of one listener: each connection is held against them */
-#define LATER_MAX     64  /* items of lists that this release only checks */
+#define LISTENERS_MAX    64
+#define ROUTES_MAX       1024
+#define VERSIONS_MAX     16
+#define ENDPOINTS_MAX    256
+#define MATCHES_MAX      256 /* hosts, and paths, of one route */
+#define SERVERS_MAX      8   /* that names are asked of: a socket each while a name is looked up */
+#define CERTIFICATES_MAX 64  /* of one listener */
+#define TRUSTED_MAX      64  /* networks of one listener: each connection is held against them */
+#define LATER_MAX        64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
 #define KEEP(scope_, type, m)                                                                      \
     .scope = scope_, .offset = offsetof(struct type, m), .width = MEMBER(type, m)
 #define IN_CONFIG(m)      KEEP(SCOPE_CONFIG, config, m)
 #define IN_LISTENER(m)    KEEP(SCOPE_LISTENER, config_listener, m)
+#define IN_CERTIFICATE(m) KEEP(SCOPE_CERTIFICATE, config_certificate, m)
 #define IN_ROUTE(m)       KEEP(SCOPE_ROUTE, config_route, m)
 #define IN_VERSION(m)     KEEP(SCOPE_VERSION, config_version, m)
 #define IN_STEP(m)        KEEP(SCOPE_STEP, plan_step, m)
@@ -62,17 +64,23 @@ const struct config_field config_fields[] = {
  "every connection begins with a PROXY header, v1 or v2, of a trusted address", IN_LISTENER(proxy_protocol)},
 {"listeners[].trusted", TYPE_TEXTS, "[]", 0, TRUSTED_MAX, RELOAD_YES,
  "networks whose PROXY headers are believed; all other peers are refused", IN_LISTENER(trusted), FORM(TEXT_NETWORK)},
-{"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls), LATER},
-{"listeners[].tls.certificates", TYPE_LIST, NULL, 1, LATER_MAX, RELOAD_YES, "certificates to choose from by name",
- NOWHERE, REQUIRED},
-{"listeners[].tls.certificates[].certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the chain",
- NOWHERE, REQUIRED, FORM(TEXT_FILE)},
-{"listeners[].tls.certificates[].key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the private key",
- NOWHERE, REQUIRED, FORM(TEXT_FILE)},
+{"listeners[].tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "TLS on this listener", IN_LISTENER(has_tls)},
+{"listeners[].tls.certificates", TYPE_LIST, NULL, 1, CERTIFICATES_MAX, RELOAD_YES,
+ "certificates to choose from by name; where none fits, the first", IN_LISTENER(tls.certificates),
+ COUNT(config_listener, tls.n_certificates), REQUIRED, .items = SCOPE_CERTIFICATE},
+{"listeners[].tls.certificates[].certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
+ "PEM file of the chain, the server's own first; beside this file if relative", IN_CERTIFICATE(certificate), REQUIRED, FORM(TEXT_FILE)},
+{"listeners[].tls.certificates[].key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of its private key, without a passphrase",
+ IN_CERTIFICATE(key), REQUIRED, FORM(TEXT_FILE)},
 {"listeners[].tls.min_version", TYPE_CHOICE, "1.2", 0, 0, RELOAD_YES, "oldest protocol version accepted",
- NOWHERE, CHOICES(tls_versions)},
-{"listeners[].tls.client_ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file; clients must show a certificate of these",
- NOWHERE, FORM(TEXT_FILE)},
+ IN_LISTENER(tls.min_version), CHOICES(tls_versions)},
+{"listeners[].tls.client_ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file; clients show a certificate that one of these has issued",
+ IN_LISTENER(tls.client_ca), FORM(TEXT_FILE)},
+{"listeners[].tls.client_certificate", TYPE_CHOICE, "required", 0, 0, RELOAD_YES, "whether clients may come without one",
+ IN_LISTENER(tls.client_certificate), CHOICES(client_certificates)},
+{"listeners[].tls.client_subject_header", TYPE_TEXT, "X-Client-Cert-Subject", 0, 0, RELOAD_YES,
+ "header that tells upstream the subject of a client's certificate; no client can send it", IN_LISTENER(tls.client_subject_header),
+ FORM(TEXT_FIELD)},
 
 {"admin", TYPE_MAPPING, NULL, 0, 0, RELOAD_RESTART, "the operator's port: page, API, /metrics, /healthz, /readyz",
  NOWHERE},
@@ -168,11 +176,21 @@ const struct config_field config_fields[] = {
  "address:port, [v6]:port, unix:/path or dns:NAME:port of its servers; or else workload", IN_VERSION(endpoints), FORM(TEXT_ENDPOINT)},
 {"routes[].versions.*.revision", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "part of its identity: another revision is a new version", IN_VERSION(revision), FORM(TEXT_NAME)},
-{"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints", IN_VERSION(has_tls), LATER},
-{"routes[].versions.*.tls.ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the certificates to trust",
- NOWHERE, FORM(TEXT_FILE)},
-{"routes[].versions.*.tls.server_name", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "name that its certificate must show",
- NOWHERE, FORM(TEXT_HOST)},
+{"routes[].versions.*.tls", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "TLS to its endpoints; {} = with all defaults",
+ IN_VERSION(has_tls)},
+{"routes[].versions.*.tls.ca", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the issuers to trust",
+ IN_VERSION(tls.ca), FORM(TEXT_FILE), .absent_help = "the system's"},
+{"routes[].versions.*.tls.server_name", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
+ "name, or address, that its certificate must show; a name is sent by SNI", IN_VERSION(tls.server_name),
+ .flags = FIELD_LOWER_CASE, FORM(TEXT_HOST), .absent_help = "the name or address of its endpoints"},
+{"routes[].versions.*.tls.verify", TYPE_BOOL, "true", 0, 0, RELOAD_YES,
+ "false: whoever answers is believed", IN_VERSION(tls.verify)},
+{"routes[].versions.*.tls.certificate", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of the chain that serin shows there",
+ IN_VERSION(tls.shown.certificate), FORM(TEXT_FILE)},
+{"routes[].versions.*.tls.key", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "PEM file of its private key",
+ IN_VERSION(tls.shown.key), FORM(TEXT_FILE)},
+{"routes[].versions.*.tls.min_version", TYPE_CHOICE, "1.2", 0, 0, RELOAD_YES, "oldest protocol version spoken",
+ IN_VERSION(tls.min_version), CHOICES(tls_versions)},
 {"routes[].versions.*.workload", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
  "on Kubernetes, instead of endpoints: its pods serve", IN_VERSION(workload), FORM(TEXT_WORKLOAD)},
 {"routes[].versions.*.manifest", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
@@ -238,7 +256,11 @@ const struct config_field config_fields[] = {
 {"routes[].breaker.retry_after", TYPE_DURATION, "30s", 1, DAY, RELOAD_YES, "before a trickle tries the canary again",
  IN_ROUTE(breaker.retry_after_ms)},
 {"routes[].mirror", TYPE_SHARE, "0%", 0, SHARE(100), RELOAD_YES,
- "copy of stable requests to the canary, answers thrown away", IN_ROUTE(mirror_bp), LATER},
+ "share of stable's requests that the canary gets a copy of while a rollout or a static split is on; its answers are "
+ "thrown away", IN_ROUTE(mirror_bp)},
+{"routes[].mirror_methods", TYPE_SET, "[GET, HEAD, OPTIONS]", 1, 5, RELOAD_YES,
+ "methods that are copied; a PUT or DELETE is done twice, and late: only for a canary with data of its own",
+ IN_ROUTE(mirror_methods), CHOICES(mirror_methods)},
 {"routes[].headers", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "what is added to requests", NOWHERE},
 {"routes[].headers.request_id", TYPE_BOOL, "true", 0, 0, RELOAD_YES, "X-Request-ID, kept or made",
  IN_ROUTE(headers.request_id)},
@@ -280,8 +302,9 @@ const struct config_field config_fields[] = {
  IN_ROUTE(plan.on_failure), CHOICES(failures)},
 {ROLLOUT "on_new_version", TYPE_CHOICE, "restart", 0, 0, RELOAD_ROLLOUT, "another canary while one is rolled out",
  IN_ROUTE(plan.on_new_version), CHOICES(new_versions)},
-{ROLLOUT "abort_steps", TYPE_SHARES, "[]", 0, LATER_MAX, RELOAD_ROLLOUT, "shares on the way back, if not at once to 0",
- NOWHERE, LATER},
+{ROLLOUT "abort_steps", TYPE_SHARES, "[]", 0, PLAN_ABORT_STEPS_MAX, RELOAD_ROLLOUT,
+ "falling shares down to 0%, 10 s each, by which an abort without proof goes back; [] = at once to 0%",
+ IN_ROUTE(plan.abort_steps), COUNT(config_route, plan.n_abort_steps)},
 {ROLLOUT "replicas", TYPE_MAPPING, NULL, 0, 0, RELOAD_ROLLOUT, "replicas on Kubernetes: both versions are workloads",
  NOWHERE},
 {ROLLOUT "replicas.mode", TYPE_CHOICE, "match_weight", 0, 0, RELOAD_ROLLOUT, "how they follow the weight",
@@ -377,6 +400,7 @@ size_t config_scope_size(enum config_scope scope)
 {
     static const size_t sizes[SCOPES] = {
         [SCOPE_CONFIG] = sizeof(struct config),
+        [SCOPE_CERTIFICATE] = sizeof(struct config_certificate),
         [SCOPE_LISTENER] = sizeof(struct config_listener),
         [SCOPE_ROUTE] = sizeof(struct config_route),
         [SCOPE_VERSION] = sizeof(struct config_version),

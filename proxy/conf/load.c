@@ -5,8 +5,11 @@
 #include "proxy/conf/check.h"
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/file.h"
+#include "proxy/conf/listener_tls.h"
+#include "proxy/conf/place.h"
 #include "proxy/conf/schema.h"
 #include "proxy/conf/token.h"
+#include "proxy/conf/upstream_tls.h"
 #include "rollout/zone_file.h"
 #include <errno.h>
 #include <unistd.h>
@@ -57,11 +60,6 @@ static uint32_t online_cores(void)
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (uint32_t)n;
 }
 
-static struct config_place place_of(const struct node *node)
-{
-    return node ? (struct config_place){node->line, node->column} : (struct config_place){0, 0};
-}
-
 static void note_places(struct config *config, const struct tree *tree)
 {
     const struct node *listeners = node_child(tree->root, "listeners");
@@ -79,6 +77,8 @@ static void note_places(struct config *config, const struct tree *tree)
     config->places.lease_duration = place_of(node_child(kubernetes, "lease_duration"));
     for (size_t i = 0; i < config->n_listeners; i++)
         config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
+    listener_tls_note_places(config, tree);
+    upstream_tls_note_places(config, tree);
 }
 
 /* The networks of a listener as its connections are held against them. */
@@ -113,7 +113,7 @@ static enum err settle(struct config *config, const struct tree *tree)
             return ERR_MEMORY;
     if (config->workers == 0)
         config->workers = online_cores();
-    return OK;
+    return listener_tls_settle(config) && upstream_tls_settle(config) ? OK : ERR_MEMORY;
 }
 
 /* The time zones of a route's windows must be known. */
@@ -150,13 +150,38 @@ static void check_readable(const char *path, struct node *node, struct config_er
         node_complain(node, errors, "\"%.200s\" %.160s", path, why.text);
 }
 
-static void check_manifests(const struct config_route *route, struct node *node,
-                            struct config_errors *errors)
+/* node: the mapping with both. */
+static void check_pair_readable(const struct config_certificate *pair, const struct node *node,
+                                struct config_errors *errors)
+{
+    check_readable(pair->certificate, node_child(node, "certificate"), errors);
+    check_readable(pair->key, node_child(node, "key"), errors);
+}
+
+static void check_version_files(const struct config_version *v, struct node *node,
+                                struct config_errors *errors)
+{
+    const struct node *tls = node_child(node, "tls");
+    check_readable(v->manifest, node_child(node, "manifest"), errors);
+    check_readable(v->tls.ca, node_child(tls, "ca"), errors);
+    check_pair_readable(&v->tls.shown, tls, errors);
+}
+
+static void check_route_files(const struct config_route *route, struct node *node,
+                              struct config_errors *errors)
 {
     struct node *versions = node_child(node, "versions");
     for (size_t i = 0; i < route->n_versions; i++)
-        check_readable(route->versions[i].manifest, node_child(node_item(versions, i), "manifest"),
-                       errors);
+        check_version_files(&route->versions[i], node_item(versions, i), errors);
+}
+
+static void check_listener_files(const struct config_tls *tls, const struct node *node,
+                                 struct config_errors *errors)
+{
+    const struct node *list = node_child(node, "certificates");
+    check_readable(tls->client_ca, node_child(node, "client_ca"), errors);
+    for (size_t i = 0; i < tls->n_certificates; i++)
+        check_pair_readable(&tls->certificates[i], node_item(list, i), errors);
 }
 
 /* Files that the configuration names must be there before anything starts. */
@@ -166,6 +191,10 @@ static void check_files(const struct config *config, const struct tree *tree,
     struct node *node = node_child(node_child(tree->root, "admin"), "token_file");
     struct node *kubernetes = node_child(tree->root, "kubernetes");
     struct why why;
+    const struct node *listeners = node_child(tree->root, "listeners");
+    for (size_t i = 0; i < config->n_listeners; i++)
+        check_listener_files(&config->listeners[i].tls, node_child(node_item(listeners, i), "tls"),
+                             errors);
     check_readable(config->kubernetes.kubeconfig, node_child(kubernetes, "kubeconfig"), errors);
     if (!node || node->bad || !config->admin.token_file)
         return;
@@ -205,13 +234,34 @@ static bool resolve(struct config *config, const char **path)
     return true;
 }
 
+static bool resolve_pair(struct config *config, struct config_certificate *pair)
+{
+    return resolve(config, &pair->certificate) && resolve(config, &pair->key);
+}
+
+static bool resolve_version(struct config *config, struct config_version *v)
+{
+    return resolve(config, &v->manifest) && resolve(config, &v->tls.ca) &&
+           resolve_pair(config, &v->tls.shown);
+}
+
+static bool resolve_tls(struct config *config, struct config_tls *tls)
+{
+    bool ok = resolve(config, &tls->client_ca);
+    for (size_t i = 0; i < tls->n_certificates; i++)
+        ok = ok && resolve_pair(config, &tls->certificates[i]);
+    return ok;
+}
+
 static bool resolve_all(struct config *config)
 {
     bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
               resolve(config, &config->kubernetes.kubeconfig);
+    for (size_t i = 0; i < config->n_listeners; i++)
+        ok = ok && resolve_tls(config, &config->listeners[i].tls);
     for (size_t i = 0; i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++)
-            ok = ok && resolve(config, &config->routes[i].versions[k].manifest);
+            ok = ok && resolve_version(config, &config->routes[i].versions[k]);
     return ok;
 }
 
@@ -228,7 +278,7 @@ static void build(struct config *config, struct tree *tree, struct config_errors
     struct node *node = routes ? routes->first : NULL;
     for (size_t i = 0; node && i < config->n_routes; i++, node = node->next) {
         check_zones(&config->routes[i], node, errors);
-        check_manifests(&config->routes[i], node, errors);
+        check_route_files(&config->routes[i], node, errors);
     }
 }
 

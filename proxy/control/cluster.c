@@ -116,7 +116,7 @@ static char *say(const struct control *c, const struct config_route *route)
     char *text = calloc(1, room);
     for (size_t i = 0; text && i < route->n_versions; i++) {
         const struct config_version *v = &route->versions[i];
-        const char *hash = manifests_hash(c->manifests, route->name, v->name);
+        const char *hash = manifests_hash(c->keep->manifests, route->name, v->name);
         if (v->workload)
             len += (size_t)snprintf(text + len, room - len, "%s=%s:%u:%s\n", v->name, v->workload,
                                     v->port, hash ? hash : "");
@@ -140,9 +140,9 @@ static size_t versions_of(const struct control *c, const struct config_route *ro
     for (size_t i = 0; i < route->n_versions; i++) {
         const struct config_version *v = &route->versions[i];
         if (v->workload && n < VERSIONS_MAX)
-            versions[n++] =
-                (struct fleet_version_setup){v->name, v->workload, v->port,
-                                             manifests_object(c->manifests, route->name, v->name)};
+            versions[n++] = (struct fleet_version_setup){
+                v->name, v->workload, v->port,
+                manifests_object(c->keep->manifests, route->name, v->name)};
     }
     return n;
 }

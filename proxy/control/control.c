@@ -4,19 +4,19 @@
 
 #include "base/log.h"
 #include "metrics/log.h"
-#include "proxy/conf/load.h"
 #include "proxy/conf/token.h"
 #include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/handover.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
-#include "proxy/control/manifests.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -29,6 +29,7 @@
 #define EXIT_INTERNAL 70
 
 #define DRAIN_POLL_MS 50
+#define WARN_EVERY_MS (24 * 60 * 60 * 1000) /* of certificates that will expire */
 
 static int64_t now_ms(void)
 {
@@ -78,6 +79,17 @@ static void keep_seen(struct control *c)
     }
 }
 
+/* Changes the keys of tickets by the hour, and says once a day which certificates will expire. */
+static void look_at_tls(struct control *c)
+{
+    if (tickets_tick(&c->tickets, now_ms()) != OK)
+        log_error("ticket_keys_not_changed", "why=\"no random bytes\"");
+    if (now_ms() - c->warned_ms < WARN_EVERY_MS)
+        return;
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct control *c = arg;
@@ -92,12 +104,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
+    look_at_tls(c);
     keep_seen(c);
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    told_tick(c);
     notify_tick(c);
 }
 
@@ -290,6 +304,11 @@ static enum err control_start(struct control *c, struct why *why)
     c->names = names_new(c);
     if (!c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
+    if (tickets_init(&c->tickets, now_ms()) != OK)
+        return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
+    certificates_use_tickets(c->keep->certificates, &c->tickets);
+    c->warned_ms = now_ms();
+    reload_warn(c->keep);
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
     enum err e = known_configure(&c->known, config, why);
@@ -299,7 +318,7 @@ static enum err control_start(struct control *c, struct why *why)
         e = take_over(c, why);
     if (e != OK)
         return e;
-    if (!host_open_rollouts(c, config, c->manifests, why))
+    if (!host_open_rollouts(c, config, c->keep->manifests, why))
         return ERR_IO;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         host_take_split(CONTAINER_OF(l, struct known_route, link));
@@ -342,13 +361,13 @@ static void control_stop(struct control *c)
     if (c->metrics && c->base)
         known_fini(&c->known);
     cluster_stop(c);
-    manifests_free(c->manifests);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
     metrics_free(c->metrics);
     free_events(c);
     token_free(c->token);
+    tickets_fini(&c->tickets);
 }
 
 /* Every connection is a descriptor: what the hard limit allows is taken. */
@@ -361,27 +380,22 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int control_run(struct config *config, struct manifests *manifests, const char *path)
+int control_run(struct config_keep *keep, const char *path)
 {
     struct why why = {""};
     struct log_quoted quoted;
     struct control *c = calloc(1, sizeof *c);
-    struct config_keep *keep = config_keep_new(config);
-    if (!c || !keep) {
-        free(c);
-        free(keep);
-        config_free(config);
-        manifests_free(manifests);
+    if (!c) {
+        config_keep_unref(keep);
         fprintf(stderr, "serin: out of memory\n");
         return EXIT_INTERNAL;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     c->keep = keep;
-    c->manifests = manifests;
     c->path = path;
     inherited_init(&c->inherited);
-    enum err e = reload_log(config, &why);
+    enum err e = reload_log(keep->config, &why);
     if (e == OK)
         e = activation_take(&c->inherited, &why);
     if (e == OK)
@@ -392,7 +406,7 @@ int control_run(struct config *config, struct manifests *manifests, const char *
         if (handover_is_heir(c->handover))
             handover_serve(c->handover);
         log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION,
-                 log_quote(&quoted, slice_str(path)), config->n_routes);
+                 log_quote(&quoted, slice_str(path)), keep->config->n_routes);
         (void)event_base_dispatch(c->base);
         log_info("stopped", "pid=%d", (int)getpid());
     } else {

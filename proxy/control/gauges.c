@@ -4,8 +4,10 @@
 
 #include "base/check.h"
 #include "metrics/process.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/control.h"
 #include "proxy/control/names.h"
+#include "proxy/control/upstream_tls.h"
 #include "proxy/wire/time.h"
 #include <math.h>
 
@@ -70,6 +72,12 @@ static void expose_age(void *arg, const char *name, double age_s)
 {
     const char *labels[] = {name};
     sample(arg, METRIC_DNS_ANSWER_AGE_SECONDS, labels, age_s);
+}
+
+static void expose_expiry(void *arg, const char *listener, const char *file, int64_t expires)
+{
+    const char *labels[] = {listener, file};
+    sample(arg, METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, labels, (double)expires);
 }
 
 static void expose_weight(struct expo *e, const char *route, double intended, double observed)
@@ -186,6 +194,10 @@ void gauges_expose(void *host, struct expo *e, enum metric_id id)
     case METRIC_DNS_ANSWER_AGE_SECONDS:
         if (c->names)
             names_ages(c->names, expose_age, e);
+        break;
+    case METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS:
+        certificates_expiries(c->keep->certificates, expose_expiry, e);
+        upstream_tls_expiries(c->keep->upstream_tls, expose_expiry, e);
         break;
     case METRIC_CONFIG_RELOADS_TOTAL:
         sample(e, id, ok, (double)c->reloads_ok);

@@ -7,12 +7,11 @@
 #include "proxy/conf/text.h"
 #include "proxy/control/probe.h"
 #include "proxy/http/parse.h"
-#include "proxy/upstream/dial.h"
 #include "proxy/wire/time.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
-#include <event2/event.h>
+#include <stdlib.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define FIRST_WITHIN_MS 1000 /* a new endpoint is asked so soon at the latest */
@@ -20,19 +19,18 @@
 #define REQUEST_MAX     (TEXT_MAX + 512u)
 
 enum check_state {
-    CHECK_RESTING, /* the timer begins the next one */
-    CHECK_CONNECTING,
-    CHECK_READING, /* the request is out */
+    CHECK_RESTING,    /* the timer begins the next one */
+    CHECK_CONNECTING, /* TLS included */
+    CHECK_READING,    /* the request is out */
 };
 
 struct check {
     struct known *known;
     struct known_endpoint *endpoint;
     struct event_base *base;
-    struct event *timer; /* begins a check, and ends one that takes too long */
-    struct event *io;    /* of the connection; NULL while it rests */
+    struct event *timer;  /* begins a check, and ends one that takes too long */
+    struct stream stream; /* but while it rests */
     enum check_state state;
-    int fd;
     int64_t started_us;
     struct health_row row;
     char *answer; /* [HEALTH_HEAD_MAX], while one is under way */
@@ -79,9 +77,7 @@ static void hang_up(struct check *c)
 {
     if (c->state == CHECK_RESTING)
         return;
-    event_free(c->io);
-    c->io = NULL;
-    (void)close(c->fd);
+    stream_close(&c->stream);
     free(c->answer);
     c->answer = NULL;
     c->known->n_checks--;
@@ -117,15 +113,6 @@ static void conclude(struct check *c, const char *fault)
     rest(c);
 }
 
-static void begin_io(struct check *c, short what, event_callback_fn on_event)
-{
-    if (c->io)
-        event_free(c->io);
-    c->io = event_new(c->base, c->fd, what, on_event, c);
-    if (!c->io || event_add(c->io, NULL) < 0)
-        log_error("check_stuck", "endpoint=%s why=\"out of memory\"", c->endpoint->text);
-}
-
 /* The answer's head, as far as it has come. True where it is decided. */
 static bool read_answer(struct check *c)
 {
@@ -151,36 +138,32 @@ static bool read_answer(struct check *c)
     return true;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void read_more(struct check *c)
 {
-    struct check *c = arg;
-    (void)what;
-    ssize_t n = recv((int)fd, c->answer + c->len, HEALTH_HEAD_MAX - c->len, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    char in[TLS_RECV_BYTES];
+    size_t room = HEALTH_HEAD_MAX - c->len;
+    ssize_t n = stream_recv(&c->stream, in, sizeof in);
+    if (n == STREAM_AGAIN)
         return;
     if (n <= 0) {
-        conclude(c, n == 0 ? "it closes without an answer" : strerror(errno));
+        const char *why = tls_why(&c->stream);
+        conclude(c, n == STREAM_EOF ? "it closes without an answer"
+                    : why[0]        ? why
+                                    : strerror(errno));
         return;
     }
-    c->len += (size_t)n;
+    if ((size_t)n < room)
+        room = (size_t)n;
+    memcpy(c->answer + c->len, in, room);
+    c->len += room;
     if (!read_answer(c) && c->len == HEALTH_HEAD_MAX)
         conclude(c, "its answer's head is too large");
 }
 
 /* A new connection takes the few bytes of a request at once, or it is not well. */
-static void on_connected(evutil_socket_t fd, short what, void *arg)
+static void ask(struct check *c)
 {
-    struct check *c = arg;
     char request[REQUEST_MAX];
-    int failure = 0;
-    socklen_t len = sizeof failure;
-    (void)what;
-    if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
-        failure = errno;
-    if (failure) {
-        conclude(c, strerror(failure));
-        return;
-    }
     const char *text = c->endpoint->text;
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: serin/%s\r\nAccept: */*\r\n"
@@ -188,12 +171,41 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
                      conf_of(c)->path, strncmp(text, "unix:", 5) == 0 ? "localhost" : text,
                      SERIN_VERSION);
     CHECK(n > 0 && (size_t)n < sizeof request);
-    if (send((int)fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
+    struct iovec part = {request, (size_t)n};
+    if (stream_send(&c->stream, &part, 1) != STREAM_OK) {
         conclude(c, "it takes no request");
         return;
     }
     c->state = CHECK_READING;
-    begin_io(c, EV_READ | EV_PERSIST, on_readable);
+    stream_read_on(&c->stream);
+}
+
+static void go_on_connecting(struct check *c, short what)
+{
+    const struct dial_tls tls = known_tls(c->endpoint); /* a reload may have changed it meanwhile */
+    switch (dial_step(&c->stream, what, &c->endpoint->addr, &tls, NULL)) {
+    case DIAL_MORE:
+        return;
+    case DIAL_DONE:
+        ask(c);
+        return;
+    case DIAL_FAILED:
+        break;
+    }
+    const char *why = tls_why(&c->stream);
+    conclude(c, why[0] ? why : strerror(errno));
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct check *c = arg;
+    (void)fd;
+    if (c->state == CHECK_CONNECTING)
+        go_on_connecting(c, what);
+    else if (what & EV_READ)
+        read_more(c);
+    else
+        (void)stream_flush(&c->stream); /* where that fails, reading tells */
 }
 
 static bool is_own_fault(int error)
@@ -217,20 +229,15 @@ static void begin(struct check *c)
             conclude(c, strerror(errno));
         return;
     }
-    c->fd = fd;
-    c->len = 0;
     c->answer = malloc(HEALTH_HEAD_MAX);
-    c->io = c->answer ? event_new(c->base, fd, EV_WRITE, on_connected, c) : NULL;
-    if (!c->io || event_add(c->io, NULL) < 0) {
-        if (c->io)
-            event_free(c->io);
-        c->io = NULL;
-        free(c->answer);
-        c->answer = NULL;
+    if (!c->answer) {
         (void)close(fd);
         set_timer(c, AGAIN_MS);
         return;
     }
+    c->len = 0;
+    stream_init(&c->stream, c->base, fd, on_event, on_event, c);
+    stream_write_on(&c->stream);
     c->known->n_checks++;
     c->state = CHECK_CONNECTING;
     set_timer(c, conf_of(c)->timeout_ms);
@@ -263,7 +270,7 @@ static void start(struct known *k, struct known_endpoint *e, struct event_base *
     struct check *c = calloc(1, sizeof *c);
     if (!c)
         return;
-    *c = (struct check){.known = k, .endpoint = e, .base = base, .fd = -1};
+    *c = (struct check){.known = k, .endpoint = e, .base = base};
     c->timer = event_new(base, -1, 0, on_timer, c);
     if (!c->timer) {
         free(c);

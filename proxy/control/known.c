@@ -7,6 +7,7 @@
 #include "proxy/control/address.h"
 #include "proxy/control/health.h"
 #include "proxy/control/probe.h"
+#include "proxy/control/series.h"
 #include "proxy/control/states.h"
 #include "proxy/upstream/eject.h"
 #include "proxy/wire/time.h"
@@ -77,6 +78,7 @@ void known_fini(struct known *k)
         free(r->live.retries);
         free(r->live.failed_keys);
         slowness_fini(&r->slowness);
+        series_free(r->series);
         free(r);
     }
     while (!list_empty(&k->endpoints))
@@ -127,6 +129,12 @@ struct known_endpoint *known_find_endpoint(const struct known *k, const char *ro
             return e;
     }
     return NULL;
+}
+
+struct dial_tls known_tls(const struct known_endpoint *e)
+{
+    const struct config_version *v = config_find_version(e->conf, e->version);
+    return v ? (struct dial_tls){v->tls.context, v->tls.name} : (struct dial_tls){NULL, NULL};
 }
 
 static bool is_of(const struct known_endpoint *e, const char *route, const char *version)

@@ -2,21 +2,21 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/probe.h"
 
+#include "base/check.h"
 #include "base/log.h"
-#include "proxy/upstream/dial.h"
 #include "proxy/upstream/eject.h"
 #include "proxy/wire/time.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
-#include <event2/event.h>
-#include <sys/socket.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define CANNOT_CONNECT "cannot connect"
 
 struct probe {
     struct known_endpoint *endpoint;
-    struct event *event;
-    int fd;
+    struct stream stream;
+    struct event timer;
 };
 
 void probe_cancel(struct known_endpoint *e)
@@ -24,9 +24,8 @@ void probe_cancel(struct known_endpoint *e)
     struct probe *p = e->probe;
     if (!p)
         return;
-    if (p->event)
-        event_free(p->event);
-    (void)close(p->fd);
+    (void)event_del(&p->timer);
+    stream_close(&p->stream);
     free(p);
     e->probe = NULL;
 }
@@ -55,25 +54,41 @@ static void say_return(struct known_endpoint *e, int64_t now_us)
     }
 }
 
-static void conclude(struct known_endpoint *e, int failure)
+/* fault: NULL = it can be reached. */
+static void conclude(struct known_endpoint *e, const char *fault)
 {
-    if (failure)
+    probe_cancel(e);
+    if (fault)
         eject_note_probe(e->state);
     else
         endpoint_come_up(e->state, time_monotonic_us());
-    probe_say(e, CANNOT_CONNECT);
+    probe_say(e, fault);
 }
 
-static void on_decided(evutil_socket_t fd, short what, void *arg)
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct probe *p = arg;
-    struct known_endpoint *e = p->endpoint;
-    int failure = ETIMEDOUT;
-    socklen_t len = sizeof failure;
-    if (!(what & EV_TIMEOUT) && getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
-        failure = errno;
-    probe_cancel(e);
-    conclude(e, failure);
+    const struct dial_tls tls = known_tls(p->endpoint); /* a reload may have changed it meanwhile */
+    (void)fd;
+    switch (dial_step(&p->stream, what, &p->endpoint->addr, &tls, NULL)) {
+    case DIAL_MORE:
+        return;
+    case DIAL_DONE:
+        conclude(p->endpoint, NULL);
+        return;
+    case DIAL_FAILED:
+        break;
+    }
+    const char *why = tls_why(&p->stream);
+    conclude(p->endpoint, why[0] ? why : CANNOT_CONNECT);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct probe *p = arg;
+    (void)fd;
+    (void)what;
+    conclude(p->endpoint, p->stream.tls ? "no TLS handshake in time" : CANNOT_CONNECT);
 }
 
 static void start(struct known_endpoint *e, struct event_base *base, uint32_t timeout_ms)
@@ -82,7 +97,7 @@ static void start(struct known_endpoint *e, struct event_base *base, uint32_t ti
     int fd = dial_start(&e->addr);
     if (fd < 0) {
         if (errno != EMFILE && errno != ENFILE)
-            conclude(e, errno);
+            conclude(e, CANNOT_CONNECT);
         return;
     }
     struct probe *p = calloc(1, sizeof *p);
@@ -90,10 +105,12 @@ static void start(struct known_endpoint *e, struct event_base *base, uint32_t ti
         (void)close(fd);
         return;
     }
-    *p = (struct probe){e, NULL, fd};
+    p->endpoint = e;
     e->probe = p;
-    p->event = event_new(base, fd, EV_WRITE, on_decided, p);
-    if (!p->event || event_add(p->event, &timeout) < 0)
+    stream_init(&p->stream, base, fd, on_event, on_event, p);
+    stream_write_on(&p->stream);
+    CHECK(event_assign(&p->timer, base, -1, 0, on_late, p) == 0);
+    if (event_add(&p->timer, &timeout) < 0)
         probe_cancel(e);
 }
 

@@ -3,28 +3,10 @@
 #include "proxy/control/publish.h"
 
 #include "base/log.h"
-#include "proxy/conf/load.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/handover.h"
 #include "proxy/control/health.h"
 #include "proxy/control/states.h"
-
-struct config_keep *config_keep_new(struct config *config)
-{
-    struct config_keep *k = calloc(1, sizeof *k);
-    if (!k)
-        return NULL;
-    atomic_init(&k->refs, 1);
-    k->config = config;
-    return k;
-}
-
-void config_keep_unref(struct config_keep *k)
-{
-    if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    config_free(k->config);
-    free(k);
-}
 
 static void release_variant(const struct route_variant *v)
 {
@@ -98,6 +80,8 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
         conf = config_find_version(r->conf, r->conf->stable);
     }
     v->name = conf->name;
+    v->tls = conf->tls.context;
+    v->tls_name = conf->tls.name;
     v->metrics = metrics_variant(c->metrics, r->name, conf->name);
     v->first_endpoint = s->n_endpoints;
     if (!v->metrics)
@@ -119,6 +103,10 @@ static enum err build_route(const struct control *c, struct snapshot *s, struct 
         e = build_variant(c, s, &r->canary, known, split->canary);
     r->split.is_active = split->is_active && split->canary[0];
     r->split.weight_bp = split->weight_bp;
+    if (r->split.is_active)
+        r->mirror_bp = r->conf->mirror_bp;
+    if (r->conf->mirror_bp && r->canary.metrics)
+        metrics_variant_mirror(r->canary.metrics);
     r->split.salt = hash_salt_of(slice_str(split->salt));
     return e;
 }
@@ -134,6 +122,7 @@ static struct snapshot *build(struct control *c)
     s->keep = c->keep;
     atomic_fetch_add_explicit(&c->keep->refs, 1, memory_order_relaxed);
     s->release = on_release;
+    s->listener_tls = certificates_contexts(c->keep->certificates);
     s->routes = arena_alloc(&s->arena, (config->n_routes + 1) * sizeof *s->routes);
     enum err e = s->routes ? match_build(&s->match, config, &s->arena) : ERR_MEMORY;
     for (size_t i = 0; e == OK && i < config->n_routes; i++)

@@ -4,11 +4,10 @@
 
 #include "metrics/log.h"
 #include "proxy/conf/changes.h"
-#include "proxy/conf/load.h"
+#include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
 #include "proxy/control/handover.h"
 #include "proxy/control/host.h"
-#include "proxy/control/manifests.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include <cjson/cJSON.h>
@@ -20,6 +19,23 @@ enum err reload_log(const struct config *config, struct why *why)
     struct log_setup setup = {.level = (enum log_level)config->log.level,
                               .json = config->log.format == LOG_FORMAT_JSON};
     return log_open(&setup, why);
+}
+
+void reload_warn(const struct config_keep *keep)
+{
+    char line[LINE_MAX_BYTES];
+    struct log_quoted quoted;
+    struct config_errors *warnings = calloc(1, sizeof *warnings);
+    if (!warnings)
+        return;
+    config_keep_warn(keep, warnings);
+    for (size_t i = 0; i < warnings->n; i++) {
+        config_error_format(warnings, i, line, sizeof line);
+        log_warn("config_warning", "why=%s", log_quote(&quoted, slice_str(line)));
+    }
+    if (warnings->dropped)
+        log_warn("config_warning", "more=%zu", warnings->dropped);
+    free(warnings);
 }
 
 /* What is said of a reload: into the log, and to whoever asked, one line each. */
@@ -58,36 +74,32 @@ static void report_errors(const struct config_errors *errors, struct report *rep
     report_line(report, line);
 }
 
-/* The configuration and what its workloads are made from. NULL: neither. */
-static struct config *load(const char *path, struct manifests **manifests, struct report *report,
-                           struct why *why)
+/* NULL: what is wrong is reported, or memory was short. */
+static struct config_keep *load(const struct control *c, struct report *report, struct why *why)
 {
     struct config_errors *errors = calloc(1, sizeof *errors);
     if (!errors) {
-        (void)why_set(why, ERR_MEMORY, "%s: out of memory", path);
+        (void)why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
         return NULL;
     }
-    config_errors_init(errors, path);
-    struct config *config = config_load(path, errors);
-    *manifests = config ? manifests_read(config, errors) : NULL;
-    if (!*manifests) {
+    struct config_keep *keep = config_keep_read(c->path, c->keep, errors);
+    if (!keep && errors->n == 0)
+        (void)why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
+    if (!keep)
         report_errors(errors, report);
-        config_free(config);
-        config = NULL;
-    }
     free(errors);
-    return config;
+    return keep;
 }
 
 /* Asks every rollout that stays whether it can live with the new file. All that cannot are reported. */
-static void ask_rollouts(struct control *c, const struct config *config,
-                         const struct manifests *manifests, struct report *report)
+static void ask_rollouts(struct control *c, const struct config_keep *keep, struct report *report)
 {
+    const struct config *config = keep->config;
     struct why why;
     char line[LINE_MAX_BYTES];
     for (size_t i = 0; i < config->n_routes; i++) {
         const struct known_route *r = known_find_route(&c->known, config->routes[i].name);
-        struct rollout_setup setup = host_setup(config, manifests, &config->routes[i]);
+        struct rollout_setup setup = host_setup(config, keep->manifests, &config->routes[i]);
         if (!r || !r->rollout)
             continue;
         if (rollout_may_configure(r->rollout, &setup, &why) == OK)
@@ -129,7 +141,7 @@ static void configure_rollout(struct control *c, struct known_route *r, struct r
     struct log_quoted quoted;
     struct why why = {""};
     struct rollout_metrics before;
-    struct rollout_setup setup = host_setup(control_config(c), c->manifests, r->conf);
+    struct rollout_setup setup = host_setup(control_config(c), c->keep->manifests, r->conf);
     rollout_metrics(r->rollout, &before);
     enum err e = rollout_configure(r->rollout, &setup, &why);
     if (e != OK)
@@ -156,20 +168,14 @@ static void configure_rollouts(struct control *c, struct report *report)
     }
 }
 
-/* Takes config and manifests. */
-static enum err take(struct control *c, struct config *config, struct manifests *manifests,
-                     struct report *report, struct why *why)
+/* Takes keep. */
+static enum err take(struct control *c, struct config_keep *keep, struct report *report,
+                     struct why *why)
 {
-    struct config_keep *keep = config_keep_new(config);
-    struct manifests *old_manifests = c->manifests;
-    if (!keep) {
-        config_free(config);
-        manifests_free(manifests);
-        return why_set(why, ERR_MEMORY, "%s: out of memory", c->path);
-    }
+    const struct config *config = keep->config;
     struct config_keep *old = c->keep;
     c->keep = keep;
-    c->manifests = manifests;
+    certificates_use_tickets(keep->certificates, &c->tickets);
     enum err e = known_configure(&c->known, config, why);
     if (e == OK)
         e = names_configure(c->names, why);
@@ -181,24 +187,24 @@ static enum err take(struct control *c, struct config *config, struct manifests 
     }
     if (e != OK) { /* only for want of memory: the workers go on with the snapshot that they have */
         c->keep = old;
-        c->manifests = old_manifests;
-        manifests_free(manifests);
         config_keep_unref(keep);
         (void)!known_configure(&c->known, old->config, why);
         (void)!names_configure(c->names, why);
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);
-    manifests_free(old_manifests);
+    certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
+    reload_warn(keep);
     config_keep_unref(old);
     e = cluster_take(c, why);
     return e == OK ? reload_log(config, why) : e;
 }
 
 /* Everything that stands against the new file. OK: nothing does, and rollouts that it adds are open. */
-static enum err examine(struct control *c, const struct config *config,
-                        const struct manifests *manifests, struct report *report, struct why *why)
+static enum err examine(struct control *c, const struct config_keep *keep, struct report *report,
+                        struct why *why)
 {
+    const struct config *config = keep->config;
     size_t n = count_routes(c), i = 0;
     bool *had_rollout = calloc(n + config->n_routes + 1, sizeof *had_rollout);
     if (!had_rollout)
@@ -206,10 +212,10 @@ static enum err examine(struct control *c, const struct config *config,
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         had_rollout[i++] = CONTAINER_OF(l, struct known_route, link)->rollout != NULL;
     (void)changes_tell_fixed(control_config(c), config, report_line, report);
-    ask_rollouts(c, config, manifests, report);
+    ask_rollouts(c, keep, report);
     bool is_open = report->n == 0 && listeners_may_take(&c->listeners, config, why) == OK &&
                    cluster_may_take(c, config, why) == OK &&
-                   host_open_rollouts(c, config, manifests, why);
+                   host_open_rollouts(c, config, keep->manifests, why);
     if (report->n == 0 && !is_open)
         report_line(report, why->text);
     if (!is_open)
@@ -221,18 +227,16 @@ static enum err examine(struct control *c, const struct config *config,
 static enum err try_reload(struct control *c, struct report *report, struct why *why)
 {
     report->is_wrong = true;
-    struct manifests *manifests;
-    struct config *config = load(c->path, &manifests, report, why);
-    if (!config)
+    struct config_keep *keep = load(c, report, why);
+    if (!keep)
         return report->n ? ERR_INVALID : ERR_MEMORY;
-    enum err e = examine(c, config, manifests, report, why);
+    enum err e = examine(c, keep, report, why);
     if (e != OK) {
-        manifests_free(manifests);
-        config_free(config);
+        config_keep_unref(keep);
         return e;
     }
     report->is_wrong = false;
-    return take(c, config, manifests, report, why);
+    return take(c, keep, report, why);
 }
 
 static enum err say_failed(const struct control *c, enum err e, const struct report *report,

@@ -6,10 +6,12 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
-#include "proxy/upstream/eject.h"
 #include "proxy/flow/slow.h"
+#include "proxy/upstream/dial.h"
+#include "proxy/upstream/eject.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
 
 #define DIAL_AGAIN_MS                                                                              \
@@ -62,11 +64,20 @@ uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v,
     return pick_endpoint(&p);
 }
 
-/* Our own want of descriptors, ports or memory is not the endpoint's fault. */
-static bool is_own_fault(int error)
+/* A handshake of the attempt's connection is over, or its time is. */
+static void note_handshake(const struct exchange *x, bool ok)
 {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-           error == EADDRNOTAVAIL;
+    if (x->up && pool_count_handshake(x->up, ok) && !ok)
+        attempt_log_tls(x);
+}
+
+void attempt_log_tls(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    const char *why = tls_why(&x->up->stream);
+    log_warn("tls_failed", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
+             a->variant->name, a->variant->endpoints[a->endpoint].text,
+             why[0] ? why : "no handshake within timeouts.connect");
 }
 
 static void note_connect_failed(const struct exchange *x)
@@ -75,10 +86,10 @@ static void note_connect_failed(const struct exchange *x)
     eject_note_connect(&place, is_checked(x), x->flow->now_us);
 }
 
-/* The connection could not even be begun. */
+/* There is no connection: it could not even be begun, or has failed. */
 static void dial_failed(struct exchange *x, int error)
 {
-    if (is_own_fault(error)) {
+    if (dial_is_own_fault(error)) {
         log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name,
                  x->attempt.variant->name, strerror(error));
         attempt_settle(x, 503, REASON_REFUSED, true);
@@ -177,6 +188,7 @@ void attempt_connect_late(struct exchange *x)
         attempt_failed(x, REASON_REFUSED, RETRY_CONNECT);
         return;
     }
+    note_handshake(x, false);
     note_connect_failed(x);
     attempt_failed(x, REASON_TIMEOUT, RETRY_CONNECT);
 }
@@ -228,17 +240,15 @@ void attempt_start(struct exchange *x)
 void attempt_on_connected(void *owner, bool ok)
 {
     struct exchange *x = owner;
+    int failure = errno;
     flow_refresh_now(x->flow);
     end_wait(x);
-    if (ok && is_checked(x))
-        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
-    else if (ok)
-        endpoint_come_up(state_of(x), x->flow->now_us);
+    note_handshake(x, ok);
     if (!ok) {
-        note_connect_failed(x);
-        attempt_failed(x, REASON_CONNECT, RETRY_CONNECT);
+        dial_failed(x, failure);
         return;
     }
+    eject_note_connected(state_of(x), is_checked(x), x->flow->now_us);
     exchange_goto(x, EXCHANGE_SEND);
     pump_request_begin(x);
 }
@@ -327,6 +337,7 @@ static void end_trial(struct exchange *x, enum breaker_trial outcome)
 
 void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
 {
+    x->head_us = x->flow->now_us;
     if (status >= 500 || is_endless)
         attempt_count(x, status, REASON_NONE, false);
     else

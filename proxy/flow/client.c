@@ -3,6 +3,7 @@
 #include "proxy/flow/client.h"
 
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/handshake.h"
 #include "proxy/flow/origin.h"
 #include "proxy/flow/parting.h"
 #include "proxy/flow/reply.h"
@@ -24,7 +25,9 @@ static const struct config *conf_of(const struct client *c)
 
 static void free_client(struct grave *g)
 {
-    free(CONTAINER_OF(g, struct client, grave));
+    struct client *c = CONTAINER_OF(g, struct client, grave);
+    free(c->subject);
+    free(c);
 }
 
 void client_hang_up(struct client *c)
@@ -32,6 +35,10 @@ void client_hang_up(struct client *c)
     struct flow *f = c->flow;
     if (c->state == CLIENT_DEAD)
         return;
+    if (c->state == CLIENT_HANDSHAKE)
+        handshake_leave(c);
+    if (c->stream.tls)
+        handshake_note_end(c);
     c->state = CLIENT_DEAD;
     wheel_cancel(&f->wheel, &c->timer);
     stream_close(&c->stream);
@@ -183,19 +190,15 @@ static void feed(struct client *c, char *buf, size_t len)
         client_read_ahead(c, buf + at, len - at);
 }
 
-static void read_head(struct client *c)
+/* n: what stream_recv gave behind the first len bytes of flow->in, which are of a head. */
+static void take_input(struct client *c, size_t len, ssize_t n)
 {
-    struct flow *f = c->flow;
-    bool is_ahead =
-        c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
-    stream_read_on(&c->stream);
-    size_t len = held_restore(&c->held, f->in, &f->head, false);
-    ssize_t n = is_ahead ? 0 : stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
-    if (n > 0 || is_ahead) {
-        feed(c, f->in, len + (size_t)n);
+    char *in = c->flow->in;
+    if (n > 0) {
+        feed(c, in, len + (size_t)n);
     } else if (n == STREAM_AGAIN) {
         if (len)
-            keep_partial(c, f->in, len);
+            keep_partial(c, in, len);
     } else {
         if (len)
             count_error(c, CLIENT_ERROR_ABORTED);
@@ -203,11 +206,35 @@ static void read_head(struct client *c)
     }
 }
 
+static void read_head(struct client *c)
+{
+    struct flow *f = c->flow;
+    bool is_ahead =
+        c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
+    stream_read_on(&c->stream);
+    size_t len = held_restore(&c->held, f->in, &f->head, false);
+    if (is_ahead) {
+        feed(c, f->in, len);
+        return;
+    }
+    ssize_t n = stream_recv(&c->stream, f->in + len, FLOW_RECV_BYTES);
+    take_input(c, len, n);
+}
+
+void client_on_handshake_done(struct client *c, ssize_t n)
+{
+    c->state = CLIENT_READY;
+    head_init(&c->flow->head, false);
+    take_input(c, 0, n);
+}
+
 /* What a balancer says of the client comes before anything that the client sends itself. */
 static void take_origin(struct client *c, enum origin origin)
 {
     switch (origin) {
     case ORIGIN_KNOWN:
+        if (handshake_begin(c))
+            break;
         c->state = CLIENT_READY;
         read_head(c); /* a request is often there already: one turn of the loop is saved */
         break;
@@ -249,6 +276,9 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     switch ((enum client_state)c->state) {
     case CLIENT_ORIGIN:
         take_origin(c, origin_read(c));
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_on_readable(c);
         break;
     case CLIENT_READY:
         read_head(c);
@@ -354,6 +384,10 @@ static void on_due(struct wheel_entry *e)
     switch ((enum client_state)c->state) {
     case CLIENT_ORIGIN:
         origin_due(c);
+        break;
+    case CLIENT_HANDSHAKE:
+        handshake_late(c);
+        client_hang_up(c);
         break;
     case CLIENT_READY:
         ready_due(c);

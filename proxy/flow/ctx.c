@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/exchange.h"
+#include "proxy/flow/handshake.h"
 #include "proxy/flow/judged.h"
+#include "proxy/flow/mirror.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/wire/time.h"
 #include <sys/random.h>
@@ -91,7 +93,9 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     graveyard_init(&f->graves, base);
     list_init(&f->clients);
     list_init(&f->tunnels);
+    list_init(&f->mirrors);
     judged_init(f);
+    handshakes_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
     return OK;
 }
@@ -100,6 +104,8 @@ void flow_fini(struct flow *f)
 {
     while (!list_empty(&f->clients))
         client_abort(CONTAINER_OF(f->clients.next, struct client, link), false);
+    mirrors_end(f);
+    handshakes_fini(f);
     wheel_cancel(&f->wheel, &f->slow_look);
     world_unref(f->world);
     upstream_fini(&f->upstream);

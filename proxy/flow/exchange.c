@@ -9,6 +9,7 @@
 #include "proxy/flow/pump.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/subject.h"
 #include "proxy/http/rewrite.h"
 
 #define GIVEN_UP_MIN_US                                                                            \
@@ -132,6 +133,8 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     bool asked_to_close = !x->keep_alive && request_is_read(x);
     bool shows_its_end = x->down_chunked || x->response_body.kind == BODY_LENGTH;
     c->exchange = NULL;
+    if (__builtin_expect(x->is_mirrored, 0))
+        mirror_start(x);
     let_go(x);
     switch (why) {
     case END_UPGRADED:
@@ -206,12 +209,14 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .buf = buf,
                                 .body = &x->request_body,
                                 .client = client_peer(x->client),
+                                .is_tls = x->client->stream.tls != NULL,
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
                                 .request_id = x->request_id,
                                 .fallback_host = SLICE("localhost"),
                                 .upgrade_websocket = x->is_upgrade};
-    size_t room =
-        head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX + r.fallback_host.len;
+    subject_add(x->client, &r);
+    size_t room = head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX +
+                  r.fallback_host.len + r.subject_name.len + r.subject.len;
     char *out = arena_alloc(&x->arena, room);
     if (!out)
         return false;
@@ -291,6 +296,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     x->total_deadline_ms = total_ms ? flow_now_ms(x->flow) + total_ms : WHEEL_NEVER;
     slow_rest_reader(c);
     flow_deadline(x->flow, &c->timer, 0);
+    subject_guard(c, buf);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
         x->keep_alive =
@@ -330,7 +336,7 @@ size_t exchange_on_body(struct exchange *x, char *buf, size_t len)
 void exchange_on_client_drained(struct exchange *x)
 {
     slow_rest_reader(x->client);
-    if (x->up) {
+    if (x->state == EXCHANGE_REPLY && x->up) {
         stream_read_on(&x->up->stream);
         exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
     }

@@ -9,8 +9,8 @@
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
+#include "proxy/wire/tls.h"
 
-#define INTERIM_MAX    16u /* 1xx responses passed on: a loop of them must end */
 #define REPLAY_FRAMING 64u /* chunk lines around the first bytes of a body */
 #define REPLAY_FIRST   4096u
 #define CHUNK_LAST     "0\r\n\r\n"
@@ -190,8 +190,18 @@ static void cut(struct exchange *x, enum metric_reason reason)
     exchange_end(x, END_UPSTREAM_CUT);
 }
 
+/* TLS has failed on a connection that was up. Servers that close without a word are many, and their connections idle. */
+static void note_tls(const struct exchange *x)
+{
+    enum tls_failure failure = tls_failure(&x->up->stream);
+    if (failure != TLS_FAILED_NOT && failure != TLS_FAILED_CUT)
+        attempt_log_tls(x);
+}
+
 static void upstream_gone(struct exchange *x, bool is_eof)
 {
+    if (!is_eof)
+        note_tls(x);
     if (x->state == EXCHANGE_REPLY) {
         /* after a failed send the end may be a reset whose error that send has used up */
         if (is_eof && x->response_body.kind == BODY_UNTIL_CLOSE && !x->send_failed) {
@@ -239,7 +249,7 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
 static bool relay_interim(struct exchange *x, const char *buf)
 {
     const struct body none = {.kind = BODY_NONE, .done = true};
-    if (x->n_interim >= INTERIM_MAX) {
+    if (x->n_interim >= PUMP_INTERIM_MAX) {
         malformed(x, "too many 1xx responses");
         return false;
     }

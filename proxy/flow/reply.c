@@ -48,8 +48,9 @@ static const char *field_of(unsigned status)
 
 enum stream_result reply_send(struct client *c, const struct reply *r)
 {
-    char body[64];
-    int body_len = snprintf(body, sizeof body, "%u %s\n", r->status, reason_of(r->status));
+    char body[96];
+    int body_len = snprintf(body, sizeof body, "%u %s%s%s\n", r->status, reason_of(r->status),
+                            r->why ? ": " : "", r->why ? r->why : "");
     const char *connection = !r->keep_alive  ? "Connection: close\r\n"
                              : r->minor == 0 ? "Connection: keep-alive\r\n"
                                              : "";

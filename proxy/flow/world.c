@@ -18,8 +18,9 @@ static void free_world(struct world *w)
 
 static enum err hold_pools(struct world *w, struct upstream *u, const struct route_variant *v)
 {
+    const struct dial_tls tls = {v->tls, v->tls_name};
     for (uint32_t i = 0; i < v->n_endpoints; i++) {
-        struct pool *p = pool_hold(u, &v->endpoints[i].addr);
+        struct pool *p = pool_hold(u, &v->endpoints[i].addr, &tls);
         if (!p)
             return ERR_MEMORY;
         w->pools[v->first_endpoint + i] = p;
@@ -52,7 +53,7 @@ static enum err hold_place(struct world *w, const struct world *before, uint32_t
         if (!place)
             return ERR_MEMORY;
         place->route = key;
-        place->cursor = first_cursor;
+        place->cursor = place->mirror_cursor = first_cursor;
     }
     place->holders++;
     w->places[route] = place;

@@ -34,6 +34,37 @@ bool head_find_name(const struct head *h, const char *buf, struct slice name, st
     return false;
 }
 
+/* Letters without their case, and one for everything that is neither letter nor digit. */
+static char fold(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c + ('a' - 'A'));
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+}
+
+static bool is_alike(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (fold(a.at[i]) != fold(b.at[i]))
+            return false;
+    return true;
+}
+
+void head_remove(struct head *h, const char *buf, struct slice name)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < h->n_fields; i++) {
+        if (is_alike(span_in(h->fields[i].name, buf), name))
+            continue;
+        if (kept != i)
+            h->fields[kept] = h->fields[i];
+        kept++;
+    }
+    h->n_fields = kept;
+}
+
 /* The first pair of that name in one Cookie field. */
 static bool find_pair(struct slice pairs, struct slice name, struct slice *value)
 {

@@ -48,7 +48,7 @@ static ssize_t written(const struct out *o, const char *start)
 
 /* Sets of field ids. */
 #define SET(id) (UINT32_C(1) << (id))
-_Static_assert(FIELD_X_REQUEST_ID < 32, "field ids fit into one word");
+_Static_assert(FIELD_X_SERIN_MIRROR < 32, "field ids fit into one word");
 
 /* Writes one field. */
 static void put_field(struct out *o, const char *buf, const struct field *f)
@@ -113,6 +113,16 @@ static void put_request_id(struct out *o, struct slice id)
         return;
     PUT(o, "X-Request-ID: ");
     put_slice(o, id);
+    PUT(o, "\r\n");
+}
+
+static void put_subject(struct out *o, const struct rewrite_request *r)
+{
+    if (r->subject_name.len == 0)
+        return;
+    put_slice(o, r->subject_name);
+    PUT(o, ": ");
+    put_slice(o, r->subject);
     PUT(o, "\r\n");
 }
 
@@ -222,7 +232,8 @@ static void put_upgrade(struct out *o)
 
 static uint32_t request_left_out(const struct rewrite_request *r)
 {
-    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT);
+    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT) |
+                        SET(FIELD_X_SERIN_MIRROR); /* ours to say */
     if (r->forwarded != FORWARDED_OFF)
         left_out |= FORWARDING_FIELDS;
     if (r->request_id.len)
@@ -251,6 +262,7 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
     if (r->forwarded == FORWARDED_RFC7239 || r->forwarded == FORWARDED_BOTH)
         put_forwarded(&o, r, seen);
     put_request_id(&o, r->request_id);
+    put_subject(&o, r);
     put_via(&o, h->minor);
     PUT(&o, "\r\n");
     return written(&o, out);

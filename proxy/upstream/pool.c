@@ -3,11 +3,11 @@
 #include "proxy/upstream/pool.h"
 
 #include "base/hash.h"
-#include "proxy/upstream/dial.h"
 #include "proxy/upstream/room.h"
 #include "proxy/wire/time.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
-#include <sys/socket.h>
+#include <openssl/ssl.h>
 
 /* An idle connection that ends sooner than this was not ended for being idle. */
 #define HASTY_US 50000
@@ -27,28 +27,59 @@ static struct list *bucket_of(struct upstream *u, const struct wire_addr *addr)
     return &u->buckets[hash_bytes((struct hash_salt){0, 0}, bytes) % POOL_BUCKETS];
 }
 
-static struct pool *find_pool(const struct list *bucket, const struct wire_addr *addr)
+static bool same_name(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static struct pool *find_pool(const struct list *bucket, const struct wire_addr *addr,
+                              const struct dial_tls *tls)
 {
     for (struct list *l = bucket->next; l != bucket; l = l->next) {
         struct pool *p = CONTAINER_OF(l, struct pool, link);
-        if (p->addr.len == addr->len && memcmp(p->addr.bytes, addr->bytes, addr->len) == 0)
+        if (p->addr.len == addr->len && memcmp(p->addr.bytes, addr->bytes, addr->len) == 0 &&
+            p->tls.ctx == tls->ctx && same_name(p->tls.name, tls->name))
             return p;
     }
     return NULL;
 }
 
-struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr)
+static struct pool *make_pool(struct upstream *u, const struct wire_addr *addr,
+                              const struct dial_tls *tls)
+{
+    struct pool *p = calloc(1, sizeof *p);
+    char *name = tls->name ? strdup(tls->name) : NULL;
+    if (!p || (tls->name && !name)) {
+        free(name);
+        free(p);
+        return NULL;
+    }
+    p->upstream = u;
+    p->addr = *addr;
+    p->tls = (struct dial_tls){tls->ctx, name};
+    if (tls->ctx)
+        SSL_CTX_up_ref(tls->ctx);
+    list_init(&p->idle);
+    room_init_pool(p);
+    return p;
+}
+
+static void free_pool(struct pool *p)
+{
+    sessions_fini(&p->sessions);
+    SSL_CTX_free(p->tls.ctx);
+    free((char *)(uintptr_t)p->tls.name);
+    free(p);
+}
+
+struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr, const struct dial_tls *tls)
 {
     struct list *bucket = bucket_of(u, addr);
-    struct pool *p = find_pool(bucket, addr);
+    struct pool *p = find_pool(bucket, addr, tls);
     if (!p) {
-        p = calloc(1, sizeof *p);
+        p = make_pool(u, addr, tls);
         if (!p)
             return NULL;
-        p->upstream = u;
-        p->addr = *addr;
-        list_init(&p->idle);
-        room_init_pool(p);
         list_push_front(bucket, &p->link);
     }
     p->holders++;
@@ -79,6 +110,17 @@ void pool_count(struct upstream_conn *c, struct variant_cells *cells)
     c->cells = cells;
     cell_add(&cells->upstream_open, 1);
     cell_add(&cells->upstream_connecting, 1);
+}
+
+bool pool_count_handshake(const struct upstream_conn *c, bool ok)
+{
+    if (!c->stream.tls)
+        return false;
+    enum metric_handshake how = !ok                          ? HANDSHAKE_FAILED
+                                : tls_is_resumed(&c->stream) ? HANDSHAKE_RESUMED
+                                                             : HANDSHAKE_FULL;
+    cell_add(&c->cells->tls_handshakes[how], 1);
+    return true;
 }
 
 static void leave_idle(struct upstream_conn *c)
@@ -126,7 +168,7 @@ void pool_release(struct pool *p)
     CHECK(p->load == 0 && p->n_open == 0);
     room_fini_pool(p);
     list_remove(&p->link);
-    free(p);
+    free_pool(p);
 }
 
 void upstream_fini(struct upstream *u)
@@ -142,15 +184,38 @@ void pool_note_surprise(struct upstream_conn *c, int64_t now_us)
         c->pool->careful_until_us = now_us + POOL_CAREFUL_US;
 }
 
+static void step(struct upstream_conn *c, short what)
+{
+    struct pool *p = c->pool;
+    enum dial_progress progress = dial_step(&c->stream, what, &p->addr, &p->tls, &p->sessions);
+    int failure = errno;
+    if (progress == DIAL_MORE)
+        return;
+    end_connecting(c);
+    errno = failure;
+    c->events->on_connected(c->owner, progress == DIAL_DONE);
+}
+
+/* What has come on an idle connection, or is about to, is none of a peer's business but where TLS itself says it. */
+static bool is_still_good(struct upstream_conn *c)
+{
+    return c->stream.tls && stream_take_idle(&c->stream);
+}
+
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct upstream_conn *c = arg;
     (void)fd;
-    (void)what;
+    if (c->is_connecting) {
+        step(c, what);
+        return;
+    }
     if (c->owner) {
         c->events->on_readable(c->owner);
         return;
     }
+    if (is_still_good(c))
+        return;
     /* closed by the peer, or bytes that nobody asked for: never to be trusted again */
     pool_note_surprise(c, time_monotonic_us());
     close_idle(c);
@@ -159,22 +224,11 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
     struct upstream_conn *c = arg;
-    (void)what;
-    if (!c->owner)
-        return;
-    if (!c->is_connecting) {
+    (void)fd;
+    if (c->is_connecting)
+        step(c, what);
+    else if (c->owner)
         c->events->on_writable(c->owner);
-        return;
-    }
-    int failure = 0;
-    socklen_t len = sizeof failure;
-    if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
-        failure = errno;
-    end_connecting(c);
-    if (failure == 0)
-        (void)stream_flush(&c->stream); /* nothing waits: rests the write event */
-    errno = failure;
-    c->events->on_connected(c->owner, failure == 0);
 }
 
 static void on_idle_due(struct wheel_entry *e)
@@ -202,7 +256,8 @@ static struct upstream_conn *find_idle(struct pool *p, int64_t now_us)
     for (struct list *l = p->idle.next; l != &p->idle; l = next) {
         struct upstream_conn *c = CONTAINER_OF(l, struct upstream_conn, link);
         next = l->next;
-        if (stream_is_due(&c->stream) || (c->is_doubtful && stream_unread(&c->stream)))
+        bool is_unread = stream_is_due(&c->stream) || (c->is_doubtful && stream_unread(&c->stream));
+        if (is_unread && !is_still_good(c))
             close_idle(c);
         else if (has_settled(c, now_us))
             return c;

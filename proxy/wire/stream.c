@@ -3,6 +3,7 @@
 #include "proxy/wire/stream.h"
 
 #include "base/check.h"
+#include "proxy/wire/tls.h"
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -24,18 +25,22 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
                  event_callback_fn on_write, void *arg)
 {
     s->fd = fd;
-    s->is_reading = s->is_writing = false;
+    s->is_reading = s->is_writing = s->is_over = s->is_torn = false;
     s->out = NULL;
     s->out_at = s->out_len = 0;
     s->sent = 0;
+    s->tls = NULL;
     CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
     CHECK(event_assign(&s->write, base, fd, EV_WRITE | EV_PERSIST, on_write, arg) == 0);
 }
 
 void stream_read_on(struct stream *s)
 {
-    if (!s->is_reading && event_add(&s->read, NULL) == 0)
-        s->is_reading = true;
+    if (s->is_reading || event_add(&s->read, NULL) < 0)
+        return;
+    s->is_reading = true;
+    if (s->is_over)
+        stream_wake(s);
 }
 
 void stream_read_off(struct stream *s)
@@ -78,9 +83,14 @@ static ssize_t receive(struct stream *s, char *buf, size_t room, int flags)
     }
 }
 
-ssize_t stream_recv(struct stream *s, char *buf, size_t room)
+ssize_t stream_recv_raw(struct stream *s, char *buf, size_t room)
 {
     return receive(s, buf, room, 0);
+}
+
+ssize_t stream_recv(struct stream *s, char *buf, size_t room)
+{
+    return s->tls ? tls_recv(s, buf, room) : stream_recv_raw(s, buf, room);
 }
 
 ssize_t stream_peek(struct stream *s, char *buf, size_t room)
@@ -141,7 +151,7 @@ static enum stream_result keep_rest(struct stream *s, const struct iovec *parts,
     return STREAM_PENDING;
 }
 
-enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
+enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, int n)
 {
     size_t total = 0;
     CHECK(n <= STREAM_PARTS_MAX);
@@ -159,6 +169,19 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return keep_rest(s, parts, n, (size_t)sent);
 }
 
+enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
+{
+    return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
+}
+
+static void drop_out(struct stream *s)
+{
+    free(s->out);
+    s->out = NULL;
+    s->out_at = s->out_len = 0;
+    write_off(s);
+}
+
 enum stream_result stream_flush(struct stream *s)
 {
     if (s->out) {
@@ -170,21 +193,23 @@ enum stream_result stream_flush(struct stream *s)
         if (s->out_at < s->out_len)
             return STREAM_PENDING;
     }
-    stream_discard(s);
+    drop_out(s);
+    if (s->tls)
+        tls_on_drained(s);
     return STREAM_OK;
 }
 
 bool stream_end(struct stream *s)
 {
+    if (s->tls)
+        return tls_end(s);
     return shutdown(s->fd, SHUT_WR) == 0;
 }
 
 void stream_discard(struct stream *s)
 {
-    free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_len = 0;
-    write_off(s);
+    s->is_torn = s->is_torn || s->out;
+    drop_out(s);
 }
 
 bool stream_unread(const struct stream *s)
@@ -208,6 +233,7 @@ uint32_t stream_unacknowledged(const struct stream *s)
 void stream_reset_on_close(struct stream *s)
 {
     struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    s->is_torn = true;
     (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }
 
@@ -215,11 +241,13 @@ void stream_close(struct stream *s)
 {
     if (s->fd < 0)
         return;
+    if (s->tls)
+        tls_close(s);
     /* also takes back a wake that has not run yet */
     (void)event_del(&s->read);
     (void)event_del(&s->write);
     s->is_reading = s->is_writing = false;
-    stream_discard(s);
+    drop_out(s);
     (void)close(s->fd);
     s->fd = -1;
 }

@@ -153,6 +153,20 @@ class Backend:
             pass
 
 
+class TlsBackend(Backend):
+    """The same under TLS; context: of ssl. It says close_notify only where an answer function does: connection.sock.unwrap()."""
+
+    def __init__(self, context, *words, **more):
+        self.context = context
+        super().__init__(*words, **more)
+
+    def serve(self, sock):
+        try:
+            super().serve(self.context.wrap_socket(sock, server_side=True))
+        except OSError:
+            sock.close()
+
+
 # --- how a backend is unwell: each takes one, and makes it so for every request from then on ---
 
 def unwell_answer(act):
@@ -235,11 +249,15 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{
-    listen unix:{folder}/socket; listen 127.0.0.1:{port};
+    listen unix:{folder}/socket{tls}; listen 127.0.0.1:{port}{tls};
+    {more}
     add_header X-Version {version} always;
     location / {{ return 200 "{version}\\n"; }}
     location /status/404 {{ return 404 "nothing here\\n"; }}
     location /status/500 {{ return 500 "broken\\n"; }}
+    location /connection {{
+      return 200 "$ssl_session_reused $connection $connection_requests $ssl_protocol [$ssl_server_name] [$ssl_client_s_dn]\n";
+    }}
     location /files/ {{ alias {folder}/files/; }}
   }}
 }}
@@ -247,20 +265,24 @@ http {{
 
 
 class Nginx:
-    """A real nginx that serves its version's name, and files from its folder's files/."""
+    """A real nginx that serves its version's name, and files from its folder's files/; with TLS where it has pairs (certificates.py)
+    to show."""
 
-    def __init__(self, folder, version):
+    def __init__(self, folder, version, pairs=(), more=""):
+        """more: other directives of its server."""
         self.folder, self.version = os.path.join(str(folder), "nginx-" + version), version
         os.makedirs(os.path.join(self.folder, "files"))
         os.chmod(self.folder, 0o755)
         program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         assert program, "nginx is not installed (tests/run installs it)"
+        shown = "".join(f"ssl_certificate {p.certificate}; ssl_certificate_key {p.key}; " for p in pairs)
         for _ in range(5):      # another process may take the free port between the look and the bind
             with socket.socket() as s:
                 s.bind(("127.0.0.1", 0))
                 self.port = s.getsockname()[1]
             with open(os.path.join(self.folder, "nginx.conf"), "w") as f:
-                f.write(NGINX.format(folder=self.folder, port=self.port, version=version))
+                f.write(NGINX.format(folder=self.folder, port=self.port, version=version, tls=" ssl" if pairs else "",
+                                     more=shown + more))
             with open(os.path.join(self.folder, "out"), "wb") as out:
                 self.process = subprocess.Popen([program, "-p", self.folder, "-c", "nginx.conf"], stdin=subprocess.DEVNULL,
                                                 stdout=out, stderr=out, preexec_fn=die_with_me)

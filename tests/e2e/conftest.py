@@ -12,6 +12,7 @@ import pytest
 
 import rig
 from backends import Backend, Nginx
+from certificates import Authority
 from cluster import Cluster, leader_of
 from load import Askers, Shop, Users
 
@@ -20,6 +21,7 @@ DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cluster: before the stand-in of a cluster; tests/run runs these beside the others")
+    config.addinivalue_line("markers", "long: takes minutes, in which it mostly waits; tests/run runs these beside the others")
     config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
 
 
@@ -64,9 +66,9 @@ def v2(backend):
 
 @pytest.fixture
 def nginx(cleanup, tmp_path):
-    """Makes real nginx backends: nginx("v1")."""
-    def make(version):
-        made = Nginx(tmp_path, version)
+    """Makes real nginx backends: nginx("v1"), with TLS: nginx("v1", [pair])."""
+    def make(version, *words):
+        made = Nginx(tmp_path, version, *words)
         cleanup.append(made.stop)
         return made
     return make
@@ -82,6 +84,12 @@ def serin(cleanup, tmp_path):
         cleanup.append(lambda: made.stop(expect))
         return made.start() if start else made
     return make
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A certificate authority, which issues what a test needs: authority.server("web", ["web.test"])."""
+    return Authority(tmp_path / "certificates")
 
 
 @pytest.fixture(scope="session")

@@ -213,8 +213,10 @@ class Stream:
 class Client(Stream):
     """A client connection that sends what it is told, byte by byte."""
 
-    def __init__(self, address, timeout=10.0):
-        super().__init__(connect(address, timeout))
+    def __init__(self, address, timeout=10.0, tls=None, name="web.test", session=None):
+        """tls: an ssl.SSLContext, and the server's name for it; session: one to resume."""
+        sock = connect(address, timeout)
+        super().__init__(tls.wrap_socket(sock, server_hostname=name, session=session) if tls else sock)
 
     def send(self, data):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin1"))
@@ -255,9 +257,9 @@ class Client(Stream):
         self.close()
 
 
-def ask(address, method="GET", target="/", headers=(), body=None, **kw):
+def ask(address, method="GET", target="/", headers=(), body=None, tls=None, **kw):
     """One request on a connection of its own."""
-    with Client(address) as c:
+    with Client(address, tls=tls) as c:
         return c.ask(method, target, headers, body, **kw)
 
 
@@ -370,8 +372,8 @@ class Serin:
     def ask(self, method="GET", target="/", headers=(), body=None, **kw):
         return ask(self.address, method, target, headers, body, **kw)
 
-    def client(self, timeout=10.0):
-        return Client(self.address, timeout)
+    def client(self, timeout=10.0, **more):
+        return Client(self.address, timeout, **more)
 
     def metrics(self):
         answer = ask(self.admin, target="/metrics", host=self.admin_host)

@@ -27,7 +27,8 @@ def test_command_is_there(command):
 
 
 def test_configurations_pass_the_check(tmp_path):
-    blocks = [b for b in re.findall(r"```yaml\n(.*?)```", readme(), re.S) if re.search(r"^listeners:", b, re.M)]
+    blocks = [b for b in re.findall(r"```yaml\n(.*?)```", readme(), re.S)
+              if re.search(r"^listeners:", b, re.M) and re.search(r"^routes:", b, re.M)]
     assert blocks, "the README shows no whole configuration"
     for n, block in enumerate(blocks):
         file = tmp_path / f"readme-{n}.yaml"

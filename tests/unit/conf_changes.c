@@ -169,6 +169,33 @@ static void the_cluster_needs_a_restart(void **state)
         "f:3:62: kubernetes.lease_duration: 20s needs a restart (15s is in force)\n");
 }
 
+#define SECURE(keys) "listeners: [{ bind: unix:/a, tls: { " keys " } }]\n" ROUTE
+#define FILE_A       TESTS_DIR "/packages"
+#define FILE_B       TESTS_DIR "/run"
+#define PAIR_OF(c)   "{ certificate: " c ", key: " FILE_A " }"
+
+static void tls_of_a_listener_changes(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        changes(
+            SECURE("certificates: [" PAIR_OF(FILE_A) "], min_version: \"1.3\""),
+            SECURE("certificates: [" PAIR_OF(FILE_B) ", " PAIR_OF(FILE_A) "], client_ca: " FILE_A)),
+        "listeners[0].tls.min_version: 1.2 (before: 1.3)\n"
+        "listeners[0].tls.client_ca: " FILE_A " (before: none)\n"
+        "listeners[0].tls.certificates[0].certificate: " FILE_B " (before: " FILE_A ")\n"
+        "listeners[0].tls.certificates[1].certificate: added\n");
+    assert_string_equal(changes(SECURE("certificates: [" PAIR_OF(FILE_B) ", " PAIR_OF(FILE_A) "]"),
+                                SECURE("certificates: [" PAIR_OF(FILE_B) "]")),
+                        "listeners[0].tls.certificates[1].certificate: removed\n");
+    assert_string_equal(fixed("listeners: [{ bind: unix:/a }]\n" ROUTE,
+                              SECURE("certificates: [" PAIR_OF(FILE_A) "]")),
+                        "f:1:21: listeners[0].tls: on needs a restart (off is in force)\n");
+    assert_string_equal(fixed(SECURE("certificates: [" PAIR_OF(FILE_A) "]"),
+                              "listeners: [{ bind: unix:/a }]\n" ROUTE),
+                        "f:1:21: listeners[0].tls: off needs a restart (on is in force)\n");
+}
+
 /* A key that joins the table with RELOAD_RESTART has to be compared in changes_tell_fixed. */
 static void no_key_that_needs_a_restart_is_forgotten(void **state)
 {
@@ -202,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_change_behind_the_cut_is_seen),
         cmocka_unit_test(every_key_that_needs_a_restart_is_told_with_its_place),
         cmocka_unit_test(the_cluster_needs_a_restart),
+        cmocka_unit_test(tls_of_a_listener_changes),
         cmocka_unit_test(no_key_that_needs_a_restart_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

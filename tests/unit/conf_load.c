@@ -44,7 +44,7 @@ static const char full[] =
     "    sticky: { by: cookie, name: uid, issue: true }\n"
     "    retry: { on: [reset, 503], to: same, methods: [GET, POST], max: 3, budget: 12.5% }\n"
     "    breaker: { window: 1s, min_requests: 0, error_rate: 12.5%, retry_after: 2s }\n"
-    "    mirror: 0\n"
+    "    mirror: 12.5%\n    mirror_methods: [GET, PUT]\n"
     "    headers: { request_id: false, forwarded: both }\n"
     "    rollout:\n"
     "      start: auto\n"
@@ -157,7 +157,7 @@ static void expect_route(const struct config_route *r)
     assert_int_equal(r->breaker.min_requests, 0);
     assert_int_equal(r->breaker.error_rate_bp, 1250);
     assert_int_equal(r->breaker.retry_after_ms, 2000);
-    assert_int_equal(r->mirror_bp, 0);
+    assert_true(r->mirror_bp == 1250 && r->mirror_methods == (1u << METHOD_GET | 1u << METHOD_PUT));
     assert_false(r->headers.request_id);
     assert_int_equal(r->headers.forwarded, FORWARDED_BOTH);
     assert_true(r->has_rollout);

@@ -151,11 +151,6 @@ static void test_missing(void **state)
              "[\"10.0.0.1:80\"], " text " }\n"
 
 static const struct help_row later_rows[] = {
-    {"listeners: [{ bind: unix:/a, tls: { certificates: [{ certificate: a }] } }]\n" ROUTE,
-     "f:1:30: listeners[0].tls: is not yet supported\n"
-     "f:1:52: listeners[0].tls.certificates[0].key: is missing (PEM file of the private "
-     "key)\n"},
-    {VERSION("tls: { ca: a }"), "f:6:41: routes[0].versions.v1.tls: is not yet supported\n"},
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",
@@ -164,15 +159,11 @@ static const struct help_row later_rows[] = {
      "f:8:46: limits.upstream_connections_per_endpoint: 3 is below workers 4 (at least one "
      "connection a worker)\n"},
     {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 4 }\n", ""},
-    {GOOD "    mirror: 5%\n",
-     "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json }\n",
      "f:7:16: log.access: \"json\" is not yet supported (one of off)\n"},
     {GOOD "log: { access_file: \"-\" }\n", ""},
     {GOOD "log: { access_file: /var/log/access }\n",
      "f:7:21: log.access_file: \"/var/log/access\" is not yet supported (this release has -)\n"},
-    {GOOD "    rollout: { abort_steps: [10%] }\n",
-     "f:7:16: routes[0].rollout.abort_steps: is not yet supported (this release has [])\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
      "f:7:32: routes[0].rollout.more_checks[0].webhook.url: is missing (where it goes)\n"},
     {GOOD "    rollout: { gates: [{ on: always, url: x }] }\n",

@@ -50,6 +50,22 @@ static void cookies_are_found(void **state)
     }
 }
 
+static void names_are_removed_in_every_spelling(void **state)
+{
+    (void)state;
+    struct slice raw =
+        SLICE("GET / HTTP/1.1\r\nX-Subject: 1\r\nHost: a.test\r\nx_SUBJECT: 2\r\nX.Subject: 3\r\n"
+              "X-Subjects: 4\r\nXSubject: 5\r\nX-Subject: 6\r\nY-Subject: 7\r\n\r\n");
+    static const char *const left[] = {"Host", "X-Subjects", "XSubject", "Y-Subject"};
+    feed(raw);
+    head_remove(&h, raw.at, SLICE("X-Nothing"));
+    assert_int_equal(h.n_fields, 8);
+    head_remove(&h, raw.at, SLICE("X-Subject"));
+    assert_int_equal(h.n_fields, sizeof left / sizeof left[0]);
+    for (uint16_t i = 0; i < h.n_fields; i++)
+        assert_true(slice_equal(span_in(h.fields[i].name, raw.at), slice_str(left[i])));
+}
+
 static void path_is_what_routes(void **state)
 {
     (void)state;
@@ -75,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_field_is_found),
         cmocka_unit_test(cookies_are_found),
+        cmocka_unit_test(names_are_removed_in_every_spelling),
         cmocka_unit_test(path_is_what_routes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,9 +372,23 @@ static void response_gets_cookie_and_id(void **state)
                    OK_ "Set-Cookie: a=1\r\nX-Request-ID: upstream\r\nContent-Length: 0\r\n" VIA);
 }
 
+static void subject_is_added(void **state)
+{
+    (void)state;
+    struct rewrite_request r =
+        request_of(SLICE("GET / HTTP/1.1\r\nHost: a.test\r\nX-Subject: forged\r\n\r\n"));
+    r.subject_name = SLICE("X-Subject");
+    r.subject = SLICE("CN=a\\,b");
+    head_remove(&h, r.buf, r.subject_name);
+    r.forwarded = FORWARDED_OFF;
+    check_request(
+        &r, "GET / HTTP/1.1\r\nHost: a.test\r\nX-Subject: CN=a\\,b\r\nVia: 1.1 serin\r\n\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(subject_is_added),
         cmocka_unit_test(requests_are_written_anew),
         cmocka_unit_test(an_upgrade_is_asked_for_anew),
         cmocka_unit_test(forwarding_fields_follow_the_mode),

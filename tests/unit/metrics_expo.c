@@ -65,13 +65,23 @@ static struct metrics *populated(void)
     cell_add(&v2->cells[1]->requests[ROLE_CANARY][ASSIGNED_HEADER][code_cell(204)], 2);
     cell_add(&v2->cells[0]->errors[ROLE_CANARY][REASON_5XX], 9);
     cell_add(&v2->cells[1]->ejections, 2);
+    cell_add(&v2->cells[0]->tls_handshakes[HANDSHAKE_FULL], 2);
+    cell_add(&v2->cells[1]->tls_handshakes[HANDSHAKE_RESUMED], 7);
     hist_record(&v2->cells[0]->duration[ROLE_CANARY], 20000000);
+    metrics_variant_mirror(v2);
+    for (unsigned w = 0; w < 2; w++) {
+        cell_add(&v2->cells[w]->mirror.results[MIRRORED_TIMEOUT], 3);
+        cell_add(&v2->cells[w]->mirror.skipped[MIRROR_SKIP_BODY], 7);
+        cell_add(&v2->cells[w]->mirror.inflight, 1);
+    }
     cell_add(&route->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_OK], 8);
     cell_add(&route->cells[0]->retries_refused, 2);
     cell_add(&route->cells[1]->retries_refused, 4);
     cell_add(&route->cells[0]->responses[code_cell(200)], 998);
     cell_add(&listener->cells[0]->connections, 12);
     cell_add(&listener->cells[0]->open, 2);
+    cell_add(&listener->cells[1]->tls_handshakes[true][false], 7);
+    cell_add(&listener->cells[0]->tls_handshakes[true][true], 5);
     cell_add(&metrics_worker(m, 1)->client_errors[CLIENT_ERROR_ABORTED], 4);
     cell_add(&metrics_worker(m, 0)->accept_pauses, 1);
     return m;

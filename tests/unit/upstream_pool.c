@@ -16,14 +16,15 @@ static void an_address_has_one_pool(void **state)
     struct wire_addr other, path;
     wire_addr_inet(&other, false, ip, 1);
     assert_int_equal(wire_addr_unix(&path, SLICE("/nowhere")), OK);
-    struct pool *same = pool_hold(&f->upstream, &f->addr);
-    struct pool *second = pool_hold(&f->upstream, &other);
-    struct pool *third = pool_hold(&f->upstream, &path);
+    struct pool *same = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0});
+    struct pool *second = pool_hold(&f->upstream, &other, &(struct dial_tls){0});
+    struct pool *third = pool_hold(&f->upstream, &path, &(struct dial_tls){0});
     assert_ptr_equal(same, f->pool);
     assert_ptr_not_equal(second, f->pool);
     assert_ptr_not_equal(third, second);
     pool_release(same);
-    assert_ptr_equal(pool_hold(&f->upstream, &f->addr), f->pool); /* one holder was left */
+    assert_ptr_equal(pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}),
+                     f->pool); /* one holder was left */
     pool_release(f->pool);
     pool_release(second);
     pool_release(third);
@@ -37,13 +38,13 @@ static void many_pools_are_found_again(void **state)
     struct wire_addr a;
     for (uint16_t i = 0; i < 3000; i++) {
         wire_addr_inet(&a, false, ip, i);
-        pools[i] = pool_hold(&f->upstream, &a);
+        pools[i] = pool_hold(&f->upstream, &a, &(struct dial_tls){0});
         assert_non_null(pools[i]);
         assert_memory_equal(pools[i]->addr.bytes, a.bytes, a.len); /* its own, not its bucket's */
     }
     for (uint16_t i = 0; i < 3000; i++) {
         wire_addr_inet(&a, false, ip, i);
-        assert_ptr_equal(pool_hold(&f->upstream, &a), pools[i]);
+        assert_ptr_equal(pool_hold(&f->upstream, &a, &(struct dial_tls){0}), pools[i]);
         pool_release(pools[i]);
         pool_release(pools[i]);
     }
@@ -85,7 +86,7 @@ static void a_refused_connection_says_why(void **state)
     struct owner o = {.connected = 0};
     struct wire_addr nobody;
     int taken = bind_loopback(&nobody); /* bound, and nobody listens */
-    struct pool *p = pool_hold(&f->upstream, &nobody);
+    struct pool *p = pool_hold(&f->upstream, &nobody, &(struct dial_tls){0});
     o.conn = pool_dial(p, &o);
     if (o.conn) {
         assert_int_equal(p->n_connecting, 1);
@@ -121,7 +122,7 @@ static void one_that_cannot_even_start_counts_nowhere(void **state)
     static const int failures[] = {EAFNOSUPPORT, ENOENT};
     assert_int_equal(wire_addr_unix(&rows[1], SLICE("/nowhere/at/all")), OK);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct pool *p = pool_hold(&f->upstream, &rows[i]);
+        struct pool *p = pool_hold(&f->upstream, &rows[i], &(struct dial_tls){0});
         int fd = next_fd(f);
         errno = 0;
         assert_null(pool_dial(p, &o));
@@ -192,7 +193,8 @@ static void another_owner_holds_the_pool(void **state)
     assert_true(second.readable > 0);
     pool_close(c);
     pool_release(f->pool);
-    f->pool = pool_hold(&f->upstream, &f->addr); /* for teardown: a new one */
+    f->pool =
+        pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}); /* for teardown: a new one */
     assert_counts(f, 0, 0, 0);
     (void)close(peer);
 }
@@ -322,7 +324,7 @@ static void the_last_holder_closes_the_idle_ones(void **state)
 {
     struct fixture *f = *state;
     int peers[2] = {connect_idle(f, START_MS), connect_idle(f, START_MS)};
-    struct pool *again = pool_hold(&f->upstream, &f->addr);
+    struct pool *again = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0});
     pool_release(f->pool);
     assert_true(is_open(peers[0]) && is_open(peers[1]));
     assert_counts(f, 2, 0, 0);
@@ -332,7 +334,7 @@ static void the_last_holder_closes_the_idle_ones(void **state)
     assert_closed(peers[0]);
     assert_closed(peers[1]);
     turn(f);
-    f->pool = pool_hold(&f->upstream, &f->addr); /* for teardown */
+    f->pool = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}); /* for teardown */
     assert_counts(f, 0, 0, 0);
 }
 

@@ -100,7 +100,10 @@ static inline int setup(void **state)
     f->upstream.idle_ms = IDLE_MS;
     f->listener = bind_loopback(&f->addr);
     *state = f;
-    return listen(f->listener, 1000) < 0 || !(f->pool = pool_hold(&f->upstream, &f->addr)) ? -1 : 0;
+    return listen(f->listener, 1000) < 0 ||
+                   !(f->pool = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0}))
+               ? -1
+               : 0;
 }
 
 /* Nothing is left behind, whatever the test did. */

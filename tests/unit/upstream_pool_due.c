@@ -142,7 +142,7 @@ static void release_in_that_turn_is_safe(void **state)
     pool_release(f->pool); /* the last one, with an event of an idle one due */
     turn(f);
     turn(f);
-    f->pool = pool_hold(&f->upstream, &f->addr);
+    f->pool = pool_hold(&f->upstream, &f->addr, &(struct dial_tls){0});
     assert_counts(f, 0, 0, 0);
     (void)close(peer);
 }

@@ -25,12 +25,33 @@ struct config_place {
     uint32_t line, column;
 };
 
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_client_certificate { CLIENT_CERTIFICATE_REQUIRED, CLIENT_CERTIFICATE_OPTIONAL };
+
+/* A chain and the key of its first certificate. */
+struct config_certificate {
+    const char *certificate, *key; /* PEM files */
+    struct config_place certificate_place, key_place;
+};
+
+/* What a listener with TLS shows its clients and asks of them. */
+struct config_tls {
+    struct config_certificate *certificates; /* at least one; without a name that fits: the first */
+    size_t n_certificates;
+    uint32_t min_version;        /* enum config_tls_version */
+    const char *client_ca;       /* PEM file; NULL = clients are not asked for a certificate */
+    uint32_t client_certificate; /* enum config_client_certificate, where there is a client_ca */
+    const char *client_subject_header; /* carries the subject of a client's certificate upstream */
+    struct config_place client_ca_place;
+};
+
 struct config_listener {
     const char *bind; /* "address:port", "[v6]:port", "unix:/path" or "fd:NAME", as written */
     bool proxy_protocol;
     struct config_string_list trusted;
     struct config_network *networks; /* [trusted.n], proxy/conf/address.h */
     bool has_tls;
+    struct config_tls tls;
     struct config_place place; /* of bind */
 };
 
@@ -64,6 +85,20 @@ struct config_limits {
     uint32_t requests_per_connection;           /* 0 = none */
 };
 
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
+/* TLS to the endpoints of a version. */
+struct config_upstream_tls {
+    const char *ca;          /* PEM file; NULL = the issuers that the system trusts */
+    const char *server_name; /* NULL = the name or address of its endpoints */
+    bool verify;
+    struct config_certificate shown; /* to the endpoints; NULL, NULL = none */
+    uint32_t min_version;            /* enum config_tls_version */
+    struct config_place place, ca_place;
+    const char *name; /* what its endpoints must prove to be; NULL = each its own IP address */
+    struct ssl_ctx_st *context; /* borrowed from proxy/control/upstream_tls.h; NULL until then */
+};
+
 struct config_version {
     const char *name;
     const char *revision; /* NULL = none; part of the version's identity */
@@ -71,6 +106,7 @@ struct config_version {
         endpoints; /* "address:port", "[v6]:port", "unix:/path", "dns:name:port", as written;
                       none where it is a workload */
     bool has_tls;
+    struct config_upstream_tls tls;
     const char *workload; /* "rc/my-web-v1", on Kubernetes; NULL = it has endpoints */
     const char *manifest; /* file that the workload is made from; NULL = it is there */
     uint16_t port;        /* of the workload's pods */
@@ -146,7 +182,8 @@ struct config_route {
     struct config_health health;
     struct config_eject eject;
     struct config_breaker breaker;
-    uint32_t mirror_bp;
+    uint32_t mirror_bp;      /* 0 = off */
+    uint32_t mirror_methods; /* set of 1u << enum method (proxy/http/head.h) */
     struct config_headers headers;
     bool has_weight; /* a static split instead of a rollout */
     uint32_t weight_bp;
@@ -178,6 +215,8 @@ struct config {
     const char *state_dir;
     struct config_listener *listeners;
     size_t n_listeners;
+    /* Names that only serin may set: the client_subject_header of every listener with a client_ca, each once. */
+    struct config_string_list subject_headers;
     struct config_admin admin;
     struct config_log log;
     struct config_timeouts timeouts;

@@ -27,6 +27,7 @@ enum config_type {
 enum config_scope {
     SCOPE_NONE, /* checked, not kept: its feature is not built yet */
     SCOPE_CONFIG,
+    SCOPE_CERTIFICATE,
     SCOPE_LISTENER,
     SCOPE_ROUTE,
     SCOPE_VERSION,

@@ -3,26 +3,20 @@
 #ifndef SERIN_PROXY_CONTROL_CONTROL_H
 #define SERIN_PROXY_CONTROL_CONTROL_H
 
-#include "proxy/conf/config.h"
 #include "proxy/control/inherited.h"
+#include "proxy/control/keep.h"
 #include "proxy/control/known.h"
 #include "proxy/control/kube_counts.h"
 #include "proxy/control/listeners.h"
 #include "proxy/control/notify.h"
+#include "proxy/control/tickets.h"
 #include "proxy/worker/worker.h"
 
 struct admin;
 struct cluster;
 struct handover;
 struct http;
-struct manifests;
 struct names;
-
-/* A configuration and the snapshots that point into it; freed by whoever lets go last. */
-struct config_keep {
-    _Atomic uint32_t refs;
-    struct config *config;
-};
 
 struct control {
     struct event_base *base;
@@ -39,11 +33,10 @@ struct control {
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
-    struct http *http;           /* for the rollouts that ask others */
-    struct manifests *manifests; /* of the present configuration */
-    struct cluster *cluster;     /* NULL where no version is a workload */
-    struct names *names;         /* endpoints that are names */
-    char *token;                 /* of the admin port; NULL = none */
+    struct http *http;       /* for the rollouts that ask others */
+    struct cluster *cluster; /* NULL where no version is a workload */
+    struct names *names;     /* endpoints that are names */
+    char *token;             /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
@@ -57,6 +50,8 @@ struct control {
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
     struct kube_counts kube_counts;
+    struct tickets tickets; /* of the sessions of all listeners, over reloads */
+    int64_t warned_ms;      /* when certificates were last looked at; monotonic */
     struct notify notify;
 };
 
@@ -65,10 +60,10 @@ static inline const struct config *control_config(const struct control *c)
     return c->keep->config;
 }
 
-/* Runs the proxy in the foreground until a signal ends it. Takes the configuration and its manifests. path: where a reload reads it
- * again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
+/* Runs the proxy in the foreground until a signal ends it. Takes a reference of the configuration. path: where a reload
+ * reads it again. Returns the exit code: 0 after a drain, 1 where something could not be opened (said in the log), 70 out of
  * memory. */
-int control_run(struct config *config, struct manifests *manifests, const char *path);
+int control_run(struct config_keep *keep, const char *path);
 
 /* Counts an answer of the Kubernetes API server: a kube_count_fn (rollout/kube/client.h), arg is the struct control. */
 void control_count_kubernetes(void *arg, const char *verb, unsigned code);

@@ -9,8 +9,11 @@
 #include "proxy/control/seen.h"
 #include "proxy/control/slowness.h"
 #include "proxy/route/snapshot.h"
+#include "proxy/upstream/dial.h"
 #include "rollout/ports.h"
 #include "rollout/rollout.h"
+
+struct series;
 
 #define KNOWN_NAME_MAX                                                                             \
     65 /* a route's or version's name with its NUL: the configuration allows 64 bytes */
@@ -38,6 +41,9 @@ struct known_route {
     struct route_metrics *metrics;
     struct slowness slowness;
     struct seen seen;
+    struct series *series;   /* for the page; NULL: none is kept (told.h) */
+    bool was_judged;         /* at its last look */
+    uint64_t endpoints_told; /* what followers of the events know of its endpoints (told.h) */
 };
 
 /* One endpoint of one version of one route. */
@@ -87,6 +93,10 @@ void known_init(struct known *k, struct metrics *metrics, unsigned workers);
 
 /* Frees everything; the workers must have ended. Rollouts are closed. */
 void known_fini(struct known *k);
+
+/* How an endpoint is spoken to, by the present configuration: plain also where that does not name its version any more.
+ * O(versions of its route). */
+struct dial_tls known_tls(const struct known_endpoint *e);
 
 /* NULL where there is none. O(routes). */
 struct known_route *known_find_route(const struct known *k, const char *name);

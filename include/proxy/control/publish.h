@@ -5,10 +5,6 @@
 
 #include "proxy/control/control.h"
 
-/* NULL when memory is short. Takes the configuration. */
-struct config_keep *config_keep_new(struct config *config);
-void config_keep_unref(struct config_keep *k);
-
 /* Builds a snapshot of the next generation and makes it the newest, for workers that run and for those that start.
  * ERR_MEMORY: the old one stays in force, and the next tick tries again. */
 enum err publish(struct control *c) MUST_USE;

@@ -12,6 +12,9 @@ struct cJSON;
  * or an error; NULL = to the log alone, which always has them. */
 enum err reload(struct control *c, struct cJSON *lines, struct why *why) MUST_USE;
 
+/* Says in the log what config_keep_warn finds, one line each. */
+void reload_warn(const struct config_keep *keep);
+
 /* Opens the log as a configuration says. */
 enum err reload_log(const struct config *config, struct why *why) MUST_USE;
 

@@ -51,6 +51,9 @@ void attempt_release(struct exchange *x, bool may_reuse);
 /* The connection that was dialled is there, or not. Callback of upstream_events. */
 void attempt_on_connected(void *owner, bool ok);
 
+/* Says in the log why TLS with the endpoint has failed. */
+void attempt_log_tls(const struct exchange *x);
+
 /* It is the turn of this request, which waited for room at its endpoint. Callback of upstream_events. */
 void attempt_on_room(void *owner);
 

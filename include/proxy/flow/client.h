@@ -10,11 +10,12 @@
 #define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
 
 enum client_state {
-    CLIENT_ORIGIN, /* a balancer is yet to say who it is (proxy/flow/origin.h) */
-    CLIENT_READY,  /* awaits a head, or holds a part of one */
-    CLIENT_BUSY,   /* an exchange runs */
-    CLIENT_TUNNEL, /* an upgraded connection: every byte is the tunnel's */
-    CLIENT_FLUSH,  /* the last bytes of a response wait for the kernel */
+    CLIENT_ORIGIN,    /* a balancer is yet to say who it is (proxy/flow/origin.h) */
+    CLIENT_HANDSHAKE, /* of TLS (proxy/flow/handshake.h) */
+    CLIENT_READY,     /* awaits a head, or holds a part of one */
+    CLIENT_BUSY,      /* an exchange runs */
+    CLIENT_TUNNEL,    /* an upgraded connection: every byte is the tunnel's */
+    CLIENT_FLUSH,     /* the last bytes of a response wait for the kernel */
     CLIENT_LINGER, /* nothing more is sent; input is thrown away until the peer closes, so that no reset eats the reply */
     CLIENT_DEAD,
 };
@@ -34,8 +35,12 @@ struct client {
     struct listener_cells *listener;
     struct list link; /* flow->clients */
     struct wheel_entry timer;
-    struct grave grave;
+    union {
+        struct list waiting; /* within the handshake: flow->handshakes.waiting */
+        struct grave grave;  /* once dead */
+    };
     struct held held;
+    char *subject;    /* of its verified certificate (proxy/flow/subject.h); NULL = none */
     struct pace pace; /* of the responses: how it takes them */
     int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
@@ -44,6 +49,7 @@ struct client {
     bool has_partial_head;  /* the header deadline runs, not the idle one */
     bool has_address;       /* false: it came over a UNIX socket */
     bool has_ended;         /* sends nothing more; its response still goes down */
+    bool is_subject_known;  /* it has been asked for */
     uint8_t listener_index; /* among those of the configuration */
     uint8_t peer_len;
     char peer
@@ -60,6 +66,9 @@ static inline struct slice client_peer(const struct client *c)
 {
     return slice_of(c->peer, c->peer_len);
 }
+
+/* TLS is established. n: what stream_recv gave with it into flow->in. */
+void client_on_handshake_done(struct client *c, ssize_t n);
 
 /* The exchange has handed over its whole response and is gone; or the tunnel is. */
 void client_response_done(struct client *c, enum client_next next);

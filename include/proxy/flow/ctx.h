@@ -36,11 +36,18 @@ struct flow {
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
-    struct list clients;          /* all client connections of this worker */
-    struct list exchanges;        /* all requests under way, the oldest first */
-    struct list tunnels;          /* all upgraded connections */
+    struct list clients;   /* all client connections of this worker */
+    struct list exchanges; /* all requests under way, the oldest first */
+    struct list tunnels;   /* all upgraded connections */
+    struct list mirrors;   /* all copies under way */
+    struct {
+        struct list
+            waiting; /* clients whose bytes came when no step was left in that turn, the first come first */
+        struct event turn;        /* gives the steps of the next one */
+        unsigned steps;           /* left in this turn */
+    } handshakes;                 /* of clients (proxy/flow/handshake.h) */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
-    uint32_t n_clients, n_exchanges;
+    uint32_t n_clients, n_exchanges, n_mirrors;
     bool is_draining; /* no new connection, every response says close */
     bool has_cut;     /* requests_until_ms has passed */
     int64_t requests_until_ms,

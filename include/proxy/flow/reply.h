@@ -11,6 +11,7 @@ struct reply {
     bool is_head;            /* answer to HEAD: no body */
     uint8_t minor;           /* the client's HTTP/1.minor */
     struct slice request_id; /* empty = none */
+    const char *why;         /* what the client should know besides the status; NULL = nothing */
 };
 
 /* Sends a small plain-text reply to the client. The stream's answer is its result. */

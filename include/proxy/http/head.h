@@ -34,6 +34,7 @@ enum field_id {
     FIELD_X_FORWARDED_HOST,
     FIELD_X_FORWARDED_PROTO,
     FIELD_X_REQUEST_ID,
+    FIELD_X_SERIN_MIRROR,
 };
 
 enum method {
@@ -131,6 +132,10 @@ bool head_find(const struct head *h, const char *buf, enum field_id id, struct s
 
 /* The same by name, in any case. Pure. O(fields). */
 bool head_find_name(const struct head *h, const char *buf, struct slice name, struct slice *value);
+
+/* Takes all fields of that name out of a parsed head, in every spelling that a server behind a gateway interface may take for
+ * it: there X_Name and X.Name become one variable with X-Name (RFC 3875 section 4.1.18). Pure. O(fields). */
+void head_remove(struct head *h, const char *buf, struct slice name);
 
 /* The value of one cookie over all Cookie fields (RFC 6265 section 4.2.1), quotes kept; the first
  * one wins. False where there is none. Names compare exactly. Pure. */

@@ -8,7 +8,7 @@
 
 /* What the rewrite of a head adds at most to its length: one blank a field, the authority twice
  * more, the constant parts of all fields that are added. Sizes the caller's buffer. The client's
- * address (twice), the request id (REQUEST_ID_MAX), fallback_host and the cookie that the caller
+ * address (twice), the request id (REQUEST_ID_MAX), fallback_host, the subject with its name and the cookie that the caller
  * hands in come on top. */
 #define REWRITE_EXTRA_BYTES 1536
 #define REQUEST_ID_MAX      128
@@ -30,6 +30,8 @@ struct rewrite_request {
     struct slice request_id;    /* sent as X-Request-ID; empty = a received one is passed on */
     struct slice fallback_host; /* Host where the request had none (HTTP/1.0) */
     bool upgrade_websocket;     /* Upgrade: websocket goes on; else the upstream sees none */
+    /* One more field, which the head must not have (head_remove); name empty = none. */
+    struct slice subject_name, subject;
 };
 
 struct rewrite_response {

@@ -13,6 +13,8 @@
 #include "proxy/route/retry_budget.h"
 #include "proxy/route/split.h"
 
+struct ssl_ctx_st; /* OpenSSL's context, which only proxy/control makes and proxy/wire uses */
+
 struct route_variant {
     const char *name;
     enum metric_role role;
@@ -20,6 +22,9 @@ struct route_variant {
     uint32_t n_endpoints;
     uint32_t first_endpoint; /* number of its first endpoint among all of the snapshot */
     struct variant_metrics *metrics;
+    struct ssl_ctx_st
+        *tls; /* to its endpoints; NULL = plain. Lives as long as the snapshot's config */
+    const char *tls_name; /* what they must prove to be; NULL = each its own IP address */
 };
 
 /* Facts about a route that outlive snapshots: owned by the control thread, shared by relaxed atomics. */
@@ -38,6 +43,7 @@ struct route {
     struct route_variant stable;
     struct route_variant canary; /* n_endpoints 0 where there is none */
     struct split split;
+    uint32_t mirror_bp; /* share of stable's requests that is copied to the canary now; 0 = none */
     struct route_live *live;
     struct route_metrics *metrics;
 };
@@ -48,6 +54,8 @@ struct snapshot {
     struct arena arena;
     const struct config *config; /* shared by the snapshots of one file; kept alive by keep */
     void *keep;                  /* for release: what the builder holds for this snapshot */
+    struct ssl_ctx_st *
+        *listener_tls; /* [config->n_listeners], NULL entry = plain; NULL where all are. As above */
     struct match match;
     struct route *routes;
     uint32_t n_routes, n_endpoints;

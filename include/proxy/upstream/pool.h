@@ -6,7 +6,7 @@
 #include "base/wheel.h"
 #include "metrics/shard.h"
 #include "proxy/route/quota.h"
-#include "proxy/wire/addr.h"
+#include "proxy/upstream/dial.h"
 #include "proxy/wire/grave.h"
 #include "proxy/wire/stream.h"
 
@@ -19,11 +19,14 @@
 #define POOL_SETTLE_US  2000
 #define POOL_CAREFUL_US 60000000
 
-/* All connections of this worker to one address. */
+/* All connections of this worker to one address, spoken to in one way: what was opened under one TLS identity never serves
+ * another. */
 struct pool {
     struct list link; /* in its bucket */
     struct upstream *upstream;
     struct wire_addr addr;
+    struct dial_tls tls; /* with a reference, and a name of its own */
+    struct sessions sessions;
     uint32_t holders; /* worlds that name it, and tunnels to it; freed with the last */
     struct list idle; /* most recently used first */
     uint32_t n_idle, n_connecting;
@@ -42,7 +45,7 @@ struct pool {
 
 /* What the owner of a busy connection is told. */
 struct upstream_events {
-    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why */
+    void (*on_connected)(void *owner, bool ok); /* ok false: errno says why, as that of dial_step */
     void (*on_readable)(void *owner);
     void (*on_writable)(void *owner);
     void (*on_room)(void *owner); /* of a waiter, which is in the queue no more (room.h) */
@@ -60,8 +63,8 @@ struct upstream_conn {
     struct wheel_entry timer; /* idle deadline */
     struct grave grave;
     int64_t idle_since_us;
-    bool is_connecting;
-    bool is_reused; /* has served a request before this one */
+    bool is_connecting; /* until it may be used: TLS included */
+    bool is_reused;     /* has served a request before this one */
     bool
         is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
 };
@@ -88,8 +91,10 @@ void upstream_init(struct upstream *u, struct event_base *base, struct wheel *wh
 /* Closes idle connections; busy ones must have ended. */
 void upstream_fini(struct upstream *u);
 
-/* Finds or makes the pool of an address and holds it: it is one of the present epoch's. NULL when memory is short. */
-struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr);
+/* Finds or makes the pool of an address that is spoken to in this way and holds it: it is one of the present epoch's. NULL
+ * when memory is short. */
+struct pool *pool_hold(struct upstream *u, const struct wire_addr *addr,
+                       const struct dial_tls *tls);
 
 /* Lets go; the last one closes its idle connections. */
 void pool_release(struct pool *p);
@@ -100,7 +105,8 @@ void pool_retire(struct pool *p);
 
 /* Takes the most recently used idle connection for owner, or NULL. Its read event stays armed. One that the loop has
  * seen readable (closed by the peer, or written to unasked) is closed and the next one looked at: bytes that wait there
- * would be taken for the answer to this request. What comes later than the loop looked cannot be told from an answer;
+ * would be taken for the answer to this request. What TLS says for itself (session tickets) is read and does no harm. What
+ * comes later than the loop looked cannot be told from an answer;
  * where it is to be feared the socket is asked, and a careful pool lets a connection rest first. O(1), else O(idle). */
 struct upstream_conn *pool_take(struct pool *p, void *owner, int64_t now_us);
 
@@ -110,6 +116,9 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner);
 
 /* Counts a connection that pool_dial has just begun in the gauges of a version, until it is closed. */
 void pool_count(struct upstream_conn *c, struct variant_cells *cells);
+
+/* Counts its TLS handshake, which is over (or its time is), for the version that pool_count named. False: it has none. */
+bool pool_count_handshake(const struct upstream_conn *c, bool ok);
 
 /* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool.
  * is_doubtful: the answer had no body by rule. */

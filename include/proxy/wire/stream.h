@@ -1,5 +1,6 @@
 /* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once, and only
- * what the kernel does not take is kept until it does. Every byte of the request path passes here (later also TLS).
+ * what the kernel does not take is kept until it does. Every byte of the request path passes here, also under TLS (tls.h):
+ * then what is said below of bytes given and got is true of the plain ones, and what the kernel takes is records.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_WIRE_STREAM_H
 #define SERIN_PROXY_WIRE_STREAM_H
@@ -16,9 +17,13 @@ struct stream {
     int fd; /* -1 = closed */
     bool is_reading;
     bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
+    bool
+        is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
+    bool is_torn; /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
     uint32_t out_at, out_len;
-    char *out;     /* bytes that wait for the kernel; NULL while there are none */
-    uint64_t sent; /* bytes that the kernel has taken, since stream_init */
+    char *out;       /* bytes that wait for the kernel; NULL while there are none */
+    uint64_t sent;   /* bytes that the kernel has taken, since stream_init */
+    struct tls *tls; /* NULL = plain */
     struct event read, write;
 };
 
@@ -40,7 +45,8 @@ enum stream_result {
 /* Keeps a TCP socket to STREAM_UNSENT_MAX; what a listening socket accepts inherits it. */
 void stream_limit_unsent(int fd);
 
-/* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. */
+/* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. Plain, until
+ * stream_start_tls. */
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
                  event_callback_fn on_write, void *arg);
 
@@ -77,8 +83,8 @@ static inline size_t stream_pending(const struct stream *s)
     return s->out_len - s->out_at;
 }
 
-/* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it. False:
- * the connection is gone. */
+/* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it; a second
+ * call changes nothing. False: the connection is gone. */
 bool stream_end(struct stream *s);
 
 /* Throws away what waits and rests the write event: the peer takes nothing more. */
@@ -94,10 +100,16 @@ bool stream_is_gone(const struct stream *s);
 /* Bytes that the kernel has taken and the peer has not acknowledged; 0 where the kernel does not tell. */
 uint32_t stream_unacknowledged(const struct stream *s);
 
-/* Closes the socket and frees what waited. The stream may be initialised again. */
+/* Closes the socket and frees what waited. TLS: says so to a peer that is owed nothing more (close_notify), if the kernel
+ * takes it at once. The stream may be initialised again. */
 void stream_close(struct stream *s);
 
 /* Makes close send RST: for a body that must not look whole. */
 void stream_reset_on_close(struct stream *s);
+
+/* ---- what tls.c receives and sends through: the same for bytes as they are on the wire ---- */
+
+ssize_t stream_recv_raw(struct stream *s, char *buf, size_t room);
+enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, int n);
 
 #endif
