@@ -3,8 +3,10 @@
 #include "proxy/control/control.h"
 
 #include "base/log.h"
+#include "metrics/access_log.h"
 #include "metrics/log.h"
 #include "proxy/conf/token.h"
+#include "proxy/control/access.h"
 #include "proxy/control/activation.h"
 #include "proxy/control/address.h"
 #include "proxy/control/api.h"
@@ -170,10 +172,10 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
     (void)what;
     if (signal == SIGHUP)
         (void)!reload(c, NULL, &why); /* the log says how it went */
+    else if (signal == SIGUSR1)
+        access_reopen(c);
     else if (signal == SIGUSR2)
         handover_begin(c->handover);
-    else if (signal == SIGUSR1) /* by default it would end the process */
-        log_warn("signal_ignored", "signal=SIGUSR1 why=\"not supported yet\"");
     else
         control_drain(c);
 }
@@ -227,6 +229,7 @@ static enum err start_worker(struct control *c, unsigned index, struct why *why)
                                  .order = &c->order,
                                  .shared = &c->shared,
                                  .cells = metrics_worker(c->metrics, index),
+                                 .access = access_log_ring(c->access, index),
                                  .fds = fds,
                                  .indices = indices,
                                  .listeners = cells,
@@ -300,9 +303,10 @@ static enum err control_start(struct control *c, struct why *why)
     c->metrics = metrics_new(config->workers);
     if (!c->metrics || !make_events(c))
         return why_set(why, ERR_MEMORY, "out of memory");
+    c->access = access_log_new(c->metrics);
     c->http = http_new(c->base);
     c->names = names_new(c);
-    if (!c->http || !c->names)
+    if (!c->access || !c->http || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     if (tickets_init(&c->tickets, now_ms()) != OK)
         return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
@@ -311,7 +315,9 @@ static enum err control_start(struct control *c, struct why *why)
     reload_warn(c->keep);
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);
-    enum err e = known_configure(&c->known, config, why);
+    enum err e = access_prepare(c, config, why);
+    if (e == OK)
+        e = known_configure(&c->known, config, why);
     if (e == OK)
         e = names_configure(c->names, why);
     if (e == OK && handover_is_heir(c->handover))
@@ -353,6 +359,7 @@ static void control_stop(struct control *c)
         worker_stop(c->workers[i]);
     free(c->workers);
     handover_free(c->handover);            /* the workers have counted their last */
+    access_log_free(c->access);
     listeners_remove_files(&c->listeners); /* where the start failed half way */
     listeners_free(&c->listeners);
     inherited_close(&c->inherited);

@@ -6,7 +6,7 @@
 #include "proxy/flow/handshake.h"
 #include "proxy/flow/origin.h"
 #include "proxy/flow/parting.h"
-#include "proxy/flow/reply.h"
+#include "proxy/flow/refuse.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
@@ -120,17 +120,6 @@ static void count_error(struct client *c, enum metric_client_error e)
     cell_add(&c->flow->cells->client_errors[e], 1);
 }
 
-/* Answers what is not even a request, and closes. */
-static void refuse(struct client *c, unsigned status)
-{
-    count_error(c, status == 408 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_BAD_REQUEST);
-    struct reply reply = {.status = status, .minor = 1};
-    if (reply_send(c, &reply) == STREAM_FAILED)
-        client_hang_up(c);
-    else
-        client_response_done(c, CLIENT_NEXT_LINGER);
-}
-
 void client_read_ahead(struct client *c, const char *bytes, size_t len)
 {
     if (held_keep(&c->held, bytes, len, NULL) != OK)
@@ -142,7 +131,7 @@ void client_read_ahead(struct client *c, const char *bytes, size_t len)
 static void keep_partial(struct client *c, const char *bytes, size_t len)
 {
     if (held_keep(&c->held, bytes, len, &c->flow->head) != OK) {
-        refuse(c, 503);
+        refuse_client(c, 503, NULL);
         return;
     }
     if (!c->has_partial_head && c->n_requests) /* the time of the first one has run since accept */
@@ -169,9 +158,7 @@ static void feed(struct client *c, char *buf, size_t len)
     while (c->state == CLIENT_READY && at < len) {
         ssize_t n = head_feed(&c->flow->head, buf + at, len - at, &limits);
         if (n < 0) {
-            log_debug("bad_request", "client=%.*s status=%zd why=\"%s\"", SLICE_ARG(client_peer(c)),
-                      -n, c->flow->head.fault ? c->flow->head.fault : "");
-            refuse(c, (unsigned)-n);
+            refuse_head(c, (unsigned)-n);
             return;
         }
         if (n == 0) {
@@ -344,7 +331,7 @@ static void ready_due(struct client *c)
     if (left_ms <= 0) {
         if (c->has_partial_head) {
             held_drop(&c->held);
-            refuse(c, 408);
+            refuse_client(c, 408, NULL);
         } else {
             close_idle(c);
         }

@@ -152,6 +152,7 @@ struct worker *worker_start(const struct worker_setup *setup, struct why *why)
     w->flow.order = setup->order;
     w->flow.shared = setup->shared;
     w->flow.cells = setup->cells;
+    w->flow.access = setup->access;
     CHECK(event_assign(&w->wake, w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w) == 0);
     CHECK(event_assign(&w->drain_poll, w->base, -1, 0, on_drain_poll, w) == 0);
     (void)event_add(&w->wake, NULL);

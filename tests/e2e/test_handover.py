@@ -5,10 +5,12 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import re
+import ssl
 import time
 
 import pytest
 
+from certificates import as_config
 from rig import QUICK, route, wait_until
 from test_lifecycle import in_flight
 from test_upgrade import echo, is_alive, open_tunnel, stay_alive
@@ -66,6 +68,54 @@ def test_no_request_of_100000_is_lost(serin, shop, askers):
     counts = [c.wait() for c in crowds]
     assert all(c["failed"] == 0 for c in counts) and sum(c["requests"] for c in counts) == 100000, counts
     assert handed >= 5
+
+
+# --- TLS ---
+
+@pytest.fixture
+def secure(serin, authority, shop):
+    def make(**more):
+        listener = {"bind": "127.0.0.1:0", "tls": {"certificates": as_config(authority.server())}}
+        return serin(route(shop("v1").address), workers=2, listeners=[listener], **more)
+    return make
+
+
+def test_no_request_is_lost_over_tls(secure, askers):
+    """Sessions that the old process has begun are resumed by the new one: it has the keys of the tickets."""
+    proxy = secure()
+    crowds = [askers(proxy.address, keeps=True, threads=8, tls=True), askers(proxy.address, keeps=False, threads=4, tls=True)]
+    hand_over_under(proxy, crowds, 4)
+    kept, once = check(crowds, 2000)
+    assert kept["resumed"] == kept["connections"] - 8 and once["resumed"] == once["connections"] - 4, (kept, once)
+
+
+@pytest.mark.load
+def test_no_request_of_100000_is_lost_over_tls(secure, askers):
+    proxy = secure()
+    crowds = [askers(proxy.address, keeps=True, threads=32, requests=80000, tls=True),
+              askers(proxy.address, keeps=False, threads=16, requests=20000, tls=True)]
+    handed = 0
+    while not all(c.is_done() for c in crowds):
+        hand_over_under(proxy, crowds, 1)
+        handed += 1
+    counts = [c.wait() for c in crowds]
+    assert all(c["failed"] == 0 for c in counts) and sum(c["requests"] for c in counts) == 100000, counts
+    assert handed >= 5
+
+
+def test_new_certificates_come_with_the_new_process(secure, authority):
+    proxy = secure()
+    new = authority.server("new")
+    before = served_certificate(proxy)
+    proxy.config["listeners"][0]["tls"]["certificates"] = as_config(new)
+    proxy.write()
+    proxy.hand_over()
+    assert served_certificate(proxy) != before
+
+
+def served_certificate(proxy):
+    host, _, port = proxy.address.rpartition(":")
+    return ssl.get_server_certificate((host, int(port)))
 
 
 # --- WebSockets ---

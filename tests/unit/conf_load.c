@@ -45,7 +45,7 @@ static const char full[] =
     "    retry: { on: [reset, 503], to: same, methods: [GET, POST], max: 3, budget: 12.5% }\n"
     "    breaker: { window: 1s, min_requests: 0, error_rate: 12.5%, retry_after: 2s }\n"
     "    mirror: 12.5%\n    mirror_methods: [GET, PUT]\n"
-    "    headers: { request_id: false, forwarded: both }\n"
+    "    headers: { request_id: false, trace: false, version: X-V, forwarded: both }\n"
     "    rollout:\n"
     "      start: auto\n"
     "      steps: [0.5%, { weight: 25%, hold: 2m, min_requests: 500, pause: true }]\n"
@@ -158,8 +158,8 @@ static void expect_route(const struct config_route *r)
     assert_int_equal(r->breaker.error_rate_bp, 1250);
     assert_int_equal(r->breaker.retry_after_ms, 2000);
     assert_true(r->mirror_bp == 1250 && r->mirror_methods == (1u << METHOD_GET | 1u << METHOD_PUT));
-    assert_false(r->headers.request_id);
-    assert_int_equal(r->headers.forwarded, FORWARDED_BOTH);
+    assert_false(r->headers.request_id || r->headers.trace);
+    assert_true(!strcmp(r->headers.version, "X-V") && r->headers.forwarded == FORWARDED_BOTH);
     assert_true(r->has_rollout);
     assert_false(r->has_weight);
 }
@@ -262,8 +262,8 @@ static void expect_default_route(const struct config_route *r)
     assert_int_equal(r->breaker.error_rate_bp, 5000);
     assert_int_equal(r->breaker.retry_after_ms, 30000);
     assert_int_equal(r->mirror_bp, 0);
-    assert_true(r->headers.request_id);
-    assert_int_equal(r->headers.forwarded, FORWARDED_X);
+    assert_true(r->headers.request_id && r->headers.trace && !r->headers.version &&
+                r->headers.forwarded == FORWARDED_X);
 }
 
 /* The controller's own defaults and the table's are the same plan. */

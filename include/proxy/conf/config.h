@@ -157,7 +157,9 @@ struct config_breaker {
 };
 
 struct config_headers {
-    bool request_id;
+    bool request_id, trace;
+    const char
+        *version;  /* field of a response that names the version which served it; NULL = none */
     int forwarded; /* enum forwarded_mode (proxy/http/rewrite.h) */
 };
 

@@ -12,6 +12,7 @@
 #include "proxy/control/tickets.h"
 #include "proxy/worker/worker.h"
 
+struct access_log;
 struct admin;
 struct cluster;
 struct handover;
@@ -23,6 +24,7 @@ struct control {
     const char *path;         /* of the configuration file */
     struct config_keep *keep; /* the present configuration */
     struct metrics *metrics;
+    struct access_log *access;
     struct known known;
     struct split_order order;
     struct flow_shared shared;

@@ -17,6 +17,8 @@
 #define FLOW_OUT_BYTES           (FLOW_HELD_MAX + 4096u) /* a rewritten response head */
 #define FLOW_SPARE_EXCHANGES_MAX 256u /* finished exchanges kept for the next request */
 
+struct access_ring;
+
 /* What the whole process counts together; relaxed atomics. */
 struct flow_shared {
     _Atomic uint32_t connections; /* open client connections: limits.connections */
@@ -36,6 +38,7 @@ struct flow {
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
+    struct access_ring *access; /* metrics/access_log.h; written to where log.access is on */
     struct list clients;   /* all client connections of this worker */
     struct list exchanges; /* all requests under way, the oldest first */
     struct list tunnels;   /* all upgraded connections */

@@ -6,11 +6,13 @@
 #define SERIN_PROXY_FLOW_TUNNEL_H
 
 #include "proxy/flow/client.h"
+#include "proxy/http/rewrite.h"
 
 /* Thousands of clients whose tunnels are closed must not connect anew in the same millisecond: the closings are spread
  * over this part of timeouts.drain. */
 #define TUNNEL_SPREAD 8u
 
+struct access_tunnel;
 struct exchange;
 
 struct tunnel {
@@ -24,7 +26,12 @@ struct tunnel {
     struct list link;                      /* flow->tunnels */
     struct wheel_entry timer;
     struct grave grave;
-    int64_t active_ms; /* when bytes last moved */
+    struct access_tunnel *access; /* its line in the access log, or NULL */
+    uint64_t bytes_down;          /* that went to the client */
+    const char *why;              /* it was closed by us, one word; NULL = it ended by itself */
+    uint8_t request_id_len;
+    char request_id[REQUEST_ID_MAX]; /* of the request that it was */
+    int64_t active_ms;               /* when bytes last moved */
     int64_t
         close_at_ms; /* its version serves no more, or the process stops; WHEEL_NEVER = neither */
 };

@@ -13,6 +13,7 @@ struct worker_setup {
     const struct split_order *order; /* these three outlive the worker */
     struct flow_shared *shared;
     struct worker_cells *cells;
+    struct access_ring *access; /* its own; outlives the worker too */
     const int *fds; /* [n_listeners] this worker's sockets; ownership moves in on success */
     const unsigned *indices; /* [n_listeners] of each socket's listener in the configuration */
     struct listener_cells *const *listeners; /* [n_listeners] */
