@@ -298,12 +298,14 @@ static void write_client_errors(struct expo *e, const struct metrics *m)
     }
 }
 
-static void write_accept_pauses(struct expo *e, const struct metrics *m)
+static void write_workers(struct expo *e, const struct metrics *m, enum metric_id id)
 {
     uint64_t n = 0;
-    for (unsigned i = 0; i < metrics_workers(m); i++)
-        n += cell_read(&metrics_worker_at(m, i)->accept_pauses);
-    expo_sample(e, METRIC_ACCEPT_PAUSES_TOTAL, NULL, (double)n);
+    for (unsigned i = 0; i < metrics_workers(m); i++) {
+        const struct worker_cells *c = metrics_worker_at(m, i);
+        n += cell_read(id == METRIC_ACCEPT_PAUSES_TOTAL ? &c->accept_pauses : &c->access_dropped);
+    }
+    expo_sample(e, id, NULL, (double)n);
 }
 
 void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
@@ -348,7 +350,8 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         write_client_errors(e, m);
         return;
     case METRIC_ACCEPT_PAUSES_TOTAL:
-        write_accept_pauses(e, m);
+    case METRIC_ACCESS_LINES_DROPPED_TOTAL:
+        write_workers(e, m, id);
         return;
     default:
         CHECK(metric_get(id)->source != METRIC_FROM_CELLS); /* a row of the catalog without code */

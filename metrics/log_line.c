@@ -1,6 +1,7 @@
 /* One log event as one line of text or JSON.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "metrics/log_line.h"
+#include "metrics/escape.h"
 #include "metrics/log.h"
 #include "base/check.h"
 #include "base/utf8.h"
@@ -53,13 +54,6 @@ static void put_time(struct log_line *line, int64_t wall_ms)
     put(line, text, (size_t)n);
 }
 
-/* Would break the line, move a terminal's cursor or turn the reading direction. */
-static bool is_control(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-           (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
 static bool put_hex(struct log_line *line, const char *bytes, size_t len, const char *prefix)
 {
     char text[32];
@@ -72,7 +66,7 @@ static bool put_hex(struct log_line *line, const char *bytes, size_t len, const 
 
 static bool put_text_char(struct log_line *line, struct slice s, unsigned n, uint32_t c)
 {
-    if (n && !is_control(c))
+    if (n && !escape_is_control(c))
         return put(line, s.at, n);
     if (n && c == '\n')
         return put_str(line, "\\n");
@@ -110,32 +104,22 @@ void log_line_text(struct log_line *line, const struct log_event *event)
     put_end(line, "\n");
 }
 
-/* The inside of a JSON string. A byte that is not UTF-8 stands there as the four characters \xNN.
- */
-static bool put_json_char(struct log_line *line, struct slice s, unsigned n, uint32_t c)
+/* One character of a JSON string. Returns how many bytes of s it took, 0 where the line is full. */
+static size_t put_json_char(struct log_line *line, struct slice s)
 {
-    char text[16];
-    if (n == 0)
-        return put_hex(line, s.at, 1, "\\\\x");
-    if (c == '"' || c == '\\') {
-        char pair[2] = {'\\', (char)c};
-        return put(line, pair, 2);
-    }
-    if (!is_control(c))
-        return put(line, s.at, n);
-    int len = snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
-    return put(line, text, (size_t)len);
+    char text[ESCAPE_BYTES_MAX];
+    size_t used;
+    size_t len = escape_json(s, text, &used);
+    return put(line, text, len) ? used : 0;
 }
 
 static void put_json(struct log_line *line, struct slice s)
 {
     while (s.len) {
-        uint32_t c = 0;
-        unsigned n = utf8_next(s, &c);
-        if (!put_json_char(line, s, n, c))
+        size_t used = put_json_char(line, s);
+        if (used == 0)
             return;
-        n = n ? n : 1;
-        s.at += n, s.len -= n;
+        s.at += used, s.len -= used;
     }
 }
 
@@ -171,16 +155,12 @@ static void put_json_unescaped(struct log_line *line, struct slice s)
     while (s.len) {
         char byte;
         size_t used = unescape(s, &byte);
-        if (used == 1) {
-            struct slice raw = slice_of(s.at, s.len);
-            uint32_t c = 0;
-            unsigned n = utf8_next(raw, &c);
-            if (!put_json_char(line, raw, n, c))
-                return;
-            used = n ? n : 1;
-        } else if (!put_json_char(line, slice_of(&byte, 1), 1, (unsigned char)byte)) {
+        if (used == 1)
+            used = put_json_char(line, s);
+        else if (!put_json_char(line, slice_of(&byte, 1)))
+            used = 0;
+        if (used == 0)
             return;
-        }
         s.at += used, s.len -= used;
     }
 }

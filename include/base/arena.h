@@ -78,6 +78,15 @@ static inline void *arena_alloc(struct arena *a, size_t bytes)
     return (char *)b + head;
 }
 
+/* Gives back the end of the newest allocation: the first used of its bytes stay. p: what arena_alloc gave for asked bytes;
+ * nothing happens where something was allocated after it. */
+static inline void arena_shrink(struct arena *a, char *p, size_t asked, size_t used)
+{
+    size_t mask = ARENA_ALIGN - 1;
+    if (p + ((asked + mask) & ~mask) == a->at)
+        a->at = p + ((used + mask) & ~mask);
+}
+
 /* A copy that lives as long as the arena. On failure: an empty slice with at == NULL. */
 static inline struct slice arena_copy(struct arena *a, struct slice s)
 {

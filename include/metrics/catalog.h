@@ -96,6 +96,9 @@ enum metric_source {
       METRIC_NO_LABELS, \
       "Times that a worker stopped accepting: limits.connections was reached, or file descriptors " \
       "were used up.") \
+    X(ACCESS_LINES_DROPPED_TOTAL, "serin_access_lines_dropped_total", COUNTER, "", CELLS, \
+      METRIC_NO_LABELS, \
+      "Lines of the access log that were not written: its file or its reader did not take them.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
       "1 where the endpoint may get requests, 0 where it is down or ejected.") \

@@ -159,6 +159,7 @@ struct worker_cells {
     metric_cell client_errors[CLIENT_ERROR_COUNT];
     metric_cell
         accept_pauses; /* times that accepting stopped for want of descriptors or of limits.connections */
+    metric_cell access_dropped; /* lines of the access log for which there was no room */
 };
 
 /* Adds to a cell that this thread alone writes. */

@@ -9,6 +9,7 @@
 #include "proxy/conf/units.h"
 #include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/workloads.h"
+#include "proxy/http/fields.h"
 #include <math.h>
 #include <strings.h>
 
@@ -154,6 +155,19 @@ static void check_pair(struct checker *c, struct route_place p)
         node_complain(weight, c->errors, "stands beside rollout (expected one of the two)");
     if (!node_child(p.node, "canary"))
         node_complain(weight, c->errors, "has no canary to go to (expected the key canary)");
+}
+
+/* What the proxy itself reads or writes would break where it stood twice, or not at all. */
+static void check_version_field(struct checker *c, struct route_place p)
+{
+    struct node *node = node_child(node_child(p.node, "headers"), "version");
+    const char *name = p.route->headers.version;
+    if (is_good(node) && name &&
+        (field_classify(slice_str(name)) != FIELD_OTHER || strcasecmp(name, "set-cookie") == 0))
+        node_complain(node, c->errors,
+                      "\"%.64s\" means something already (expected a name of its own, such as "
+                      "X-Serin-Version)",
+                      name);
 }
 
 static void check_sticky(struct checker *c, struct route_place p)
@@ -458,6 +472,7 @@ void config_check(const struct config *config, struct tree *tree, struct config_
         check_route_name(&c, i, node);
         check_pair(&c, p);
         check_sticky(&c, p);
+        check_version_field(&c, p);
         check_endpoints(&c, p);
         check_plan(&c, p);
         more_checks_check(p.route, p.node, errors);

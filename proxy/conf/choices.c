@@ -20,8 +20,8 @@ const struct config_choice config_log_levels[] = {{"error", LOG_ERROR, false},
 const struct config_choice config_log_formats[] = {
     {"text", LOG_FORMAT_TEXT, false}, {"json", LOG_FORMAT_JSON, false}, {0}};
 const struct config_choice config_access_formats[] = {{"off", ACCESS_OFF, false},
-                                                      {"combined", ACCESS_COMBINED, true},
-                                                      {"json", ACCESS_JSON, true},
+                                                      {"combined", ACCESS_COMBINED, false},
+                                                      {"json", ACCESS_JSON, false},
                                                       {0}};
 const struct config_choice config_balances[] = {{"least_requests", BALANCE_LEAST_REQUESTS, false},
                                                 {"round_robin", BALANCE_ROUND_ROBIN, false},

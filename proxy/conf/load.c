@@ -12,6 +12,8 @@
 #include "proxy/conf/upstream_tls.h"
 #include "rollout/zone_file.h"
 #include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_ARENA_BYTES_MAX (64u * 1024u * 1024u) /* ceiling of one configuration's memory */
@@ -184,6 +186,27 @@ static void check_listener_files(const struct config_tls *tls, const struct node
         check_pair_readable(&tls->certificates[i], node_item(list, i), errors);
 }
 
+/* Whether the access log can be opened. Nothing is made: a check leaves no trace. */
+static void check_access_file(const struct config *config, struct node *node,
+                              struct config_errors *errors)
+{
+    char folder[PATH_MAX];
+    struct stat s;
+    const char *path = config->log.access_file, *slash = strrchr(path, '/');
+    if (config->log.access == ACCESS_OFF || !node || node->bad || strcmp(path, "-") == 0)
+        return;
+    int failure = stat(path, &s) == 0 ? (S_ISDIR(s.st_mode) ? EISDIR : 0) : errno;
+    if (failure == 0 && access(path, W_OK) < 0)
+        failure = errno;
+    if (failure == ENOENT) {
+        (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+                       slash ? path : ".");
+        failure = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    }
+    if (failure)
+        node_complain(node, errors, "\"%.200s\" cannot be written: %s", path, strerror(failure));
+}
+
 /* Files that the configuration names must be there before anything starts. */
 static void check_files(const struct config *config, const struct tree *tree,
                         struct config_errors *errors)
@@ -195,6 +218,7 @@ static void check_files(const struct config *config, const struct tree *tree,
     for (size_t i = 0; i < config->n_listeners; i++)
         check_listener_files(&config->listeners[i].tls, node_child(node_item(listeners, i), "tls"),
                              errors);
+    check_access_file(config, node_child(node_child(tree->root, "log"), "access_file"), errors);
     check_readable(config->kubernetes.kubeconfig, node_child(kubernetes, "kubeconfig"), errors);
     if (!node || node->bad || !config->admin.token_file)
         return;
@@ -255,8 +279,10 @@ static bool resolve_tls(struct config *config, struct config_tls *tls)
 
 static bool resolve_all(struct config *config)
 {
-    bool ok = resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
-              resolve(config, &config->kubernetes.kubeconfig);
+    bool ok =
+        (strcmp(config->log.access_file, "-") == 0 || resolve(config, &config->log.access_file)) &&
+        resolve(config, &config->state_dir) && resolve(config, &config->admin.token_file) &&
+        resolve(config, &config->kubernetes.kubeconfig);
     for (size_t i = 0; i < config->n_listeners; i++)
         ok = ok && resolve_tls(config, &config->listeners[i].tls);
     for (size_t i = 0; i < config->n_routes; i++)

@@ -5,26 +5,39 @@
 #include "base/log.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include "rollout/kube/fleet.h"
 #include <cjson/cJSON.h>
 
+/* What this process and those before it have counted. */
+static struct judged_totals counts_of(struct control *c, const char *route, const char *version,
+                                      enum metric_role role, bool is_mirror)
+{
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
+    const struct handover_counts *before =
+        handover_gained(c->handover, route, version, role, is_mirror);
+    struct handover_counts all = {.role = role};
+    if (v)
+        all.judged = is_mirror ? metrics_mirrored(v, role) : metrics_judged(v, role);
+    if (before)
+        handover_counts_add(&all, before);
+    return all.judged;
+}
+
 static struct judged_totals port_counts(void *host, const char *route, const char *version,
                                         enum metric_role role)
 {
-    struct control *c = host;
-    const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    return v ? metrics_judged(v, role) : (struct judged_totals){0};
+    return counts_of(host, route, version, role, false);
 }
 
 static struct judged_totals port_mirrored(void *host, const char *route, const char *canary,
                                           enum metric_role role)
 {
-    struct control *c = host;
-    const struct variant_metrics *v = metrics_variant(c->metrics, route, canary);
-    return v ? metrics_mirrored(v, role) : (struct judged_totals){0};
+    return counts_of(host, route, canary, role, true);
 }
 
 static uint64_t port_weighed(void *host, const char *route, const char *version,
@@ -194,6 +207,9 @@ static void tell_cluster(struct control *c, const char *route, const char *name,
 static void port_event(void *host, const char *route, const char *name, const cJSON *json)
 {
     struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    if (r && told_has_tick(r) && strcmp(name, "tick") == 0)
+        return;
     tell_cluster(c, route, name, json);
     char *text = c->admin ? cJSON_PrintUnformatted(json) : NULL;
     if (text)

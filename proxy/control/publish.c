@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/control/certificates.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/health.h"
 #include "proxy/control/states.h"
 
@@ -149,6 +150,7 @@ enum err publish(struct control *c)
     }
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_publish(c->workers[i], s);
+    handover_tell_splits(c->handover);
     return OK;
 }
 

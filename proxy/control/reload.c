@@ -4,11 +4,14 @@
 
 #include "metrics/log.h"
 #include "proxy/conf/changes.h"
+#include "proxy/control/access.h"
 #include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/upstream_tls.h"
 #include <cjson/cJSON.h>
 
 #define LINE_MAX_BYTES 1024 /* of one configuration error */
@@ -189,12 +192,16 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
         config_keep_unref(keep);
         (void)!known_configure(&c->known, old->config, why);
         (void)!names_configure(c->names, why);
+        (void)!access_prepare(c, old->config, why);
+        access_settle(c);
         return why_set(why, e, "%s: out of memory", c->path);
     }
     changes_tell(old->config, config, report_line, report);
     certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
+    upstream_tls_tell_changes(old->config, config, report_line, report);
     reload_warn(keep);
     config_keep_unref(old);
+    access_settle(c);
     e = cluster_take(c, why);
     return e == OK ? reload_log(config, why) : e;
 }
@@ -214,7 +221,8 @@ static enum err examine(struct control *c, const struct config_keep *keep, struc
     ask_rollouts(c, keep, report);
     bool is_open = report->n == 0 && listeners_may_take(&c->listeners, config, why) == OK &&
                    cluster_may_take(c, config, why) == OK &&
-                   host_open_rollouts(c, config, keep->manifests, why);
+                   host_open_rollouts(c, config, keep->manifests, why) &&
+                   access_prepare(c, config, why) == OK;
     if (report->n == 0 && !is_open)
         report_line(report, why->text);
     if (!is_open)
@@ -259,7 +267,10 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     struct log_quoted file;
     why->text[0] = '\0';
     notify_reloading(c);
-    enum err e = try_reload(c, &report, why);
+    enum err e =
+        handover_is_under_way(c->handover)
+            ? why_set(why, ERR_CONFLICT, "another process is taking over, with the file as it is")
+            : try_reload(c, &report, why);
     notify_reloaded(c);
     if (e != OK) {
         c->reloads_failed++;

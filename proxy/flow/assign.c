@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/assign.h"
 
-#define STICKY_ID_CHARS   32       /* 128 random bits in hex */
+#include "proxy/flow/ids.h"
+
 #define STICKY_AGE_S      31536000 /* a year: longer than any rollout */
 #define STICKY_COOKIE_MAX 256      /* attributes and name of an issued cookie */
 
@@ -20,24 +21,17 @@ static void read_override(const struct exchange *x, const char *buf, struct spli
 /* A new user: draws an id that the response will set as a cookie. */
 static void issue_key(struct exchange *x, struct split_request *request)
 {
-    static const char hex[] = "0123456789abcdef";
     char *cookie = arena_alloc(&x->arena, STICKY_COOKIE_MAX);
     if (!cookie)
         return;
-    char id[STICKY_ID_CHARS];
-    uint64_t bits = 0;
-    for (unsigned i = 0; i < STICKY_ID_CHARS; i++) {
-        if (i % 16 == 0)
-            bits = flow_random(x->flow);
-        id[i] = hex[bits & 15];
-        bits >>= 4;
-    }
+    char id[ID_CHARS];
+    id_make(x->flow, id);
     int len = snprintf(cookie, STICKY_COOKIE_MAX,
                        "%.64s=%.*s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax",
-                       x->route->conf->sticky.name, STICKY_ID_CHARS, id, STICKY_AGE_S);
+                       x->route->conf->sticky.name, (int)ID_CHARS, id, STICKY_AGE_S);
     x->set_cookie = slice_of(cookie, (size_t)len);
     request->has_key = true;
-    request->key = slice_of(memchr(cookie, '=', (size_t)len) + 1, STICKY_ID_CHARS);
+    request->key = slice_of(memchr(cookie, '=', (size_t)len) + 1, ID_CHARS);
 }
 
 static void read_key(struct exchange *x, const char *buf, struct split_request *request)

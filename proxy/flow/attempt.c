@@ -90,8 +90,10 @@ static void note_connect_failed(const struct exchange *x)
 static void dial_failed(struct exchange *x, int error)
 {
     if (dial_is_own_fault(error)) {
-        log_warn("dial_failed", "route=%s version=%s why=\"%s\"", x->route->conf->name,
-                 x->attempt.variant->name, strerror(error));
+        log_warn("dial_failed", "route=%s version=%s request_id=%.*s why=\"%s\"",
+                 x->route->conf->name, x->attempt.variant->name, SLICE_ARG(x->request_id),
+                 strerror(error));
+        x->why = metric_reason_text(REASON_REFUSED);
         attempt_settle(x, 503, REASON_REFUSED, true);
         exchange_reply(x, 503);
         return;
@@ -198,6 +200,7 @@ static void begin(struct exchange *x, uint32_t endpoint)
 {
     struct attempt *a = &x->attempt;
     a->cells = a->variant->metrics->cells[x->flow->worker];
+    a->start_us = x->flow->now_us;
     a->is_open = true;
     a->is_counted = a->is_judged = a->got_bytes = false;
     a->slow = 0;
@@ -303,10 +306,12 @@ void attempt_failed(struct exchange *x, enum metric_reason reason, unsigned caus
     struct failover next;
     attempt_settle(x, status, reason, false);
     attempt_release(x, false);
-    if (failover_find(x, cause, &next))
+    if (failover_find(x, cause, &next)) {
         try_again(x, &next);
-    else
-        exchange_reply(x, status);
+        return;
+    }
+    x->why = metric_reason_text(reason);
+    exchange_reply(x, status);
 }
 
 bool attempt_retry_status(struct exchange *x, unsigned status, bool is_whole)
@@ -331,8 +336,9 @@ static void end_trial(struct exchange *x, enum breaker_trial outcome)
     x->attempt.is_trial = false;
     breaker_trial_end(x->route->live->breaker, &x->route->conf->breaker, outcome, x->flow->now_us);
     if (outcome != TRIAL_VOID)
-        log_info("breaker_trial", "route=%s canary=%s result=%s", x->route->conf->name,
-                 x->attempt.variant->name, outcome == TRIAL_FAILED ? "failed" : "ok");
+        log_info("breaker_trial", "route=%s canary=%s request_id=%.*s result=%s",
+                 x->route->conf->name, x->attempt.variant->name, SLICE_ARG(x->request_id),
+                 outcome == TRIAL_FAILED ? "failed" : "ok");
 }
 
 void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
@@ -363,8 +369,10 @@ static void note_endpoint(struct exchange *x, enum metric_reason reason, bool fa
     if (atomic_exchange_explicit(&state_of(x)->owes_return, 1, memory_order_relaxed))
         log_info("endpoint_returned", "route=%s version=%s endpoint=%s", x->route->conf->name,
                  a->variant->name, text);
-    log_warn("endpoint_ejected", "route=%s version=%s endpoint=%s failures=%u for_ms=%u",
-             x->route->conf->name, a->variant->name, text, x->route->conf->eject.consecutive, ms);
+    log_warn("endpoint_ejected",
+             "route=%s version=%s endpoint=%s failures=%u for_ms=%u request_id=%.*s",
+             x->route->conf->name, a->variant->name, text, x->route->conf->eject.consecutive, ms,
+             SLICE_ARG(x->request_id));
 }
 
 void attempt_count(struct exchange *x, unsigned status, enum metric_reason reason, bool is_void)

@@ -2,11 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/exchange.h"
 
+#include "proxy/flow/access.h"
 #include "proxy/flow/assign.h"
 #include "proxy/flow/attempt.h"
 #include "proxy/flow/failover.h"
+#include "proxy/flow/ids.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
+#include "proxy/flow/refuse.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/subject.h"
@@ -15,8 +18,6 @@
 #define GIVEN_UP_MIN_US                                                                            \
     1000000             /* a client that leaves earlier than this tells nothing about the version */
 #define GIVEN_UP_P99S 5 /* nor one that leaves before so many p99s of stable */
-#define STATUS_CLIENT_GONE                                                                         \
-    499 /* the code of a request whose client left before its response head */
 
 const struct upstream_events exchange_events = {attempt_on_connected, pump_on_upstream_readable,
                                                 pump_on_upstream_writable, attempt_on_room};
@@ -55,6 +56,7 @@ static void on_due(struct wheel_entry *e)
         return;
     }
     if (x->state == EXCHANGE_REPLY) {
+        x->why = metric_reason_text(REASON_TIMEOUT);
         attempt_settle(x, x->status, REASON_TIMEOUT, false);
         exchange_end(x, END_UPSTREAM_CUT);
         return;
@@ -127,6 +129,8 @@ void exchange_end(struct exchange *x, enum exchange_end why)
 {
     struct client *c = x->client;
     exchange_goto(x, EXCHANGE_END);
+    if (x->access)
+        access_end(x, why);
     bool may_reuse = why == END_DONE && x->up_keep_alive && request_is_read(x) && !x->send_failed;
     attempt_release(x, may_reuse);
     bool down_keep_alive = x->down_keep_alive && request_is_read(x);
@@ -162,6 +166,12 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     }
 }
 
+static void client_error(struct exchange *x, enum metric_client_error e)
+{
+    x->why = refuse_word(e);
+    cell_add(&x->flow->cells->client_errors[e], 1);
+}
+
 void exchange_reply(struct exchange *x, unsigned status)
 {
     bool keep_alive = x->keep_alive && request_is_read(x) && client_may_continue(x->client);
@@ -171,38 +181,45 @@ void exchange_reply(struct exchange *x, unsigned status)
                           .minor = x->minor,
                           .request_id = x->request_id};
     x->down_keep_alive = keep_alive;
+    x->status = (uint16_t)status;
     if (x->route)
         cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(status)], 1);
-    if (reply_send(x->client, &reply) == STREAM_FAILED) {
-        cell_add(&x->flow->cells->client_errors[CLIENT_ERROR_ABORTED], 1);
+    enum stream_result sent = reply_send(x->client, &reply);
+    x->body_sent = reply.body_bytes;
+    if (sent == STREAM_FAILED) {
+        client_error(x, CLIENT_ERROR_ABORTED);
         exchange_end(x, END_CLIENT_GONE);
     } else {
         exchange_end(x, END_REPLIED);
     }
 }
 
-static void client_error(struct exchange *x, enum metric_client_error e)
+/* Keeps the id that the client sends, or makes one. False: out of memory. is_made: whether it is ours. */
+static bool identify(struct exchange *x, const char *buf, bool *is_made)
 {
-    cell_add(&x->flow->cells->client_errors[e], 1);
+    struct slice received = request_id_received(&x->flow->head, buf);
+    *is_made = received.len == 0;
+    if (!*is_made) {
+        x->request_id = arena_copy(&x->arena, received);
+        return x->request_id.at != NULL;
+    }
+    char *id = arena_alloc(&x->arena, ID_CHARS);
+    if (!id)
+        return false;
+    id_make(x->flow, id);
+    x->request_id = slice_of(id, ID_CHARS);
+    return true;
 }
 
 /* Writes the request head as it will go up. False: out of memory. */
 static bool write_head(struct exchange *x, const char *buf, size_t head_len)
 {
-    static const char hex[] = "0123456789abcdef";
     const struct config_headers *conf = &x->route->conf->headers;
     const struct head *head = &x->flow->head;
-    if (conf->request_id && request_id_received(head, buf).len == 0) {
-        char *id = arena_alloc(&x->arena, 32);
-        if (!id)
-            return false;
-        for (unsigned i = 0; i < 32; i += 16) {
-            uint64_t bits = flow_random(x->flow);
-            for (unsigned j = 0; j < 16; j++, bits >>= 4)
-                id[i + j] = hex[bits & 15];
-        }
-        x->request_id = slice_of(id, 32);
-    }
+    char traceparent[TRACEPARENT_CHARS];
+    bool is_made = false;
+    if (conf->request_id && !identify(x, buf, &is_made))
+        return false;
     /* one with a body would leave open whether its bytes are the body's or the new protocol's */
     x->is_upgrade = head->upgrade_websocket && head->method == METHOD_GET && request_is_read(x);
     struct rewrite_request r = {.head = head,
@@ -211,17 +228,23 @@ static bool write_head(struct exchange *x, const char *buf, size_t head_len)
                                 .client = client_peer(x->client),
                                 .is_tls = x->client->stream.tls != NULL,
                                 .forwarded = (enum forwarded_mode)conf->forwarded,
-                                .request_id = x->request_id,
                                 .fallback_host = SLICE("localhost"),
                                 .upgrade_websocket = x->is_upgrade};
+    if (is_made)
+        r.request_id = x->request_id;
+    if (conf->trace && head->trace != TRACE_VALID) {
+        id_make_traceparent(x->flow, traceparent);
+        r.traceparent = slice_of(traceparent, sizeof traceparent);
+    }
     subject_add(x->client, &r);
-    size_t room = head_len + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * CLIENT_PEER_MAX +
-                  r.fallback_host.len + r.subject_name.len + r.subject.len;
+    size_t room = head_len + REWRITE_EXTRA_BYTES + r.request_id.len + r.traceparent.len +
+                  2 * CLIENT_PEER_MAX + r.fallback_host.len + r.subject_name.len + r.subject.len;
     char *out = arena_alloc(&x->arena, room);
     if (!out)
         return false;
     ssize_t len = rewrite_request(&r, out, room);
     CHECK(len > 0);
+    arena_shrink(&x->arena, out, room, (size_t)len);
     x->head_out = slice_of(out, (size_t)len);
     return true;
 }
@@ -272,6 +295,7 @@ static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
     x->body_received += (size_t)n;
     if (pump_request_body(x, data))
         return true;
+    x->why = REFUSE_NO_MEMORY;
     attempt_settle(x, 503, REASON_NONE, true);
     x->keep_alive = false;
     exchange_reply(x, 503);
@@ -283,9 +307,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     const struct head *head = &c->flow->head;
     struct exchange *x = make(c);
     if (!x) {
-        struct reply reply = {.status = 503, .minor = 1};
-        (void)reply_send(c, &reply);
-        client_response_done(c, CLIENT_NEXT_LINGER);
+        refuse_client(c, 503, NULL);
         return len;
     }
     x->method = head->method;
@@ -299,6 +321,11 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     subject_guard(c, buf);
     unsigned refusal = check_request(x, buf);
     if (refusal) {
+        bool is_made;
+        if (!x->route || x->route->conf->headers.request_id)
+            (void)identify(x, buf, &is_made); /* out of memory: the reply has none */
+        if (access_is_on(x->flow))
+            access_note(x, buf);
         x->keep_alive =
             x->keep_alive &&
             refusal == 404; /* after any other one, where the next request begins is unsure */
@@ -306,7 +333,11 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
         return head_len;
     }
     assign_version(x, buf);
-    if (!write_head(x, buf, head_len) || x->arena.failed) {
+    bool is_written = write_head(x, buf, head_len) && !x->arena.failed;
+    if (access_is_on(x->flow))
+        access_note(x, buf);
+    if (!is_written) {
+        x->why = REFUSE_NO_MEMORY;
         attempt_settle(x, 503, REASON_NONE, true);
         x->keep_alive = false;
         exchange_reply(x, 503);

@@ -41,9 +41,10 @@ static void refuse(struct exchange *x)
     uint32_t budget_bp = policy_of(x)->budget_bp;
     cell_add(&x->route->metrics->cells[x->flow->worker]->retries_refused, 1);
     if (retry_budget_say(x->route->live->retries, x->flow->now_us))
-        log_warn("retry_budget_used_up", "route=%s version=%s budget=%u.%02u%% window_s=%u",
+        log_warn("retry_budget_used_up",
+                 "route=%s version=%s budget=%u.%02u%% window_s=%u request_id=%.*s",
                  x->route->conf->name, x->attempt.variant->name, budget_bp / 100, budget_bp % 100,
-                 RETRY_BUDGET_S);
+                 RETRY_BUDGET_S, SLICE_ARG(x->request_id));
 }
 
 bool failover_find(struct exchange *x, unsigned cause, struct failover *next)

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/handshake.h"
 
+#include "proxy/flow/refuse.h"
 #include "base/log.h"
-#include "proxy/flow/reply.h"
 #include "proxy/wire/tls.h"
 
 static struct ssl_ctx_st *context_of(const struct client *c)
@@ -24,21 +24,22 @@ bool handshake_begin(struct client *c)
 
 /* ---- how it ends ---- */
 
+static void tell(const struct client *c, const char *why)
+{
+    log_debug("tls_failed", "client=%.*s why=\"%s\"", SLICE_ARG(client_peer(c)), why);
+}
+
 static void count(struct client *c, enum metric_client_error error, const char *why)
 {
     cell_add(&c->flow->cells->client_errors[error], 1);
-    log_debug("tls_failed", "client=%.*s why=\"%s\"", SLICE_ARG(client_peer(c)), why);
+    tell(c, why);
 }
 
 static void refuse_plain_http(struct client *c)
 {
-    struct reply reply = {.status = 400, .minor = 1, .why = "this port speaks TLS (https)"};
-    count(c, CLIENT_ERROR_BAD_REQUEST, tls_why(&c->stream));
+    tell(c, tls_why(&c->stream));
     stream_stop_tls(&c->stream);
-    if (reply_send(c, &reply) == STREAM_FAILED)
-        client_abort(c, false);
-    else
-        client_response_done(c, CLIENT_NEXT_LINGER);
+    refuse_client(c, 400, "this port speaks TLS (https)");
 }
 
 /* is_first: nothing had come before, and now an end: who looks whether the port is open leaves like this. */

@@ -63,9 +63,11 @@ static void note_breaker(struct exchange *x, bool failed)
     const struct config_breaker *conf = &x->route->conf->breaker;
     if (breaker_note(live->breaker, conf, x->flow->worker, failed, x->flow->now_us))
         log_warn("breaker_open",
-                 "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u",
+                 "route=%s canary=%s threshold=%u.%02u%% window_ms=%u retry_after_ms=%u "
+                 "request_id=%.*s",
                  x->route->conf->name, x->attempt.variant->name, conf->error_rate_bp / 100,
-                 conf->error_rate_bp % 100, conf->window_ms, conf->retry_after_ms);
+                 conf->error_rate_bp % 100, conf->window_ms, conf->retry_after_ms,
+                 SLICE_ARG(x->request_id));
 }
 
 void judged_settle(struct exchange *x, unsigned status, bool failed, bool is_void)

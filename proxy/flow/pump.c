@@ -154,8 +154,9 @@ void pump_on_upstream_writable(void *owner)
 
 static void malformed(struct exchange *x, const char *fault)
 {
-    log_debug("bad_response", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
-              x->attempt.variant->name, x->attempt.variant->endpoints[x->attempt.endpoint].text,
+    log_debug("bad_response", "route=%s version=%s endpoint=%s request_id=%.*s why=\"%s\"",
+              x->route->conf->name, x->attempt.variant->name,
+              x->attempt.variant->endpoints[x->attempt.endpoint].text, SLICE_ARG(x->request_id),
               fault ? fault : "");
     pool_note_surprise(x->up, x->flow->now_us); /* it may have been the rest of the answer before */
     attempt_failed(x, REASON_MALFORMED, RETRY_502);
@@ -186,6 +187,7 @@ static void after_reply(struct exchange *x, enum stream_result r)
 /* The response broke after its head had gone down: the client must not take it for a whole one. */
 static void cut(struct exchange *x, enum metric_reason reason)
 {
+    x->why = metric_reason_text(reason);
     attempt_settle(x, x->status, reason, false);
     exchange_end(x, END_UPSTREAM_CUT);
 }
@@ -234,6 +236,7 @@ static bool stays_open(const struct exchange *x)
 /* Writes the response head in f->head over buf for the client into f->out. Returns its length, or -1. */
 static ssize_t write_head(struct exchange *x, const char *buf, const struct body *body)
 {
+    const char *version_field = x->route->conf->headers.version;
     struct rewrite_response r = {.head = &x->flow->head,
                                  .buf = buf,
                                  .body = body,
@@ -241,6 +244,12 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
                                  .keep_alive = x->down_keep_alive,
                                  .set_cookie = x->set_cookie,
                                  .date = flow_date(x->flow)};
+    if (version_field) {
+        r.version_field = slice_str(version_field);
+        r.version = slice_str(x->attempt.variant->name);
+        head_remove(&x->flow->head, buf,
+                    r.version_field); /* a version may not say that it is another */
+    }
     x->down_chunked = rewrite_is_chunked(&r);
     return rewrite_response(&r, x->flow->out, FLOW_OUT_BYTES);
 }
@@ -290,6 +299,7 @@ static void switch_protocols(struct exchange *x, const char *buf, size_t head_le
     x->head_down = true;
     x->status = 101;
     cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(101)], 1);
+    x->body_sent = len - head_len;
     struct iovec parts[] = {part(x->flow->out, (size_t)out_len),
                             part(buf + head_len, len - head_len)};
     if (stream_send(&x->client->stream, parts, 2) == STREAM_FAILED) {
@@ -349,6 +359,7 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     bool is_endless =
         x->response_body.kind != BODY_LENGTH && !x->response_body.done && is_stream(head, buf);
     attempt_note_head(x, x->status, is_endless);
+    x->body_sent = data.len;
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
     after_reply(x, stream_send(&x->client->stream, parts, n + 1));
@@ -419,6 +430,7 @@ static void read_response_body(struct exchange *x)
     }
     if (used < got)
         distrust(x);
+    x->body_sent += data.len;
     int n = frame(parts, chunk, data, x->down_chunked, x->response_body.done);
     after_reply(x, stream_send(&x->client->stream, parts, n));
 }

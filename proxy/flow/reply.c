@@ -46,11 +46,12 @@ static const char *field_of(unsigned status)
     return "";
 }
 
-enum stream_result reply_send(struct client *c, const struct reply *r)
+enum stream_result reply_send(struct client *c, struct reply *r)
 {
     char body[96];
     int body_len = snprintf(body, sizeof body, "%u %s%s%s\n", r->status, reason_of(r->status),
                             r->why ? ": " : "", r->why ? r->why : "");
+    r->body_bytes = r->is_head ? 0 : (uint32_t)body_len;
     const char *connection = !r->keep_alive  ? "Connection: close\r\n"
                              : r->minor == 0 ? "Connection: keep-alive\r\n"
                                              : "";

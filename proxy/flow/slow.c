@@ -110,7 +110,8 @@ enum pace_verdict slow_look(struct client *c, uint32_t gap_ms)
     if (verdict == PACE_OK)
         flow_deadline(c->flow, &c->timer, next_look_ms(c, gap_ms));
     else
-        log_debug("slow_client", "client=%.*s what=%s why=%s", SLICE_ARG(client_peer(c)), what,
-                  verdict == PACE_SLOW ? "min_rate" : "stalled");
+        log_debug("slow_client", "client=%.*s what=%s request_id=%.*s why=%s",
+                  SLICE_ARG(client_peer(c)), what, x ? (int)x->request_id.len : 0,
+                  x ? x->request_id.at : "", verdict == PACE_SLOW ? "min_rate" : "stalled");
     return verdict;
 }

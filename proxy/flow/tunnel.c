@@ -3,7 +3,7 @@
 #include "proxy/flow/tunnel.h"
 
 #include "base/log.h"
-#include "proxy/flow/exchange.h"
+#include "proxy/flow/access.h"
 
 static void on_upstream_readable(void *owner);
 static void on_upstream_writable(void *owner);
@@ -43,9 +43,11 @@ static void on_due(struct wheel_entry *e)
 {
     struct tunnel *t = CONTAINER_OF(e, struct tunnel, timer);
     bool is_told = flow_now_ms(flow_of(t)) >= t->close_at_ms;
-    log_debug("tunnel_closed", "route=%s version=%s client=%.*s why=\"%s\"", t->version->route,
-              t->version->version, SLICE_ARG(client_peer(t->client)),
+    log_debug("tunnel_closed", "route=%s version=%s client=%.*s request_id=%.*s why=\"%s\"",
+              t->version->route, t->version->version, SLICE_ARG(client_peer(t->client)),
+              t->request_id_len, t->request_id,
               is_told ? "its version serves no more, or serin stops" : "idle");
+    t->why = is_told ? "drained" : "idle";
     tunnel_end(t, false);
 }
 
@@ -60,6 +62,10 @@ struct tunnel *tunnel_new(const struct exchange *x)
                          .version = x->attempt.variant->metrics,
                          .active_ms = flow_now_ms(x->flow),
                          .close_at_ms = WHEEL_NEVER};
+    CHECK(x->request_id.len <= sizeof t->request_id);
+    t->request_id_len = (uint8_t)x->request_id.len;
+    if (x->request_id.len)
+        memcpy(t->request_id, x->request_id.at, x->request_id.len);
     wheel_entry_init(&t->timer);
     t->timer.on_due = on_due;
     return t;
@@ -75,6 +81,7 @@ void tunnel_end(struct tunnel *t, bool is_client_gone)
     struct client *c = t->client;
     struct pool *pool = t->up->pool;
     struct flow *f = c->flow;
+    access_tunnel_end(t->access, f, t->bytes_down, t->why);
     wheel_cancel(&f->wheel, &t->timer);
     list_remove(&t->link);
     cell_sub(&t->version->cells[f->worker]->tunnels, 1);
@@ -136,6 +143,8 @@ static void carry(struct tunnel *t, struct way w, const char *bytes, size_t len)
 {
     struct iovec part = {(char *)(uintptr_t)bytes, len};
     enum stream_result r = stream_send(w.to, &part, 1);
+    if (w.to == &t->client->stream)
+        t->bytes_down += len;
     if (r == STREAM_FAILED)
         stop(t, w);
     else if (r == STREAM_PENDING)
@@ -217,10 +226,10 @@ static uint32_t draw(struct flow *f, uint32_t below)
 void tunnel_drain(struct tunnel *t)
 {
     struct flow *f = flow_of(t);
-    if (t->close_at_ms < f->drain_until_ms)
+    if (t->close_at_ms < f->tunnels_until_ms)
         return;
     uint32_t spread = f->world->snapshot->config->timeouts.drain_ms / TUNNEL_SPREAD;
-    t->close_at_ms = f->drain_until_ms - 1 - spread / 2 - draw(f, spread);
+    t->close_at_ms = f->tunnels_until_ms - 1 - spread / 2 - draw(f, spread);
     set_deadline(t);
 }
 
@@ -249,9 +258,10 @@ static bool review(struct tunnel *t)
     struct flow *f = flow_of(t);
     uint32_t drain_ms = f->world->snapshot->config->timeouts.drain_ms;
     bool serves = is_serving(t, f->world->snapshot);
-    bool is_told = !serves && t->close_at_ms == WHEEL_NEVER;
+    int64_t soon_ms = flow_now_ms(f) + drain_ms;
+    bool is_told = !serves && t->close_at_ms > soon_ms + drain_ms / TUNNEL_SPREAD;
     if (is_told)
-        t->close_at_ms = flow_now_ms(f) + drain_ms + draw(f, drain_ms / TUNNEL_SPREAD);
+        t->close_at_ms = soon_ms + draw(f, drain_ms / TUNNEL_SPREAD);
     else if (serves && !f->is_draining)
         t->close_at_ms = WHEEL_NEVER;
     set_deadline(t); /* timeouts.tunnel_idle may be another one now */
@@ -276,6 +286,8 @@ void tunnel_start(struct tunnel *t, struct exchange *x)
 {
     struct client *c = x->client;
     struct flow *f = x->flow;
+    t->access = access_tunnel_new(x);
+    t->bytes_down = x->body_sent;
     t->route_at = (uint32_t)(x->route - x->world->snapshot->routes);
     pool_hand_over(x->up, t, &tunnel_events);
     x->up = NULL;
@@ -286,6 +298,8 @@ void tunnel_start(struct tunnel *t, struct exchange *x)
     list_push_back(&f->tunnels, &t->link);
     cell_add(&t->version->cells[f->worker]->tunnels, 1);
     (void)review(t); /* the exchange may have begun in a world of before */
+    if (f->is_draining)
+        tunnel_drain(t);
     if (stream_pending(&c->stream))
         stream_read_off(&t->up->stream);
     stream_read_on(&c->stream);

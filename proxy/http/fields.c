@@ -38,7 +38,11 @@ enum field_id field_classify(struct slice name)
     case 10:
         if (first == 'c' && IS(name, "connection"))
             return FIELD_CONNECTION;
+        if (first == 't' && IS(name, "tracestate"))
+            return FIELD_TRACESTATE;
         return first == 'k' && IS(name, "keep-alive") ? FIELD_KEEP_ALIVE : FIELD_OTHER;
+    case 11:
+        return first == 't' && IS(name, "traceparent") ? FIELD_TRACEPARENT : FIELD_OTHER;
     case 12:
         if (first == 'x' && IS(name, "x-request-id"))
             return FIELD_X_REQUEST_ID;
@@ -134,6 +138,12 @@ static int take_max_forwards(struct head *h, struct slice value)
     return 0;
 }
 
+/* Several of them are as bad as none that can be read: two readers could each believe another one. */
+static void take_traceparent(struct head *h, struct slice value)
+{
+    h->trace = h->trace == TRACE_NONE && syntax_is_traceparent(value) ? TRACE_VALID : TRACE_INVALID;
+}
+
 /* What a field means to the proxy itself. 0, or the negated status. Not inlined: fields_add, which
  * most fields leave without coming here, would pay for its locals. */
 static __attribute__((noinline)) int take_meaning(struct head *h, const char *buf, struct field *f)
@@ -155,6 +165,9 @@ static __attribute__((noinline)) int take_meaning(struct head *h, const char *bu
     case FIELD_CONNECTION:
         f->hop = 1;
         h->has_connection = true;
+        return 0;
+    case FIELD_TRACEPARENT:
+        take_traceparent(h, value);
         return 0;
     /* Hop-by-hop (RFC 9110 section 7.6.1), and what only harms behind a proxy: Proxy (httpoxy),
      * h2c's settings. */

@@ -116,6 +116,15 @@ static void put_request_id(struct out *o, struct slice id)
     PUT(o, "\r\n");
 }
 
+static void put_traceparent(struct out *o, struct slice traceparent)
+{
+    if (traceparent.len == 0)
+        return;
+    PUT(o, "traceparent: ");
+    put_slice(o, traceparent);
+    PUT(o, "\r\n");
+}
+
 static void put_subject(struct out *o, const struct rewrite_request *r)
 {
     if (r->subject_name.len == 0)
@@ -238,6 +247,8 @@ static uint32_t request_left_out(const struct rewrite_request *r)
         left_out |= FORWARDING_FIELDS;
     if (r->request_id.len)
         left_out |= SET(FIELD_X_REQUEST_ID);
+    if (r->traceparent.len) /* the state is that of the trace that is let go of */
+        left_out |= SET(FIELD_TRACEPARENT) | SET(FIELD_TRACESTATE);
     if (r->head->method == METHOD_OPTIONS)
         left_out |= SET(FIELD_MAX_FORWARDS);
     return left_out;
@@ -262,6 +273,7 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
     if (r->forwarded == FORWARDED_RFC7239 || r->forwarded == FORWARDED_BOTH)
         put_forwarded(&o, r, seen);
     put_request_id(&o, r->request_id);
+    put_traceparent(&o, r->traceparent);
     put_subject(&o, r);
     put_via(&o, h->minor);
     PUT(&o, "\r\n");
@@ -322,6 +334,17 @@ static void put_response_framing(struct out *o, const struct rewrite_response *r
         PUT(o, "Connection: keep-alive\r\n");
 }
 
+/* Nobody was served by a response that is not the final one. */
+static void put_version(struct out *o, const struct rewrite_response *r)
+{
+    if (r->version_field.len == 0 || (r->head->status < 200 && r->head->status != 101))
+        return;
+    put_slice(o, r->version_field);
+    PUT(o, ": ");
+    put_slice(o, r->version);
+    PUT(o, "\r\n");
+}
+
 ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t room)
 {
     const struct head *h = r->head;
@@ -341,6 +364,7 @@ ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t roo
         put_slice(&o, r->set_cookie);
         PUT(&o, "\r\n");
     }
+    put_version(&o, r);
     put_request_id(&o, r->request_id);
     put_via(&o, h->minor);
     PUT(&o, "\r\n");

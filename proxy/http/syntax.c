@@ -216,3 +216,33 @@ bool syntax_list_next(struct slice *list, struct slice *element)
     }
     return false;
 }
+
+/* So many lower-case hexadecimal digits, not all of them 0. */
+static bool is_trace_id(struct slice s)
+{
+    bool is_zero = true;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+        is_zero = is_zero && c == '0';
+    }
+    return !is_zero;
+}
+
+static bool is_trace_byte(const char *at)
+{
+    return is_trace_id(slice_of(at, 2)) || memcmp(at, "00", 2) == 0;
+}
+
+bool syntax_is_traceparent(struct slice s)
+{
+    if (s.len < 55 || s.at[2] != '-' || s.at[35] != '-' || s.at[52] != '-')
+        return false;
+    bool is_00 = memcmp(s.at, "00", 2) == 0;
+    if (!is_trace_byte(s.at) || memcmp(s.at, "ff", 2) == 0 || !is_trace_byte(s.at + 53))
+        return false;
+    if (s.len > 55 && (is_00 || s.at[55] != '-'))
+        return false;
+    return is_trace_id(slice_of(s.at + 3, 32)) && is_trace_id(slice_of(s.at + 36, 16));
+}

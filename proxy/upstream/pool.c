@@ -196,7 +196,7 @@ static void step(struct upstream_conn *c, short what)
     c->events->on_connected(c->owner, progress == DIAL_DONE);
 }
 
-/* What has come on an idle connection, or is about to, is none of a peer's business but where TLS itself says it. */
+/* What comes on an idle connection is a surprise, unless TLS says it for itself. */
 static bool is_still_good(struct upstream_conn *c)
 {
     return c->stream.tls && stream_take_idle(&c->stream);

@@ -25,8 +25,8 @@ ALONE = 'versions: {v1: {endpoints: ["127.0.0.1:@v1@"]}}, stable: v1'
 class Scenario:
     """What is asked for, and what differs in the configuration."""
 
-    def __init__(self, about, path='/b/128', headers='', body=b'', route=SPLIT, more=''):
-        self.about, self.path, self.headers, self.body, self.route, self.more = about, path, headers, body, route, more
+    def __init__(self, about, path='/b/128', headers='', body=b'', route=SPLIT, more='', log=''):
+        self.about, self.path, self.headers, self.body, self.route, self.more, self.log = about, path, headers, body, route, more, log
 
     def request(self, n):
         headers = self.headers % n if '%d' in self.headers else self.headers
@@ -46,6 +46,11 @@ SCENARIOS = {
     'cookie': Scenario('get128 with a cookie that nobody asks about', headers=COOKIE),
     'sticky': Scenario('the same, users kept by that cookie: the difference is what stickiness costs', headers=COOKIE,
                        route=SPLIT + ', sticky: {by: cookie, name: uid}'),
+    'untraced': Scenario('get128 without a trace: the difference is what it costs to begin one',
+                         route=SPLIT + ', headers: {trace: false}'),
+    'access': Scenario('hdr with the access log: the difference is what a line costs', headers=BROWSER,
+                       log=', access: combined, access_file: access.log'),
+    'access_json': Scenario('the same as JSON', headers=BROWSER, log=', access: json, access_file: access.log'),
 }
 
 
@@ -104,7 +109,7 @@ def count(serin, scenario, ports, requests):
         route = scenario.route.replace('@v1@', str(ports[0])).replace('@v2@', str(ports[1]))
         with open(os.path.join(folder, 'serin.yaml'), 'w') as f:
             f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"}}]\n'
-                    f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: error}}\n{scenario.more}\n'
+                    f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: error{scenario.log}}}\n{scenario.more}\n'
                     f'routes:\n  - {{name: bench, {route}}}\n')
         os.mkdir(os.path.join(folder, 'state'))
         command = ['valgrind', '--tool=callgrind', '--separate-threads=yes', f'--callgrind-out-file={folder}/out',

@@ -63,6 +63,17 @@ def manager(tmp_path, cleanup):
     return made
 
 
+def test_another_process_takes_over(serin, v1, manager):
+    """The old one names it, while it is the one that systemd listens to; and then says nothing more."""
+    web = serin(route(v1.address), environment=manager.environment())
+    wait_until(lambda: manager.states() == ["READY"], 5, "READY")
+    web.hand_over().wait(10)
+    assert manager.all("MAINPID") == [str(web.process.pid)]
+    assert "STOPPING" not in manager.states()
+    web.stop()
+    assert manager.states()[-1] == "STOPPING"
+
+
 def test_states_in_their_order(serin, v1, manager):
     web = serin(route(v1.address), workers=2, environment=manager.environment())
     wait_until(lambda: manager.states() == ["READY"], 5, "READY")
@@ -129,6 +140,21 @@ def test_no_sign_of_life_where_none_is_asked_for(serin, v1, manager):
     wait_until(lambda: len(manager.states()) == 3, 5, "the reload")
     web.stop()
     assert not manager.beats()
+
+
+def test_a_hand_over_names_the_new_process(serin, v1, manager, given):
+    """From then on the new one is watched, and gives the signs of life; what systemd opened goes along."""
+    web = serin(route(v1.address), workers=2, listeners=[{"bind": "fd:web"}], **given("web", [listening()]),
+                environment=manager.environment(WATCHDOG_USEC=str(int(WATCHDOG_S * 1e6))))
+    address = web.address
+    old = web.hand_over()
+    wait_until(lambda: manager.all("MAINPID") == [str(web.process.pid)], 5, "MAINPID")
+    old.wait(10)
+    before = len(manager.beats())
+    wait_until(lambda: len(manager.beats()) > before + 5, 10, "signs of life of the new process")
+    assert ask(address).status == 200
+    web.stop()
+    assert manager.states().count("STOPPING") == 1      # the old one's drain is none of systemd's affairs
 
 
 class Frozen:

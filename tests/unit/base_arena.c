@@ -142,6 +142,21 @@ static void a_lent_block_of_odd_size_is_used_to_its_last_whole_piece(void **stat
     arena_reset(&a);
 }
 
+static void the_end_of_the_newest_is_given_back(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, lent, sizeof lent, sizeof lent);
+    char *first = arena_alloc(&a, 200);
+    arena_shrink(&a, first, 200, 33);
+    char *second = arena_alloc(&a, 100);
+    assert_ptr_equal(second, first + 3 * ARENA_ALIGN);
+    arena_shrink(&a, first, 200, 1); /* no longer the newest */
+    arena_shrink(&a, second, 100, 100);
+    assert_ptr_equal(arena_alloc(&a, 1), second + 7 * ARENA_ALIGN);
+    arena_reset(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +168,7 @@ int main(void)
         cmocka_unit_test(absurd_sizes_fail_without_harm),
         cmocka_unit_test(a_ceiling_without_end_is_allowed),
         cmocka_unit_test(copies_are_the_arenas_own),
+        cmocka_unit_test(the_end_of_the_newest_is_given_back),
         cmocka_unit_test(a_lent_block_of_odd_size_is_used_to_its_last_whole_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

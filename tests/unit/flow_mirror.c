@@ -235,7 +235,7 @@ static void nothing_goes_where_no_user_may_go(void **state)
     assert_int_equal(skipped(f, MIRROR_SKIP_BREAKER), 1);
     breaker_reset(f->live.breaker);
     say(f, client, GET);
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, 30000, 30000);
     (void)hear(stable_up);
     say(f, stable_up, OK_2);
     assert_int_equal(skipped(f, MIRROR_SKIP_DRAINING), 1);

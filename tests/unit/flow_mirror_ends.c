@@ -191,7 +191,7 @@ static void it_ends_with_the_worker(void **state)
     assert_int_equal(flow_adopt(&f->flow, s), OK);
     settle(f);
     assert_int_equal(f->flow.n_copies, 1);
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, 30000, 30000);
     assert_int_equal(f->flow.n_clients, 0);
     (void)close(canary); /* unread: teardown ends the rest */
 }

@@ -4,7 +4,8 @@
 #include "proxy/http/rewrite.h"
 #include "proxy/http/syntax.h"
 
-#define ROOM 8192
+#define ROOM        8192
+#define TRACEPARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 static struct head h;
 static struct body b;
@@ -242,8 +243,10 @@ static void extra_bytes_are_enough(void **state)
                                 .is_tls = true,
                                 .forwarded = FORWARDED_BOTH,
                                 .request_id = slice_str(id),
+                                .traceparent = SLICE(TRACEPARENT),
                                 .upgrade_websocket = true};
-    size_t enough = (size_t)n + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + 2 * strlen(client);
+    size_t enough =
+        (size_t)n + REWRITE_EXTRA_BYTES + REQUEST_ID_MAX + r.traceparent.len + 2 * strlen(client);
     assert_true(rewrite_request(&r, room, enough) > n);
 }
 
@@ -372,6 +375,64 @@ static void response_gets_cookie_and_id(void **state)
                    OK_ "Set-Cookie: a=1\r\nX-Request-ID: upstream\r\nContent-Length: 0\r\n" VIA);
 }
 
+/* What the head says of its trace, and what goes on where it begins anew and where not. */
+static void a_trace_is_passed_on_or_begun(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice raw;
+        enum trace_context trace;
+    } rows[] = {
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"), TRACE_NONE},
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\ntracestate: a=1\r\n\r\n"), TRACE_NONE},
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\nTraceParent: " TRACEPARENT "\r\n\r\n"),
+         TRACE_VALID},
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\ntraceparent: x\r\n\r\n"), TRACE_INVALID},
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\ntraceparent: " TRACEPARENT
+               "\r\ntraceparent: " TRACEPARENT "\r\n\r\n"),
+         TRACE_INVALID},
+        {SLICE("GET / HTTP/1.1\r\nHost: a.test\r\ntraceparent: x\r\ntraceparent: " TRACEPARENT
+               "\r\n\r\n"),
+         TRACE_INVALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rewrite_request r = request_of(rows[i].raw);
+        assert_int_equal(h.trace, rows[i].trace);
+        r.traceparent = SLICE("ours");
+        check_request(&r, "GET / HTTP/1.1\r\nHost: a.test\r\n"
+                          "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"
+                          "X-Forwarded-Host: a.test\r\ntraceparent: ours\r\n"
+                          "Via: 1.1 serin\r\n\r\n");
+    }
+    struct rewrite_request r = request_of(
+        SLICE("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: traceparent\r\n"
+              "traceparent: " TRACEPARENT "\r\ntracestate: a=1\r\ntracestate: b=2\r\n\r\n"));
+    check_request(&r, "GET / HTTP/1.1\r\nHost: a.test\r\ntraceparent: " TRACEPARENT
+                      "\r\ntracestate: a=1\r\ntracestate: b=2\r\n" ADDED);
+}
+
+static void a_response_names_its_version(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice raw;
+        const char *wanted;
+    } rows[] = {
+        {SLICE("HTTP/1.1 204 OK\r\nX-VERSION: v9\r\nx-version: v8\r\nX-Versions: 2\r\n\r\n"),
+         "HTTP/1.1 204 OK\r\nX-Versions: 2\r\nX-Version: v2\r\nVia: 1.1 serin\r\n\r\n"},
+        {SLICE("HTTP/1.1 103 Early Hints\r\nX-Version: v9\r\n\r\n"),
+         "HTTP/1.1 103 Early Hints\r\nVia: 1.1 serin\r\n\r\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rewrite_response r = response_of(rows[i].raw, false);
+        r.keep_alive = true;
+        r.version_field = SLICE("X-Version");
+        r.version = SLICE("v2");
+        head_remove(&h, rows[i].raw.at, r.version_field);
+        check_response(&r, rows[i].wanted);
+    }
+}
+
 static void subject_is_added(void **state)
 {
     (void)state;
@@ -397,6 +458,8 @@ int main(void)
         cmocka_unit_test(responses_are_written_anew),
         cmocka_unit_test(an_upgrade_is_answered_anew),
         cmocka_unit_test(response_gets_cookie_and_id),
+        cmocka_unit_test(a_trace_is_passed_on_or_begun),
+        cmocka_unit_test(a_response_names_its_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,46 @@ static void lists_are_walked(void **state)
     assert_false(syntax_list_next(&list, &element));
 }
 
+#define TRACE_ID  "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT_ID "00f067aa0ba902b7"
+#define ZEROS     "00000000000000000000000000000000"
+
+static void traceparents_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool valid;
+    } rows[] = {
+        {"00-" TRACE_ID "-" PARENT_ID "-01", true},
+        {"00-" TRACE_ID "-" PARENT_ID "-00", true},
+        {"00-" TRACE_ID "-" PARENT_ID "-ff", true},
+        {"00-" TRACE_ID "-" PARENT_ID "-01-", false}, /* 00 ends there */
+        {"00-" TRACE_ID "-" PARENT_ID "-01-what", false},
+        {"cc-" TRACE_ID "-" PARENT_ID "-01", true}, /* a later version */
+        {"cc-" TRACE_ID "-" PARENT_ID "-01-what", true},
+        {"cc-" TRACE_ID "-" PARENT_ID "-01.what", false},
+        {"ff-" TRACE_ID "-" PARENT_ID "-01", false},
+        {"0-" TRACE_ID "-" PARENT_ID "-01", false},
+        {"0g-" TRACE_ID "-" PARENT_ID "-01", false},
+        {"00-" ZEROS "-" PARENT_ID "-01", false},
+        {"00-" TRACE_ID "-0000000000000000-01", false},
+        {"00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT_ID "-01", false},
+        {"00-4bf92f3577b34da6a3ce929d0e0e473-" PARENT_ID "-01", false},
+        {"00-4bf92f3577b34da6a3ce929d0e0e473.-" PARENT_ID "-01", false},
+        {"00-" TRACE_ID "-" PARENT_ID "-0", false},
+        {"00-" TRACE_ID "-" PARENT_ID "-0X", false},
+        {"00-" TRACE_ID "-" PARENT_ID, false},
+        {"00-" TRACE_ID "_" PARENT_ID "-01", false},
+        {"00_" TRACE_ID "-" PARENT_ID "-01", false},
+        {"00-" TRACE_ID "-" PARENT_ID "_01", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (syntax_is_traceparent(slice_str(rows[i].text)) != rows[i].valid)
+            fail_msg("\"%s\" should be %s", rows[i].text, rows[i].valid ? "valid" : "refused");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +186,7 @@ int main(void)
         cmocka_unit_test(token_ends_at_the_first_other_byte),
         cmocka_unit_test(authorities_are_judged),
         cmocka_unit_test(lists_are_walked),
+        cmocka_unit_test(traceparents_are_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,8 @@ static struct metrics *populated(void)
     cell_add(&listener->cells[0]->tls_handshakes[true][true], 5);
     cell_add(&metrics_worker(m, 1)->client_errors[CLIENT_ERROR_ABORTED], 4);
     cell_add(&metrics_worker(m, 0)->accept_pauses, 1);
+    cell_add(&metrics_worker(m, 0)->access_dropped, 3);
+    cell_add(&metrics_worker(m, 1)->access_dropped, 4);
     return m;
 }
 

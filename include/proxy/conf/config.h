@@ -72,7 +72,7 @@ struct config_log {
 
 struct config_timeouts {
     uint32_t client_header_ms, client_idle_ms, client_body_ms, connect_ms, response_header_ms,
-        upstream_idle_ms, response_idle_ms, request_total_ms, drain_ms, tunnel_idle_ms;
+        upstream_idle_ms, response_idle_ms, request_total_ms, drain_ms, handover_ms, tunnel_idle_ms;
     uint32_t min_rate_bytes; /* per second, after 5 s; 0 = off */
 };
 
@@ -157,7 +157,9 @@ struct config_breaker {
 };
 
 struct config_headers {
-    bool request_id;
+    bool request_id, trace;
+    const char
+        *version;  /* field of a response that names the version which served it; NULL = none */
     int forwarded; /* enum forwarded_mode (proxy/http/rewrite.h) */
 };
 

@@ -17,6 +17,8 @@
 #define FLOW_OUT_BYTES           (FLOW_HELD_MAX + 4096u) /* a rewritten response head */
 #define FLOW_SPARE_EXCHANGES_MAX 256u /* finished exchanges kept for the next request */
 
+struct access_ring;
+
 /* What the whole process counts together; relaxed atomics. */
 struct flow_shared {
     _Atomic uint32_t connections; /* open client connections: limits.connections */
@@ -36,6 +38,7 @@ struct flow {
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
+    struct access_ring *access; /* metrics/access_log.h; written to where log.access is on */
     struct list clients;   /* all client connections of this worker */
     struct list exchanges; /* all requests under way, the oldest first */
     struct list tunnels;   /* all upgraded connections */
@@ -48,8 +51,11 @@ struct flow {
     } handshakes;                 /* of clients (proxy/flow/handshake.h) */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges, n_copies;
-    bool is_draining;       /* no new connection, every response says close */
-    int64_t drain_until_ms; /* then what is left is cut, once it drains */
+    bool is_draining; /* no new connection, every response says close */
+    bool has_cut;     /* requests_until_ms has passed */
+    int64_t requests_until_ms,
+        tunnels_until_ms;   /* then what is left of them is cut, once it drains */
+    uint32_t drain_idle_ms; /* how long a connection may wait for a request meanwhile */
     uint64_t random;        /* state of flow_random */
     struct exchange *spare; /* finished exchanges, for reuse */
     uint32_t n_spare;
@@ -67,9 +73,17 @@ void flow_fini(struct flow *f);
 /* Takes a snapshot over, with its reference. New requests see it from here on. ERR_MEMORY: the old one stays. */
 enum err flow_adopt(struct flow *f, struct snapshot *snapshot) MUST_USE;
 
-/* Begins to drain: idle connections close now, busy ones after their response, tunnels near the end of timeouts.drain.
- * Called again and again for those that come meanwhile. */
-void flow_drain(struct flow *f);
+/* A drain closes a connection that has waited so long for its next request, or a sixth of the time for requests where that
+ * is shorter: one that is used has sent it by then. */
+#define FLOW_DRAIN_IDLE_MS    5000u
+#define FLOW_DRAIN_IDLE_SHARE 6u
+
+/* Begins to drain: every response says close from now on, connections without a request are closed once they have been
+ * idle for a while, tunnels near the end of their time. Calls after the first can only shorten the times. */
+void flow_drain(struct flow *f, uint32_t requests_ms, uint32_t tunnels_ms);
+
+/* True once nothing is left. Cuts the requests whose time is over, where tunnels have more of it. */
+bool flow_is_drained(struct flow *f);
 
 /* Reads the clock; called where a callback begins. */
 void flow_refresh_now(struct flow *f);

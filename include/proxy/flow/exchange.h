@@ -14,6 +14,9 @@
 #define EXCHANGE_REPLAY_MAX                                                                        \
     (64u << 10) /* request body kept for another attempt; larger ones are sent once */
 
+#define STATUS_CLIENT_GONE                                                                         \
+    499 /* the code of a request whose client left before its response head */
+
 enum exchange_state {
     EXCHANGE_ROUTE,   /* route, version and endpoint are being chosen */
     EXCHANGE_CONNECT, /* a connection is under way */
@@ -38,6 +41,7 @@ struct attempt {
     const struct route_variant *variant;
     struct variant_cells *cells;
     uint32_t endpoint;   /* number within the variant */
+    int64_t start_us;    /* when it began */
     uint8_t failed_role; /* enum metric_role of the attempt before it, where there was one */
     bool is_canary;
     bool is_trial;   /* the breaker's one trial request */
@@ -49,6 +53,8 @@ struct attempt {
         is_judged; /* counted as a request for the judge; before its end where it is slow already */
     uint8_t slow;  /* bit i: counted as slower than the threshold of quantile i */
 };
+
+struct access_line;
 
 struct exchange {
     struct client *client; /* the exchange never outlives it */
@@ -83,17 +89,20 @@ struct exchange {
     bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
     bool expects_continue; /* the client asked whether it may send the body */
     bool is_mirrored;      /* chosen: the canary gets a copy when this one has ended */
-    uint16_t status;       /* of the attempt's response */
+    uint16_t status;       /* of the attempt's response; in the end what the client got */
     struct body request_body, response_body;
     uint64_t body_bytes;     /* decoded request body so far: limits.body_bytes */
     uint64_t body_received;  /* the same as it came, framing included */
     struct pace pace;        /* of the request body */
     struct slice head_out;   /* the rewritten request head */
     struct slice set_cookie; /* of a sticky cookie to issue; len 0 = none */
-    struct slice request_id; /* made by us; len 0 = the client's own */
+    struct slice request_id; /* the client's own or ours; len 0 = headers.request_id is off */
     char *replay; /* framed body bytes; freed when the body outgrows EXCHANGE_REPLAY_MAX */
     uint32_t replay_len, replay_room;
-    struct held held; /* partial response head */
+    struct held held;           /* partial response head */
+    uint64_t body_sent;         /* bytes of the response's body for the client, without framing */
+    const char *why;            /* what went wrong, one word for the access log; NULL = nothing */
+    struct access_line *access; /* in the arena; NULL where no line is to be written */
     struct arena arena;
     _Alignas(ARENA_ALIGN) char first[EXCHANGE_FIRST_BYTES];
 };

@@ -6,11 +6,13 @@
 #define SERIN_PROXY_FLOW_TUNNEL_H
 
 #include "proxy/flow/client.h"
+#include "proxy/http/rewrite.h"
 
 /* Thousands of clients whose tunnels are closed must not connect anew in the same millisecond: the closings are spread
  * over this part of timeouts.drain. */
 #define TUNNEL_SPREAD 8u
 
+struct access_tunnel;
 struct exchange;
 
 struct tunnel {
@@ -24,7 +26,12 @@ struct tunnel {
     struct list link;                      /* flow->tunnels */
     struct wheel_entry timer;
     struct grave grave;
-    int64_t active_ms; /* when bytes last moved */
+    struct access_tunnel *access; /* its line in the access log, or NULL */
+    uint64_t bytes_down;          /* that went to the client */
+    const char *why;              /* it was closed by us, one word; NULL = it ended by itself */
+    uint8_t request_id_len;
+    char request_id[REQUEST_ID_MAX]; /* of the request that it was */
+    int64_t active_ms;               /* when bytes last moved */
     int64_t
         close_at_ms; /* its version serves no more, or the process stops; WHEEL_NEVER = neither */
 };
@@ -44,7 +51,7 @@ void tunnel_end(struct tunnel *t, bool is_client_gone);
 void tunnel_on_client_readable(struct tunnel *t);
 void tunnel_on_client_writable(struct tunnel *t);
 
-/* The process stops: closes the tunnel before flow->drain_until_ms, early enough for an orderly end on both sides. Calls
+/* The process stops: closes the tunnel before flow->tunnels_until_ms, early enough for an orderly end on both sides. Calls
  * after the first change nothing. */
 void tunnel_drain(struct tunnel *t);
 

@@ -26,6 +26,8 @@ enum field_id {
     FIELD_PROXY_CONNECTION,
     FIELD_SERVER,
     FIELD_TE,
+    FIELD_TRACEPARENT,
+    FIELD_TRACESTATE,
     FIELD_TRAILER,
     FIELD_TRANSFER_ENCODING,
     FIELD_UPGRADE,
@@ -56,6 +58,13 @@ enum transfer_coding {
     CODING_CHUNKED,
     CODING_UNKNOWN,   /* a coding that is not chunked, alone or in a list */
     CODING_MALFORMED, /* no coding, several fields, or chunked twice */
+};
+
+/* What a request says of the trace that it belongs to (W3C Trace Context, section 3.2). */
+enum trace_context {
+    TRACE_NONE,
+    TRACE_VALID,
+    TRACE_INVALID, /* malformed, or several: the trace begins anew */
 };
 
 /* A place in the buffer that head_feed was given. The buffer may move between calls; offsets stay
@@ -92,6 +101,7 @@ struct head {
     bool has_length;
     uint8_t coding; /* enum transfer_coding */
     bool chunked;   /* Transfer-Encoding: chunked, alone and last */
+    uint8_t trace;  /* enum trace_context; requests */
     uint16_t n_fields;
     uint8_t state;       /* of head_feed; private to parse.c */
     uint8_t blank_lines; /* passed over before a request */

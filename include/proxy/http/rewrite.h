@@ -8,8 +8,8 @@
 
 /* What the rewrite of a head adds at most to its length: one blank a field, the authority twice
  * more, the constant parts of all fields that are added. Sizes the caller's buffer. The client's
- * address (twice), the request id (REQUEST_ID_MAX), fallback_host, the subject with its name and the cookie that the caller
- * hands in come on top. */
+ * address (twice), the request id, the traceparent, fallback_host, the subject with its name, the version with its own and
+ * the cookie that the caller hands in come on top. */
 #define REWRITE_EXTRA_BYTES 1536
 #define REQUEST_ID_MAX      128
 
@@ -27,7 +27,9 @@ struct rewrite_request {
     struct slice client;     /* address of the client without port; "unknown" for UNIX sockets */
     bool is_tls;             /* the client came over TLS: X-Forwarded-Proto */
     enum forwarded_mode forwarded;
-    struct slice request_id;    /* sent as X-Request-ID; empty = a received one is passed on */
+    struct slice request_id; /* sent as X-Request-ID; empty = a received one is passed on */
+    struct slice
+        traceparent; /* of a trace that begins here, in place of traceparent and tracestate; empty = these are passed on */
     struct slice fallback_host; /* Host where the request had none (HTTP/1.0) */
     bool upgrade_websocket;     /* Upgrade: websocket goes on; else the upstream sees none */
     /* One more field, which the head must not have (head_remove); name empty = none. */
@@ -42,6 +44,9 @@ struct rewrite_response {
     bool keep_alive;         /* the client's connection stays open after this response */
     struct slice set_cookie; /* a Set-Cookie value to add; empty = none */
     struct slice request_id; /* X-Request-ID for the client; empty = none */
+    struct slice version_field,
+        version; /* a field to add, and its value; the head's own of that name is hidden by
+                                            head_remove already. Not in a 1xx but 101; empty = none */
     struct slice
         date; /* Date where the upstream sent none (RFC 9110 section 6.6.1); empty = none */
 };

@@ -113,6 +113,10 @@ static inline bool syntax_token_is(struct slice token, const char *lower, size_t
     return true;
 }
 
+/* True for a traceparent that may be passed on (W3C Trace Context, section 3.2): version 00, or a later one with more behind
+ * what 00 has; neither id all zero. Pure. */
+bool syntax_is_traceparent(struct slice s);
+
 /* Takes the next element of a comma-separated list (RFC 9110 section 5.6.1), trimmed; empty ones
  * are passed over. False at the end of the list. Does not know quoted strings. Pure. */
 bool syntax_list_next(struct slice *list, struct slice *element);
