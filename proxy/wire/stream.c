@@ -27,11 +27,10 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = false;
     s->out = NULL;
-    s->out_at = s->out_len = 0;
     s->sent = 0;
     s->tls = NULL;
+    s->on_write = on_write;
     CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
-    CHECK(event_assign(&s->write, base, fd, EV_WRITE | EV_PERSIST, on_write, arg) == 0);
 }
 
 void stream_read_on(struct stream *s)
@@ -56,18 +55,41 @@ void stream_wake(struct stream *s)
     event_active(&s->read, EV_READ, 0);
 }
 
-void stream_write_on(struct stream *s)
+/* Arms the write event, of the callbacks and the base that the read event has. */
+static bool write_on(struct stream *s)
 {
-    if (!s->is_writing && event_add(&s->write, NULL) == 0)
-        s->is_writing = true;
+    if (s->out)
+        return true;
+    struct stream_out *out = malloc(sizeof *out);
+    if (!out)
+        return false;
+    *out = (struct stream_out){.bytes = NULL};
+    CHECK(event_assign(&out->event, event_get_base(&s->read), s->fd, EV_WRITE | EV_PERSIST,
+                       s->on_write, event_get_callback_arg(&s->read)) == 0);
+    if (event_add(&out->event, NULL) < 0) {
+        free(out);
+        return false;
+    }
+    s->out = out;
+    s->is_writing = true;
+    return true;
 }
 
-static void write_off(struct stream *s)
+void stream_write_on(struct stream *s)
 {
-    if (s->is_writing) {
-        (void)event_del(&s->write);
-        s->is_writing = false;
-    }
+    (void)write_on(s);
+}
+
+/* May run within the callback of the event that it frees, which libevent allows. */
+static void drop_out(struct stream *s)
+{
+    if (!s->out)
+        return;
+    (void)event_del(&s->out->event);
+    free(s->out->bytes);
+    free(s->out);
+    s->out = NULL;
+    s->is_writing = false;
 }
 
 static ssize_t receive(struct stream *s, char *buf, size_t room, int flags)
@@ -130,24 +152,25 @@ static enum stream_result keep_rest(struct stream *s, const struct iovec *parts,
         errno = ENOBUFS;
         return STREAM_FAILED;
     }
-    char *out = malloc(waiting + total - skip);
-    if (!out)
+    char *bytes = malloc(waiting + total - skip);
+    if (!bytes || !write_on(s)) {
+        free(bytes);
         return STREAM_FAILED;
+    }
     if (waiting)
-        memcpy(out, s->out + s->out_at, waiting);
+        memcpy(bytes, s->out->bytes + s->out->at, waiting);
     size_t at = waiting;
     for (int i = 0; i < n; i++) {
         size_t cut = skip < parts[i].iov_len ? skip : parts[i].iov_len;
         skip -= cut;
         if (parts[i].iov_len > cut)
-            memcpy(out + at, (const char *)parts[i].iov_base + cut, parts[i].iov_len - cut);
+            memcpy(bytes + at, (const char *)parts[i].iov_base + cut, parts[i].iov_len - cut);
         at += parts[i].iov_len - cut;
     }
-    free(s->out);
-    s->out = out;
-    s->out_at = 0;
-    s->out_len = (uint32_t)at;
-    stream_write_on(s);
+    free(s->out->bytes);
+    s->out->bytes = bytes;
+    s->out->at = 0;
+    s->out->len = (uint32_t)at;
     return STREAM_PENDING;
 }
 
@@ -157,7 +180,7 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     CHECK(n <= STREAM_PARTS_MAX);
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
-    if (s->out)
+    if (stream_pending(s))
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)
         return STREAM_OK;
@@ -174,23 +197,15 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
 }
 
-static void drop_out(struct stream *s)
-{
-    free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_len = 0;
-    write_off(s);
-}
-
 enum stream_result stream_flush(struct stream *s)
 {
-    if (s->out) {
-        struct iovec rest = {s->out + s->out_at, stream_pending(s)};
+    if (stream_pending(s)) {
+        struct iovec rest = {s->out->bytes + s->out->at, stream_pending(s)};
         ssize_t sent = send_parts(s, &rest, 1);
         if (sent < 0)
             return STREAM_FAILED;
-        s->out_at += (uint32_t)sent;
-        if (s->out_at < s->out_len)
+        s->out->at += (uint32_t)sent;
+        if (stream_pending(s))
             return STREAM_PENDING;
     }
     drop_out(s);
@@ -208,7 +223,7 @@ bool stream_end(struct stream *s)
 
 void stream_discard(struct stream *s)
 {
-    s->is_torn = s->is_torn || s->out;
+    s->is_torn = s->is_torn || stream_pending(s);
     drop_out(s);
 }
 
@@ -245,8 +260,7 @@ void stream_close(struct stream *s)
         tls_close(s);
     /* also takes back a wake that has not run yet */
     (void)event_del(&s->read);
-    (void)event_del(&s->write);
-    s->is_reading = s->is_writing = false;
+    s->is_reading = false;
     drop_out(s);
     (void)close(s->fd);
     s->fd = -1;

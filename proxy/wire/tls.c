@@ -317,7 +317,7 @@ enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
     for (int i = 0; i < n; i++)
         rest.left += parts[i].iov_len;
     if (rest.left == 0)
-        return s->out ? STREAM_PENDING : STREAM_OK;
+        return stream_pending(s) ? STREAM_PENDING : STREAM_OK;
     errno = EPROTO;
     if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return STREAM_FAILED;
@@ -347,7 +347,7 @@ static void say_end(struct stream *s)
 bool tls_end(struct stream *s)
 {
     say_end(s);
-    s->tls->ends_drained = s->out != NULL;
+    s->tls->ends_drained = stream_pending(s) > 0;
     return s->tls->ends_drained || shutdown(s->fd, SHUT_WR) == 0;
 }
 
@@ -360,7 +360,7 @@ void tls_on_drained(struct stream *s)
 
 void tls_close(struct stream *s)
 {
-    if (!s->out)
+    if (!stream_pending(s))
         say_end(s);
     stream_stop_tls(s);
 }
@@ -405,7 +405,7 @@ static bool is_read_out(const struct stream *s)
 /* TLS_CONTROL_MAX bounds the turns. */
 bool stream_take_idle(struct stream *s)
 {
-    while (recv_nothing(s) == STREAM_AGAIN && !s->out)
+    while (recv_nothing(s) == STREAM_AGAIN && !stream_pending(s))
         if (is_read_out(s))
             return true;
     return false;

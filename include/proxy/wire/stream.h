@@ -20,11 +20,18 @@ struct stream {
     bool
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
     bool is_torn; /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
-    uint32_t out_at, out_len;
-    char *out;       /* bytes that wait for the kernel; NULL while there are none */
-    uint64_t sent;   /* bytes that the kernel has taken, since stream_init */
-    struct tls *tls; /* NULL = plain */
-    struct event read, write;
+    struct stream_out *out; /* NULL while nothing waits and no connect is under way */
+    uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
+    struct tls *tls;        /* NULL = plain */
+    event_callback_fn on_write;
+    struct event read;
+};
+
+/* What a stream has while the kernel is to tell that it takes bytes. Apart, as an idle connection pays for the other. */
+struct stream_out {
+    struct event event;
+    uint32_t at, len;
+    char *bytes; /* those from at to len wait; NULL: a connect is under way */
 };
 
 enum stream_result {
@@ -57,7 +64,7 @@ void stream_read_off(struct stream *s);
 /* Calls on_read in this turn of the loop, as if bytes had come. */
 void stream_wake(struct stream *s);
 
-/* Arms the write event: for a connect under way. */
+/* Arms the write event: for a connect under way. Where memory is short it stays at rest: a deadline ends such a wait. */
 void stream_write_on(struct stream *s);
 
 /* One recv of what is there. > 0: bytes; else STREAM_EOF, STREAM_AGAIN, STREAM_ERROR. */
@@ -80,7 +87,7 @@ enum stream_result stream_flush(struct stream *s);
 /* Bytes that wait for the kernel. */
 static inline size_t stream_pending(const struct stream *s)
 {
-    return s->out_len - s->out_at;
+    return s->out ? s->out->len - s->out->at : 0;
 }
 
 /* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it; a second
