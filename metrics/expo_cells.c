@@ -161,6 +161,46 @@ static void write_ejections(struct expo *e, const struct metrics *m)
     }
 }
 
+/* All results and reasons, so that rate() sees the first of each. */
+static void write_mirror(struct expo *e, const struct variant_metrics *v, enum metric_id id)
+{
+    bool counts_results = id == METRIC_MIRRORED_REQUESTS_TOTAL;
+    unsigned n = counts_results ? MIRRORED_COUNT : MIRROR_SKIP_COUNT;
+    for (unsigned i = 0; i < n; i++) {
+        const char *labels[] = {v->route, v->version,
+                                counts_results ? metric_mirrored_text(i)
+                                               : metric_mirror_skip_text(i)};
+        uint64_t sum = 0;
+        for (unsigned w = 0; w < v->workers; w++) {
+            const struct mirror_cells *c = &v->cells[w]->mirror;
+            sum += cell_read(counts_results ? &c->results[i] : &c->skipped[i]);
+        }
+        expo_sample(e, id, labels, (double)sum);
+    }
+}
+
+static void write_mirror_inflight(struct expo *e, const struct variant_metrics *v)
+{
+    const char *labels[] = {v->route, v->version};
+    uint64_t n = 0;
+    for (unsigned w = 0; w < v->workers; w++)
+        n += cell_read(&v->cells[w]->mirror.inflight);
+    expo_sample(e, METRIC_MIRRORED_INFLIGHT_REQUESTS, labels, (double)n);
+}
+
+static void write_mirrors(struct expo *e, const struct metrics *m, enum metric_id id)
+{
+    for (size_t i = 0; i < metrics_variant_count(m); i++) {
+        const struct variant_metrics *v = metrics_variant_at(m, i);
+        if (!v->is_mirror)
+            continue;
+        if (id == METRIC_MIRRORED_INFLIGHT_REQUESTS)
+            write_mirror_inflight(e, v);
+        else
+            write_mirror(e, v, id);
+    }
+}
+
 /* The directions of a retry that have happened or can: to stable, in which rate() must see the
  * first one too. With both results. */
 static void write_retries(struct expo *e, const struct route_metrics *r)
@@ -289,6 +329,11 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
         return;
     case METRIC_EJECTIONS_TOTAL:
         write_ejections(e, m);
+        return;
+    case METRIC_MIRRORED_REQUESTS_TOTAL:
+    case METRIC_MIRROR_SKIPPED_TOTAL:
+    case METRIC_MIRRORED_INFLIGHT_REQUESTS:
+        write_mirrors(e, m, id);
         return;
     case METRIC_INFLIGHT_REQUESTS:
     case METRIC_TUNNELS:

@@ -82,6 +82,22 @@ const char *metric_retry_result_text(enum metric_retry_result result)
     return texts[result];
 }
 
+const char *metric_mirrored_text(enum metric_mirrored result)
+{
+    static const char *const texts[MIRRORED_COUNT] = {"ok",      "4xx",   "5xx",      "connect",
+                                                      "timeout", "reset", "malformed"};
+    CHECK((unsigned)result < MIRRORED_COUNT);
+    return texts[result];
+}
+
+const char *metric_mirror_skip_text(enum metric_mirror_skip reason)
+{
+    static const char *const texts[MIRROR_SKIP_COUNT] = {
+        "body", "unanswered", "limit", "connections", "endpoint", "breaker", "draining"};
+    CHECK((unsigned)reason < MIRROR_SKIP_COUNT);
+    return texts[reason];
+}
+
 const char *metric_handshake_text(enum metric_handshake result)
 {
     static const char *const texts[HANDSHAKE_COUNT] = {"full", "resumed", "failed"};

@@ -229,6 +229,11 @@ void metrics_variant_use(struct variant_metrics *v, enum metric_role role)
     v->roles |= 1u << role;
 }
 
+void metrics_variant_mirror(struct variant_metrics *v)
+{
+    v->is_mirror = true;
+}
+
 unsigned metrics_workers(const struct metrics *m)
 {
     return m->workers;
@@ -300,6 +305,28 @@ struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric
         t.key_requests += key_requests;
         t.key_failed += part(key_failed, key_requests);
     }
+    return t;
+}
+
+struct judged_totals metrics_mirrored(const struct variant_metrics *canary, enum metric_role role)
+{
+    struct judged_totals t = {0};
+    for (unsigned i = 0; i < canary->workers; i++) {
+        const struct mirror_cells *c = &canary->cells[i]->mirror;
+        uint64_t slow[JUDGED_QUANTILES];
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            slow[q] = cell_read(&c->slow[role][q]);
+        uint64_t failed = cell_read(&c->failed[role]);
+        uint64_t client_errors = cell_read(&c->client_errors[role]);
+        uint64_t pairs = cell_read(&c->pairs);
+        t.requests += pairs;
+        t.failed += part(failed, pairs);
+        t.client_errors += part(client_errors, pairs);
+        for (unsigned q = 0; q < JUDGED_QUANTILES; q++)
+            t.slow[q] += part(slow[q], pairs);
+    }
+    t.key_requests = t.requests;
+    t.key_failed = t.failed;
     return t;
 }
 

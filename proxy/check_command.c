@@ -145,6 +145,9 @@ static void print_plan(const struct config *config, const struct config_route *r
     for (size_t i = 0; i <= n; i++) {
         printf("  %6s  %s%s", units_format_share(plan_stage_weight_bp(plan, i), weight),
                format_time(plan_stage_hold_ms(plan, i), time), i == n ? ", bake" : "");
+        if (plan_stage_weight_bp(plan, i) == 0)
+            printf(", judged by copies of %s of the requests",
+                   units_format_share(r->mirror_bp, weight));
         if (i < n && plan->steps[i].pause)
             printf(", then waits for `serin promote %s`", r->name);
         printf("\n");

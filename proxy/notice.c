@@ -52,6 +52,7 @@ void notice_read(struct notice *n, const struct config *config, const struct con
     if (e != OK && e != ERR_NOT_FOUND)
         (void)snprintf(n->why_not, sizeof n->why_not, "%s", why.text);
     n->is_seen = e == OK && n->seen.requests > 0 && n->seen.requests_s > 0;
+    n->mirrored = route->mirror_bp / (double)SHARE_FULL_BP;
     n->traffic = (struct power_traffic){EXAMPLE_REQUESTS_S, EXAMPLE_ERROR_RATE};
     if (!n->is_seen)
         return;
@@ -69,9 +70,20 @@ static struct power_answer widen(const struct notice *n, unsigned stage, double 
     return (struct power_answer){requests, requests / (n->traffic.requests_s * share)};
 }
 
+/* Each copy stands beside the very request that it is one of: two halves of a traffic that is twice that of the mirror. */
+static struct notice_stage mirror_stage(const struct notice *n, unsigned stage)
+{
+    struct notice pairs = *n;
+    pairs.settings.stages[stage].weight_bp = SHARE_FULL_BP / 2;
+    pairs.traffic.requests_s *= 2 * n->mirrored;
+    return notice_stage(&pairs, stage);
+}
+
 struct notice_stage notice_stage(const struct notice *n, unsigned stage)
 {
     const struct judge_settings *settings = &n->settings;
+    if (settings->stages[stage].weight_bp == 0 && n->mirrored > 0)
+        return mirror_stage(n, stage);
     double share = settings->stages[stage].weight_bp / (double)SHARE_FULL_BP;
     struct notice_stage s = {.is_judged = share > 0 && share < 1, .slow = {INFINITY, INFINITY}};
     if (!s.is_judged)

@@ -24,6 +24,8 @@ static void print_help(void)
         "Signals: TERM, INT  finish the requests under way, then stop; a second one stops at once\n"
         "         HUP        read the configuration anew: all of it, or none and the reason in the "
         "log\n"
+        "         USR2       hand over to a new process of this program, without losing a "
+        "connection\n"
         "\n"
         "As a service of systemd it says when it is ready, reloading and stopping (NOTIFY_SOCKET), "
         "answers the\n"

@@ -140,7 +140,9 @@ void asks_tick(struct rollout *r, const struct record *next)
         asks_end(r);
         return;
     }
-    for (size_t i = 0; i < a->outside.n_checks && next->machine.weight_bp > 0; i++)
+    const struct machine *m = &next->machine;
+    bool meets_requests = m->weight_bp > 0 || machine_is_mirroring(m, &next->plan);
+    for (size_t i = 0; i < a->outside.n_checks && meets_requests; i++)
         if (!a->checks[i].call && now_ms(r) >= a->checks[i].due_ms)
             ask(&a->checks[i], next);
 }

@@ -32,7 +32,8 @@ static enum cluster_goal goal_of(const struct machine *m)
     }
 }
 
-/* The weight that the replicas are to suit: the next one only while the machine is on its way there. */
+/* The weight that the replicas are to suit: the next one only while the machine is on its way there. Copies need pods as
+ * the first users do. */
 static uint32_t target_bp(const struct record *next)
 {
     const struct machine *m = &next->machine;
@@ -41,7 +42,9 @@ static uint32_t target_bp(const struct record *next)
     enum machine_state where = is_waiting ? m->left : m->state; /* pods on their way stay */
     bool rises =
         where == MACHINE_SCALING || where == MACHINE_SHIFTING || where == MACHINE_PROMOTING;
-    return rises ? plan_stage_weight_bp(&next->plan, m->step) : m->weight_bp;
+    uint32_t weight_bp = rises ? plan_stage_weight_bp(&next->plan, m->step) : m->weight_bp;
+    bool gets_copies = rises || machine_is_mirroring(m, &next->plan);
+    return weight_bp == 0 && gets_copies ? plan_least_weight_bp(&next->plan) : weight_bp;
 }
 
 void cluster_take_file(struct rollout *r)

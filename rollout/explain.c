@@ -30,6 +30,13 @@ static const char *name_of(const char *who)
     return who[0] ? who : "a person";
 }
 
+static const char *requests_of(const struct record *next)
+{
+    return machine_is_mirroring(&next->machine, &next->plan)
+               ? "copies of requests (routes[].mirror)"
+               : "requests";
+}
+
 /* The sentences of causes that the judge has nothing to do with. */
 static void explain_event(const struct rollout *r, const struct record *next,
                           enum machine_cause cause, const char *who, struct why *why)
@@ -37,9 +44,9 @@ static void explain_event(const struct rollout *r, const struct record *next,
     const char *canary = next->pair.canary.name, *stable = next->pair.stable.name;
     switch (cause) {
     case MACHINE_CAUSE_NO_DATA:
-        (void)why_set(why, OK,
-                      "%s got fewer than %u requests at %g%%: nothing to judge, so it waits",
-                      canary, MACHINE_NO_DATA_REQUESTS, percent(next->machine.weight_bp));
+        (void)why_set(why, OK, "%s got fewer than %u %s at %g%%: nothing to judge, so it waits",
+                      canary, MACHINE_NO_DATA_REQUESTS, requests_of(next),
+                      percent(next->machine.weight_bp));
         break;
     case MACHINE_CAUSE_BREAKER:
         (void)why_set(why, OK, "the breaker of %s is open: %s serves everyone until trials pass",
@@ -138,6 +145,9 @@ static bool explain_progress(const struct record *next, const struct machine_mov
         (void)why_set(why, OK, "no gate stands before the start");
     else if (move->from == MACHINE_SCALING && move->to == MACHINE_SHIFTING)
         (void)why_set(why, OK, "%s can serve", canary);
+    else if (move->from == MACHINE_ABORTING && move->to == MACHINE_ABORTING)
+        (void)why_set(why, OK, "on the way back: %g%% after %g%%", percent(move->weight_to_bp),
+                      percent(move->weight_from_bp));
     else if (move->from == MACHINE_ABORTING && move->to == MACHINE_RESTORING)
         (void)why_set(why, OK, "no worker sends anybody to %s any more", canary);
     else if (move->to == MACHINE_ABORTED && move->from == MACHINE_RESTORING)
@@ -244,8 +254,15 @@ static void explain_analyzing(const struct rollout *r, struct why *why)
     const struct machine *m = &r->record.machine;
     int64_t left_ms =
         m->stage < 0 ? 0 : plan_stage_hold_ms(&r->record.plan, (size_t)m->stage) - m->steady_ms;
+    bool is_mirroring = machine_is_mirroring(m, &r->record.plan);
     if (r->sink.applied && m->weight_bp != m->confirmed_bp)
         (void)why_set(why, OK, "waits until every worker has %g%%", percent(m->weight_bp));
+    else if (is_mirroring && left_ms > 0)
+        (void)why_set(why, OK,
+                      "nobody is sent to %s yet: watches copies of %s's requests there for at "
+                      "least %.0f s more",
+                      r->record.pair.canary.name, r->record.pair.stable.name,
+                      (double)left_ms / 1000);
     else if (left_ms > 0)
         (void)why_set(why, OK, "watches %s at %g%% for at least %.0f s more",
                       r->record.pair.canary.name, percent(m->weight_bp), (double)left_ms / 1000);
@@ -274,6 +291,17 @@ static void explain_paused(const struct rollout *r, char why[RECORD_WHY_MAX])
     else
         (void)why_set(&text, OK, "%s", reason);
     explain_copy(why, RECORD_WHY_MAX, text.text);
+}
+
+static void explain_way_back(const struct rollout *r, struct why *why)
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    char still[32] = "";
+    if (m->weight_bp > 0 && m->gradual)
+        (void)snprintf(still, sizeof still, " by steps, %g%% now", percent(m->weight_bp));
+    (void)why_set(why, OK, "everyone goes back to %s%s: %s%s%s", record->pair.stable.name, still,
+                  record->run.why, r->cluster.why[0] ? "; " : "", r->cluster.why);
 }
 
 static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
@@ -319,8 +347,7 @@ static void explain_state(const struct rollout *r, char why[RECORD_WHY_MAX])
         return;
     case MACHINE_ABORTING:
     case MACHINE_RESTORING:
-        (void)why_set(&text, OK, "everyone goes back to %s: %s%s%s", stable, record->run.why,
-                      r->cluster.why[0] ? "; " : "", r->cluster.why);
+        explain_way_back(r, &text);
         break;
     case MACHINE_ABORTED:
         (void)why_set(&text, OK, "%s serves everyone, %s stays out until `serin retry %s`: %s",

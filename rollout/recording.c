@@ -123,6 +123,8 @@ static bool is_hist_due(const struct rollout *r, struct hist_sum now[ROLE_COUNT]
     int64_t t_ms = rec->note.input.t_ms;
     if (!r->ports.durations || t_ms < rec->next_hist_ms || !machine_is_running(&r->record.machine))
         return false; /* promoted within this very tick: who was the canary is stable now */
+    if (machine_is_mirroring(&r->record.machine, &r->record.plan))
+        return false; /* those of the copies are not kept */
     read_durations(r, now);
     for (unsigned role = 0; role < ROLE_COUNT; role++) {
         hist_subtract(&now[role], &rec->base[role]);

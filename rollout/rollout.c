@@ -487,6 +487,6 @@ void rollout_split(const struct rollout *r, struct rollout_split *split)
         .canary = record->pair.canary.name[0] ? record->pair.canary.name : NULL,
         .weight_bp = cluster_weight_bp(r),
     };
-    split->active = split->weight_bp > 0;
+    split->active = split->weight_bp > 0 || machine_is_mirroring(&record->machine, &record->plan);
     (void)snprintf(split->salt, sizeof split->salt, "%s", record->run.id);
 }

@@ -22,6 +22,7 @@ static void apply(struct rollout *r, const struct rollout_split *split)
     s->applied = true;
     s->applied_ms = r->ports.monotonic_ms(r->ports.host);
     s->weight_bp = split->weight_bp;
+    s->active = split->active;
     (void)snprintf(s->stable, sizeof s->stable, "%s", split->stable);
     (void)snprintf(s->canary, sizeof s->canary, "%s", split->canary ? split->canary : "");
     (void)snprintf(s->salt, sizeof s->salt, "%s", split->salt);
@@ -53,7 +54,8 @@ void sink_apply(struct rollout *r)
     const struct sink *s = &r->sink;
     struct rollout_split split;
     rollout_split(r, &split);
-    if (s->applied && s->weight_bp == split.weight_bp && strcmp(s->stable, split.stable) == 0 &&
+    if (s->applied && s->weight_bp == split.weight_bp && s->active == split.active &&
+        strcmp(s->stable, split.stable) == 0 &&
         strcmp(s->canary, split.canary ? split.canary : "") == 0 &&
         strcmp(s->salt, split.salt) == 0)
         return;

@@ -10,13 +10,8 @@
 
 _Static_assert(JUDGED_QUANTILES == JUDGE_LATENCY_MAX, "a threshold for each quantile");
 
-static struct judge_side read_side(const struct rollout_ports *ports, const struct record *record,
-                                   enum metric_role role)
+static struct judge_side side_of(struct judged_totals t)
 {
-    const char *name = role == ROLE_STABLE ? record->pair.stable.name : record->pair.canary.name;
-    if (name[0] == '\0')
-        return (struct judge_side){0};
-    struct judged_totals t = ports->counts(ports->host, record->route, name, role);
     struct judge_side side = {.requests = t.requests,
                               .failed = t.failed,
                               .client_errors = t.client_errors,
@@ -26,10 +21,32 @@ static struct judge_side read_side(const struct rollout_ports *ports, const stru
     return counts_cut(&side);
 }
 
+static struct judge_side read_side(const struct rollout_ports *ports, const struct record *record,
+                                   enum metric_role role)
+{
+    const char *name = role == ROLE_STABLE ? record->pair.stable.name : record->pair.canary.name;
+    if (name[0] == '\0')
+        return (struct judge_side){0};
+    return side_of(ports->counts(ports->host, record->route, name, role));
+}
+
+/* One version after the other: a pair that ends between the two shows on both sides at the next look. */
+static struct judge_seen read_mirrored(const struct rollout_ports *ports,
+                                       const struct record *record)
+{
+    const char *canary = record->pair.canary.name;
+    if (!ports->mirrored || canary[0] == '\0')
+        return (struct judge_seen){.stable = {0}};
+    return (struct judge_seen){
+        .stable = side_of(ports->mirrored(ports->host, record->route, canary, ROLE_STABLE)),
+        .canary = side_of(ports->mirrored(ports->host, record->route, canary, ROLE_CANARY))};
+}
+
 void source_base(struct source *s, const struct rollout_ports *ports, const struct record *record)
 {
     s->stable = read_side(ports, record, ROLE_STABLE);
     s->canary = read_side(ports, record, ROLE_CANARY);
+    s->mirrored = read_mirrored(ports, record);
     memcpy(s->stable_name, record->pair.stable.name, sizeof s->stable_name);
     memcpy(s->canary_name, record->pair.canary.name, sizeof s->canary_name);
 }
@@ -68,10 +85,12 @@ void source_read(struct source *s, const struct rollout_ports *ports, const stru
         source_base_durations(s, ports, record);
         return;
     }
-    struct judge_side stable = s->stable, canary = s->canary;
+    struct judge_seen users = {s->stable, s->canary}, mirrored = s->mirrored;
     source_base(s, ports, record);
-    add(&counts->stable, &s->stable, &stable);
-    add(&counts->canary, &s->canary, &canary);
+    bool of_copies = record->machine.weight_bp == 0 && plan_begins_with_mirror(&record->plan);
+    const struct judge_seen *before = of_copies ? &mirrored : &users;
+    add(&counts->stable, of_copies ? &s->mirrored.stable : &s->stable, &before->stable);
+    add(&counts->canary, of_copies ? &s->mirrored.canary : &s->canary, &before->canary);
 }
 
 void source_durations(const struct source *s, const struct rollout_ports *ports,

@@ -6,6 +6,7 @@
 #include "rollout/explain.h"
 #include "rollout/inside.h"
 #include "rollout/moment.h"
+#include "rollout/status_checks.h"
 
 #include "base/check.h"
 #include <cjson/cJSON.h>
@@ -60,20 +61,6 @@ static bool is_current(const struct record *record)
                           (strcmp(run->stable, canary) == 0 && strcmp(run->canary, stable) == 0));
 }
 
-/* Rounded to 12 digits: 100 * (1/3 + 2/3) is no 100.00000000000004. */
-static double short_number(double value)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%.12g", value);
-    return strtod(text, NULL);
-}
-
-static bool add_number(cJSON *json, const char *name, double value)
-{
-    return isfinite(value) ? cJSON_AddNumberToObject(json, name, short_number(value)) != NULL
-                           : cJSON_AddNullToObject(json, name) != NULL;
-}
-
 static bool add_moment(cJSON *json, const char *name, int64_t wall_ms)
 {
     char text[MOMENT_TEXT_MAX];
@@ -85,7 +72,8 @@ static bool add_moment(cJSON *json, const char *name, int64_t wall_ms)
 
 static bool add_quantile(cJSON *json, const char *name, const struct hist_sum *sum, double q)
 {
-    return add_number(json, name, hist_count(sum) ? (double)hist_quantile_us(sum, q) / 1000 : NAN);
+    return status_add_number(json, name,
+                             hist_count(sum) ? (double)hist_quantile_us(sum, q) / 1000 : NAN);
 }
 
 static struct interval shown_rate(const struct judge_side *side)
@@ -99,8 +87,8 @@ static bool add_interval(cJSON *json, const char *name, struct interval interval
     double bounds[] = {interval.low * scale, interval.high * scale};
     cJSON *pair = cJSON_AddArrayToObject(json, name);
     for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
-        cJSON *bound =
-            isfinite(bounds[i]) ? cJSON_CreateNumber(short_number(bounds[i])) : cJSON_CreateNull();
+        cJSON *bound = isfinite(bounds[i]) ? cJSON_CreateNumber(status_short_number(bounds[i]))
+                                           : cJSON_CreateNull();
         if (!pair || !bound || !cJSON_AddItemToArray(pair, bound)) {
             cJSON_Delete(bound);
             return false;
@@ -124,14 +112,15 @@ static bool add_version(cJSON *list, const struct shown_version *v)
         return false;
     return cJSON_AddStringToObject(json, "name", v->name) &&
            cJSON_AddStringToObject(json, "role", v->role) &&
-           add_number(json, "requests", (double)v->tally.requests) &&
-           add_number(json, "failed", (double)v->tally.failed) &&
-           add_number(json, "error_rate", share(v->tally.failed, v->tally.requests)) &&
+           status_add_number(json, "requests", (double)v->tally.requests) &&
+           status_add_number(json, "failed", (double)v->tally.failed) &&
+           status_add_number(json, "error_rate", share(v->tally.failed, v->tally.requests)) &&
            add_interval(json, "interval", shown_rate(&v->tally), 1) &&
            add_quantile(json, "p50_ms", v->durations, 0.50) &&
            add_quantile(json, "p99_ms", v->durations, 0.99) &&
-           add_number(json, "available", v->available) &&
-           add_number(json, "endpoints", v->endpoints) && cluster_status_version(v->cluster, json);
+           status_add_number(json, "available", v->available) &&
+           status_add_number(json, "endpoints", v->endpoints) &&
+           cluster_status_version(v->cluster, json);
 }
 
 static bool add_versions(const struct rollout *r, cJSON *json)
@@ -185,10 +174,10 @@ static bool add_evidence(const struct rollout *r, cJSON *json)
         return cJSON_AddNullToObject(json, "evidence") != NULL;
     cJSON *evidence = cJSON_AddObjectToObject(json, "evidence");
     return evidence && cJSON_AddStringToObject(evidence, "check", d->check) &&
-           add_number(evidence, "against", ratio_of(d->log_evidence)) &&
-           add_number(evidence, "revert_at", ratio_of(d->log_revert_at)) &&
-           add_number(evidence, "safe", ratio_of(d->log_safe)) &&
-           add_number(evidence, "widen_at", ratio_of(d->log_promote_at));
+           status_add_number(evidence, "against", ratio_of(d->log_evidence)) &&
+           status_add_number(evidence, "revert_at", ratio_of(d->log_revert_at)) &&
+           status_add_number(evidence, "safe", ratio_of(d->log_safe)) &&
+           status_add_number(evidence, "widen_at", ratio_of(d->log_promote_at));
 }
 
 static bool add_quarantine(const struct record *record, cJSON *json)
@@ -231,9 +220,9 @@ static bool add_times(const struct record *record, cJSON *json)
     const struct machine *m = &record->machine;
     bool running = machine_is_running(m);
     double hold_s = running ? (double)plan_stage_hold_ms(&record->plan, m->step) / 1000 : NAN;
-    return add_number(json, "elapsed_s", (double)m->elapsed_ms / 1000) &&
-           add_number(json, "step_elapsed_s", (double)m->stage_ms / 1000) &&
-           add_number(json, "hold_s", hold_s) &&
+    return status_add_number(json, "elapsed_s", (double)m->elapsed_ms / 1000) &&
+           status_add_number(json, "step_elapsed_s", (double)m->stage_ms / 1000) &&
+           status_add_number(json, "hold_s", hold_s) &&
            add_moment(json, "started_at", is_current(record) ? record->run.started_ms : 0);
 }
 
@@ -247,8 +236,8 @@ static bool add_result(const struct record *record, cJSON *json)
 static bool add_weight(const struct rollout *r, cJSON *json)
 {
     cJSON *weight = cJSON_AddObjectToObject(json, "weight");
-    return weight && add_number(weight, "intended", r->record.machine.weight_bp / 100.0) &&
-           add_number(weight, "observed", 100 * observed_weight(r));
+    return weight && status_add_number(weight, "intended", r->record.machine.weight_bp / 100.0) &&
+           status_add_number(weight, "observed", 100 * observed_weight(r));
 }
 
 /* 1 to steps while one runs, and where it stopped; otherwise 0. */
@@ -286,6 +275,13 @@ static bool add_weights(const struct rollout *r, cJSON *json)
     return true;
 }
 
+/* What the counts are of: users' requests, or copies that nobody sees. */
+static bool add_mirroring(const struct record *record, cJSON *json)
+{
+    return cJSON_AddBoolToObject(json, "mirroring",
+                                 machine_is_mirroring(&record->machine, &record->plan));
+}
+
 static bool add_head(const struct rollout *r, cJSON *json)
 {
     const struct record *record = &r->record;
@@ -295,8 +291,8 @@ static bool add_head(const struct rollout *r, cJSON *json)
            cJSON_AddStringToObject(json, "phase", rollout_phase_name(phase_of(r))) &&
            cJSON_AddStringToObject(json, "state", machine_state_name(m->state)) &&
            cJSON_AddStringToObject(json, "cause", machine_cause_name(m->cause)) &&
-           add_number(json, "step", shown_step(m)) && add_number(json, "steps", shown_steps(r)) &&
-           add_weights(r, json) &&
+           status_add_number(json, "step", shown_step(m)) &&
+           status_add_number(json, "steps", shown_steps(r)) && add_weights(r, json) &&
            cJSON_AddStringToObject(json, "stable", record->pair.stable.name) &&
            (canary[0] ? cJSON_AddStringToObject(json, "canary", canary)
                       : cJSON_AddNullToObject(json, "canary")) &&
@@ -309,11 +305,12 @@ cJSON *rollout_status(const struct rollout *r)
     char why[RECORD_WHY_MAX];
     explain_status(r, why);
     cJSON *json = cJSON_CreateObject();
-    if (json && add_head(r, json) && add_weight(r, json) &&
+    if (json && add_head(r, json) && add_weight(r, json) && add_mirroring(record, json) &&
         cJSON_AddStringToObject(json, "why", why) && add_versions(r, json) &&
         cluster_status(r, json) && add_bands(&record->machine, json) && add_evidence(r, json) &&
-        asks_status(r, json) && add_times(record, json) && add_result(record, json) &&
-        add_quarantine(record, json) && add_number(json, "exit", exit_code(r)))
+        status_add_checks(r, json) && asks_status(r, json) && add_times(record, json) &&
+        add_result(record, json) && add_quarantine(record, json) &&
+        status_add_number(json, "exit", exit_code(r)))
         return json;
     cJSON_Delete(json);
     return NULL;
@@ -337,7 +334,7 @@ static bool add_steps(const struct record_run *run, cJSON *json)
         const struct record_step *step = &run->steps[i];
         cJSON *item = cJSON_CreateObject();
         if (!item || !cJSON_AddItemToArray(list, item) ||
-            !add_number(item, "weight", step->weight_bp / 100.0) ||
+            !status_add_number(item, "weight", step->weight_bp / 100.0) ||
             !add_moment(item, "entered_at", step->entered_ms) ||
             !(step->verdict == MACHINE_CAUSE_NONE
                   ? cJSON_AddNullToObject(item, "verdict")
@@ -448,6 +445,8 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
         .check = r->decided ? r->decision.check : "",
         .evidence_against = value_or_nan(r, r->decision.log_evidence),
         .revert_at = value_or_nan(r, r->decision.log_revert_at),
+        .decided_against = r->decided ? ratio_of(r->decision.log_evidence) : NAN,
+        .decided_at = r->decided ? ratio_of(r->decision.log_revert_at) : NAN,
         .evidence_safe = value_or_nan(r, r->decision.log_safe),
         .widen_at = value_or_nan(r, r->decision.log_promote_at),
         .error_rate_stable = share(stable.failed, stable.requests),

@@ -188,10 +188,12 @@ static int64_t pass_time(struct rollout *r, struct machine *m)
     return TICK_LATE_MS;
 }
 
-/* What decided was counted until here: status shows those numbers until the next run. */
+/* What decided was counted until here: status shows those numbers until the next run. An abort that has the time goes on
+ * counting while the canary has users: proof against it ends their way back. */
 static bool is_over(const struct machine *m)
 {
-    return m->state == MACHINE_ABORTING || m->state == MACHINE_RESTORING ||
+    bool keeps_users = m->state == MACHINE_ABORTING && m->weight_bp > 0;
+    return (m->state == MACHINE_ABORTING && !keeps_users) || m->state == MACHINE_RESTORING ||
            m->state == MACHINE_ABORTED || machine_has_failed(m);
 }
 
@@ -219,11 +221,12 @@ static void gather(struct rollout *r, struct record *next, struct machine_input 
     cluster_fill(r, in);
 }
 
-/* Judges where there is something to compare: the canary has a share, and it is not all. */
+/* Judges where there is something to compare: the canary has a share, and it is not all, or it gets copies. */
 static void judge(struct rollout *r, struct record *next, struct machine_input *in, int64_t dt_ms)
 {
     const struct machine *m = &next->machine;
-    if (!next->judged || !machine_is_running(m) || m->weight_bp == 0 ||
+    bool meets_requests = m->weight_bp > 0 || machine_is_mirroring(m, &next->plan);
+    if (!next->judged || !machine_is_running(m) || !meets_requests ||
         m->state == MACHINE_FINALIZING)
         return;
     struct judge_input input = {.t_ms = m->elapsed_ms,

@@ -69,6 +69,16 @@ enum metric_source {
     X(TUNNELS, "serin_tunnels", GAUGE, "", CELLS, \
       METRIC_LABELS("route", "version"), \
       "Upgraded connections (WebSocket) now open on a version.") \
+    X(MIRRORED_REQUESTS_TOTAL, "serin_mirrored_requests_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "result"), \
+      "Copies of stable's requests that a canary got, by how they ended; nobody sees its answers, " \
+      "and no other family counts them.") \
+    X(MIRROR_SKIPPED_TOTAL, "serin_mirror_skipped_total", COUNTER, "", CELLS, \
+      METRIC_LABELS("route", "version", "reason"), \
+      "Requests that were chosen for the mirror and not copied, by reason.") \
+    X(MIRRORED_INFLIGHT_REQUESTS, "serin_mirrored_inflight_requests", GAUGE, "", CELLS, \
+      METRIC_LABELS("route", "version"), \
+      "Copies now on their way through a canary.") \
     X(CLIENT_CONNECTIONS, "serin_client_connections", GAUGE, "", CELLS, \
       METRIC_LABELS("listener"), \
       "Client connections now open.") \

@@ -48,6 +48,30 @@ enum metric_client_error {
 /* Whether a further attempt brought a response that the client could have. */
 enum metric_retry_result { RETRY_OK, RETRY_FAILED, RETRY_RESULT_COUNT };
 
+/* How a mirrored request ended on the canary: answered by a class of status, or as an attempt fails. */
+enum metric_mirrored {
+    MIRRORED_OK, /* below 400 */
+    MIRRORED_4XX,
+    MIRRORED_5XX,
+    MIRRORED_CONNECT,
+    MIRRORED_TIMEOUT,
+    MIRRORED_RESET,
+    MIRRORED_MALFORMED,
+    MIRRORED_COUNT
+};
+
+/* Why a request that was chosen for the mirror was not copied. */
+enum metric_mirror_skip {
+    MIRROR_SKIP_BODY,        /* larger than what is kept, or never whole */
+    MIRROR_SKIP_UNANSWERED,  /* the user left before stable had answered: nothing to compare with */
+    MIRROR_SKIP_LIMIT,       /* too many copies under way; want of memory, descriptors or ports */
+    MIRROR_SKIP_CONNECTIONS, /* the endpoint's connections are for users */
+    MIRROR_SKIP_ENDPOINT,    /* none is available */
+    MIRROR_SKIP_BREAKER,
+    MIRROR_SKIP_DRAINING,
+    MIRROR_SKIP_COUNT
+};
+
 /* How a TLS handshake with an endpoint ended. */
 enum metric_handshake { HANDSHAKE_FULL, HANDSHAKE_RESUMED, HANDSHAKE_FAILED, HANDSHAKE_COUNT };
 
@@ -65,6 +89,8 @@ const char *metric_assigned_text(enum metric_assigned assigned);
 const char *metric_reason_text(enum metric_reason reason);
 const char *metric_client_error_text(enum metric_client_error error);
 const char *metric_retry_result_text(enum metric_retry_result result);
+const char *metric_mirrored_text(enum metric_mirrored result);
+const char *metric_mirror_skip_text(enum metric_mirror_skip reason);
 const char *metric_handshake_text(enum metric_handshake result);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
@@ -77,6 +103,18 @@ typedef _Atomic uint64_t metric_cell;
 
 /* Latency thresholds that a request is held against: one for each quantile that the judge compares. */
 #define JUDGED_QUANTILES 3u
+
+/* Copies of stable's requests that a canary got, one worker. */
+struct mirror_cells {
+    metric_cell results[MIRRORED_COUNT];
+    metric_cell skipped[MIRROR_SKIP_COUNT];
+    metric_cell inflight; /* gauge */
+    /* What the judge reads: the copies that have ended, and by role how the very same requests
+     * fared: on the canary, and before that on stable. */
+    metric_cell pairs;
+    metric_cell failed[ROLE_COUNT], client_errors[ROLE_COUNT];
+    metric_cell slow[ROLE_COUNT][JUDGED_QUANTILES];
+};
 
 /* One version of one route, one worker. */
 struct variant_cells {
@@ -97,6 +135,7 @@ struct variant_cells {
     metric_cell tls_handshakes[HANDSHAKE_COUNT];
     metric_cell ejections; /* of its endpoints, by this worker */
     metric_cell tunnels;   /* the same: upgraded connections */
+    struct mirror_cells mirror;
     struct hist duration[ROLE_COUNT];
 };
 

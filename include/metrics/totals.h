@@ -5,6 +5,7 @@
 #define SERIN_METRICS_TOTALS_H
 
 #include "metrics/shard.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct metrics;
@@ -23,6 +24,7 @@ struct variant_metrics {
     unsigned workers;
     struct variant_cells **cells; /* [worker] */
     unsigned roles; /* set of 1u << role that metrics_variant_use has named; control thread only */
+    bool is_mirror; /* metrics_variant_mirror was called; control thread only */
 };
 
 struct route_metrics {
@@ -56,6 +58,10 @@ struct worker_cells *metrics_worker(struct metrics *m, unsigned worker);
  * nothing was said has them in both roles. */
 void metrics_variant_use(struct variant_metrics *v, enum metric_role role);
 
+/* Says that a version may get copies of stable's requests from now on: the series of its mirror are
+ * on the page from then on. */
+void metrics_variant_mirror(struct variant_metrics *v);
+
 unsigned metrics_workers(const struct metrics *m);
 
 /* Everything that is registered, oldest first: index below the count, else CHECK. Borrowed. */
@@ -78,6 +84,11 @@ struct judged_totals {
  * in requests now and in failed only the next time, so that the difference of two moments may have
  * failed above requests by one per worker. Any thread. */
 struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role);
+
+/* The same of the requests that were copied to a canary: how it did (ROLE_CANARY), and how stable had
+ * done with the very same ones (ROLE_STABLE). Of sticky keys nothing is known here: each request is
+ * its own. Any thread. */
+struct judged_totals metrics_mirrored(const struct variant_metrics *canary, enum metric_role role);
 
 /* Adds the durations of one version in one role over all workers to *sum. Any thread. */
 void metrics_durations(const struct variant_metrics *v, enum metric_role role,

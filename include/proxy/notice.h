@@ -13,8 +13,9 @@ struct cJSON;
 struct notice {
     struct judge_settings settings;
     struct power_traffic traffic;
-    bool is_seen;             /* false: an example, for nothing was seen */
-    bool has_slow;            /* whether latency is judged and enough of stable's was seen */
+    double mirrored; /* share of the requests that is copied, at a first step without users */
+    bool is_seen;    /* false: an example, for nothing was seen */
+    bool has_slow;   /* whether latency is judged and enough of stable's was seen */
     struct power_slow slow;   /* of the highest quantile, where has_slow */
     struct seen_figures seen; /* where is_seen */
     char why_not

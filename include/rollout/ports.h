@@ -22,7 +22,8 @@ struct rollout_split {
                            promotion: v2) */
     const char *canary; /* NULL where there is none */
     uint32_t weight_bp; /* share of the canary, 0 to 10000 */
-    bool active; /* a rollout runs: override and sticky may reach the canary; false: nobody does */
+    bool
+        active; /* a rollout runs: override, sticky and mirror may reach the canary; false: nothing does */
     char salt[ROLLOUT_ID_MAX]; /* the rollout's id; same id, same users; "" before the first one */
 };
 
@@ -49,6 +50,11 @@ struct rollout_ports {
     /* The judged counters of one version in one role, cumulative since the process started. */
     struct judged_totals (*counts)(void *host, const char *route, const char *version,
                                    enum metric_role role);
+
+    /* The same of the requests that were copied to a canary: how it did with the copies (ROLE_CANARY), and how stable had
+     * done with the very same requests (ROLE_STABLE). NULL = there is no mirror. */
+    struct judged_totals (*mirrored)(void *host, const char *route, const char *canary,
+                                     enum metric_role role);
 
     /* Requests that the weight alone assigned to one version in one role, cumulative since the process started. NULL =
      * the observed share is not watched. */

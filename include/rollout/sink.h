@@ -13,6 +13,7 @@ struct sink {
     bool applied;       /* since the process started */
     int64_t applied_ms; /* monotonic */
     uint32_t weight_bp;
+    bool active;
     struct judge_seen at_weight; /* what the run had counted when that weight was applied */
     uint64_t slow_us[ROLE_COUNT][JUDGED_QUANTILES];
     char stable[RECORD_NAME_MAX], canary[RECORD_NAME_MAX], salt[ROLLOUT_ID_MAX];

@@ -22,6 +22,7 @@ struct source_baseline {
 struct source {
     char stable_name[RECORD_NAME_MAX], canary_name[RECORD_NAME_MAX]; /* whose; "" = not read yet */
     struct judge_side stable, canary;
+    struct judge_seen mirrored;                         /* the same requests on both versions */
     struct hist_sum stable_durations, canary_durations; /* when the stage began */
     struct source_baseline baseline;
 };
@@ -48,7 +49,8 @@ struct judge_baseline source_baseline(const struct source *s);
 /* Only what comes from now on counts: at the start of a run. */
 void source_base(struct source *s, const struct rollout_ports *ports, const struct record *record);
 
-/* Adds what came since the last read to counts. The first read after a restart only sets the base.
+/* Adds what came since the last read to counts: of the users' requests, or, at a step without users, of those that were
+ * copied (the record's machine says which). The first read after a restart only sets the base.
  * A counter that went down was reset: all of it is new. */
 void source_read(struct source *s, const struct rollout_ports *ports, const struct record *record,
                  struct judge_seen *counts);

@@ -10,6 +10,7 @@
 #include "proxy/conf/upstream_tls.h"
 #include "proxy/conf/workloads.h"
 #include "proxy/http/fields.h"
+#include <math.h>
 #include <strings.h>
 
 /* Pairs of host and path in one file: guards the memory of this check and the size of the lookup.
@@ -145,7 +146,9 @@ static void check_pair(struct checker *c, struct route_place p)
     if (r->stable && r->canary && strcmp(r->stable, r->canary) == 0)
         node_complain(node_child(p.node, "canary"), c->errors,
                       "\"%s\" is the stable version too (expected another one)", r->canary);
-    struct node *weight = node_child(p.node, "weight");
+    struct node *weight = node_child(p.node, "weight"), *mirror = node_child(p.node, "mirror");
+    if (is_good(mirror) && r->mirror_bp && !node_child(p.node, "canary"))
+        node_complain(mirror, c->errors, "has no canary to go to (expected the key canary)");
     if (!weight)
         return;
     if (node_child(p.node, "rollout"))
@@ -361,16 +364,17 @@ static void check_matches(struct checker *c)
 
 /* --- the rollout's plan --- */
 
-/* most_bp: the largest weight of the steps before; raised by this one. */
+/* most_bp: the largest weight of the steps before; raised by this one. may_be_0: it is the first, and the canary gets
+ * copies. */
 static void check_step_weight(struct checker *c, uint32_t weight_bp, struct node *node,
-                              uint32_t *most_bp)
+                              uint32_t *most_bp, bool may_be_0)
 {
     char text[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
-    if (!is_good(node))
+    if (!is_good(node) || (weight_bp == 0 && may_be_0))
         return;
     if (weight_bp == 0)
         node_complain(node, c->errors,
-                      "0%% is not yet supported (a step without users needs a mirror)");
+                      "0%% is a step without users (allowed as the first, with routes[].mirror)");
     else if (weight_bp <= *most_bp)
         node_complain(node, c->errors, "%s is not above an earlier step (%s)",
                       units_format_share(weight_bp, text), units_format_share(*most_bp, most));
@@ -378,20 +382,39 @@ static void check_step_weight(struct checker *c, uint32_t weight_bp, struct node
         *most_bp = weight_bp;
 }
 
-static void check_steps(struct checker *c, const struct plan *plan, struct node *rollout)
+static void check_steps(struct checker *c, struct route_place p, struct node *rollout)
 {
+    const struct plan *plan = &p.route->plan;
     char hold[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
     struct node *steps = node_child(rollout, "steps"), *max_hold = node_child(rollout, "max_hold");
     struct node *step = steps ? steps->first : NULL;
     uint32_t most_bp = 0;
     for (size_t i = 0; step && i < plan->n_steps; i++, step = step->next) {
         struct node *node = node_child(step, "hold");
-        check_step_weight(c, plan->steps[i].weight_bp, node_child(step, "weight"), &most_bp);
+        check_step_weight(c, plan->steps[i].weight_bp, node_child(step, "weight"), &most_bp,
+                          i == 0 && p.route->mirror_bp > 0);
         if (is_good(node) && !(max_hold && max_hold->bad) &&
             plan->steps[i].hold_ms > plan->max_hold_ms)
             node_complain(node, c->errors, "%s is above max_hold (%s)",
                           units_format_duration(plan->steps[i].hold_ms, hold),
                           units_format_duration(plan->max_hold_ms, max));
+    }
+}
+
+static void check_abort_steps(struct checker *c, const struct plan *plan, struct node *steps)
+{
+    char text[UNITS_TEXT_MAX], before[UNITS_TEXT_MAX];
+    int64_t least_bp = SHARE_FULL_BP;
+    for (size_t i = 0; is_good(steps) && i < plan->n_abort_steps; i++) {
+        int64_t bp = llround(plan->abort_steps[i] * SHARE_FULL_BP);
+        struct node *node = node_item(steps, i);
+        if (bp >= least_bp)
+            node_complain(node, c->errors, "%s does not fall below %s",
+                          units_format_share(bp, text), units_format_share(least_bp, before));
+        else if (i + 1 == plan->n_abort_steps && bp > 0)
+            node_complain(node, c->errors, "%s is the last one (expected 0%%)",
+                          units_format_share(bp, text));
+        least_bp = bp;
     }
 }
 
@@ -409,7 +432,8 @@ static void check_plan(struct checker *c, struct route_place p)
     struct node *rollout = node_child(p.node, "rollout");
     if (!is_good(rollout))
         return;
-    check_steps(c, plan, rollout);
+    check_steps(c, p, rollout);
+    check_abort_steps(c, plan, node_child(rollout, "abort_steps"));
     struct node *hold = node_child(rollout, "hold"), *max_hold = node_child(rollout, "max_hold");
     if (are_known(hold, max_hold) && plan->hold_ms > plan->max_hold_ms)
         node_complain(hold ? hold : max_hold, c->errors, "hold %s is above max_hold %s",

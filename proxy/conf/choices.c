@@ -41,6 +41,11 @@ const struct config_choice config_methods[] = {
     {"POST", 1u << METHOD_POST, false},     {"PUT", 1u << METHOD_PUT, false},
     {"DELETE", 1u << METHOD_DELETE, false}, {"OPTIONS", 1u << METHOD_OPTIONS, false},
     {"PATCH", 1u << METHOD_PATCH, false},   {0}};
+/* The idempotent ones (RFC 9110 section 9.2.2). */
+const struct config_choice config_mirror_methods[] = {
+    {"GET", 1u << METHOD_GET, false},         {"HEAD", 1u << METHOD_HEAD, false},
+    {"OPTIONS", 1u << METHOD_OPTIONS, false}, {"PUT", 1u << METHOD_PUT, false},
+    {"DELETE", 1u << METHOD_DELETE, false},   {0}};
 const struct config_choice config_forwardings[] = {{"x", FORWARDED_X, false},
                                                    {"rfc7239", FORWARDED_RFC7239, false},
                                                    {"both", FORWARDED_BOTH, false},

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "metrics/expo.h"
 #include "proxy/control/admin_change.h"
+#include "proxy/control/admin_page.h"
 #include "proxy/control/admin_reply.h"
 
 #include <cjson/cJSON.h>
@@ -24,7 +25,8 @@ struct request {
     struct admin_api *api;
     struct evhttp_request *req;
     char route[ROUTE_MAX + 1]; /* "" where the path names none */
-    const char *action;        /* behind the route: "history" or a verb; NULL = none */
+    const char *path;          /* not decoded */
+    const char *action; /* behind the route: "history", "series" ... or a verb; NULL = none */
 };
 
 typedef void answer_fn(struct request *r);
@@ -35,21 +37,6 @@ struct resource {
     enum access access;
     answer_fn *answer;
 };
-
-static const char page[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta "
-    "charset=\"utf-8\"><title>serin</title></head>\n"
-    "<body>\n<h1>serin</h1>\n<ul>\n"
-    "<li><a href=\"/api/v1/routes\">/api/v1/routes</a>: every route, its versions and its "
-    "rollout</li>\n"
-    "<li>/api/v1/routes/{route}, /api/v1/routes/{route}/history: one route, its past "
-    "rollouts</li>\n"
-    "<li><a href=\"/api/v1/events\">/api/v1/events</a>: what happens, as server-sent events</li>\n"
-    "<li>POST /api/v1/routes/{route}/{start|pause|resume|promote|abort|retry|undo|reset}</li>\n"
-    "<li>POST /api/v1/reload</li>\n"
-    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n"
-    "<li><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a>: alive, ready</li>\n"
-    "</ul>\n</body>\n</html>\n";
 
 static void answer_text(struct request *r, int status, const char *content_type, const char *text)
 {
@@ -64,7 +51,7 @@ static void answer_text(struct request *r, int status, const char *content_type,
 
 static void answer_page(struct request *r)
 {
-    answer_text(r, 200, "text/html; charset=utf-8", page);
+    admin_page_answer(r->req, r->path);
 }
 
 static void answer_health(struct request *r)
@@ -115,14 +102,28 @@ static void answer_unknown_route(struct request *r)
                       "there is no route \"%s\" (GET /api/v1/routes lists them)", r->route);
 }
 
-static void answer_route(struct request *r)
+static void answer_about_route(struct request *r, cJSON *(*of)(void *host, const char *name))
 {
-    const struct admin_host *host = &r->api->host;
-    cJSON *json = host->route(host->host, r->route);
+    cJSON *json = of(r->api->host.host, r->route);
     if (json)
         admin_reply_json(r->req, 200, json);
     else
         answer_unknown_route(r);
+}
+
+static void answer_route(struct request *r)
+{
+    answer_about_route(r, r->api->host.route);
+}
+
+static void answer_endpoints(struct request *r)
+{
+    answer_about_route(r, r->api->host.endpoints);
+}
+
+static void answer_series(struct request *r)
+{
+    answer_about_route(r, r->api->host.series);
 }
 
 /* An object, so that it can say more one day. */
@@ -174,7 +175,6 @@ static void answer_reload(struct request *r)
 }
 
 static const struct resource fixed[] = {
-    {"/", ACCESS_OPEN, answer_page},
     {"/healthz", ACCESS_OPEN, answer_health}, /* a kubelet has no token */
     {"/readyz", ACCESS_OPEN, answer_ready},
     {"/metrics", ACCESS_READ, answer_metrics},
@@ -184,6 +184,13 @@ static const struct resource fixed[] = {
 };
 
 static const struct resource nothing = {NULL, ACCESS_OPEN, NULL};
+
+/* Behind /api/v1/routes/{route}/. */
+static const struct resource of_route[] = {
+    {"history", ACCESS_READ, answer_history},
+    {"endpoints", ACCESS_READ, answer_endpoints},
+    {"series", ACCESS_READ, answer_series},
+};
 
 /* Decodes the route in a path. False: too long, empty, or with a NUL. */
 static bool decode_route(struct request *r, struct slice encoded)
@@ -202,12 +209,15 @@ static bool decode_route(struct request *r, struct slice encoded)
     return is_usable;
 }
 
-/* Finds what a path is: fixed, or /api/v1/routes/{route}[/history|/verb]. */
+/* Finds what a path is: fixed, a file of the page, or /api/v1/routes/{route}[/history|...|/verb]. The page is open, for a
+ * browser has no token before it: there is nothing in it that the program's source does not say. */
 static struct resource find_resource(struct request *r, const char *path)
 {
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         if (strcmp(path, fixed[i].path) == 0)
             return fixed[i];
+    if (admin_page_has(path))
+        return (struct resource){path, ACCESS_OPEN, answer_page};
     struct slice rest = slice_str(path), route, action;
     if (!slice_starts(rest, SLICE("/api/v1/routes/")))
         return nothing;
@@ -218,8 +228,9 @@ static struct resource find_resource(struct request *r, const char *path)
     if (!has_action)
         return (struct resource){path, ACCESS_READ, answer_route};
     r->action = action.at; /* the path's end is the action's */
-    if (strcmp(r->action, "history") == 0)
-        return (struct resource){path, ACCESS_READ, answer_history};
+    for (size_t i = 0; i < ARRAY_LEN(of_route); i++)
+        if (strcmp(r->action, of_route[i].path) == 0)
+            return of_route[i];
     if (admin_change_is_verb(r->action))
         return (struct resource){path, ACCESS_CHANGE, answer_verb};
     return nothing;
@@ -274,9 +285,9 @@ static void answer_refusal(struct request *r, enum admin_verdict verdict)
     }
 }
 
-static void dispatch(struct request *r, const char *path)
+static void dispatch(struct request *r)
 {
-    struct resource resource = find_resource(r, path);
+    struct resource resource = find_resource(r, r->path);
     enum admin_verdict verdict = ADMIN_ALLOWED;
     if (!resource.answer) {
         admin_reply_error(r->req, 404, "not_found", "nothing is here (GET / names what there is)");
@@ -313,8 +324,9 @@ void admin_api_on_request(struct evhttp_request *req, void *arg)
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
     const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
     note_request(&r, false);
+    r.path = path;
     if (path)
-        dispatch(&r, path);
+        dispatch(&r);
     else
         admin_reply_error(req, 400, "bad_request", "the request target has no path");
 }

@@ -33,20 +33,28 @@ static const char *reason_phrase(int status)
     }
 }
 
-void admin_reply_guard(struct evhttp_request *req, const char *content_type)
+void admin_reply_guard_with(struct evhttp_request *req, const char *content_type, const char *cache,
+                            const char *policy)
 {
-    static const char *const fields[][2] = {
-        {"Cache-Control", "no-store"},
+    const char *const fields[][2] = {
+        {"Content-Type", content_type},
+        {"Cache-Control", cache},
+        {"Content-Security-Policy", policy},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
         {"Referrer-Policy", "no-referrer"},
-        {"Content-Security-Policy",
-         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
     };
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    (void)evhttp_add_header(headers, "Content-Type", content_type);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         (void)evhttp_add_header(headers, fields[i][0], fields[i][1]);
+}
+
+void admin_reply_guard(struct evhttp_request *req, const char *content_type)
+{
+    admin_reply_guard_with(
+        req, content_type, "no-store",
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
 }
 
 void admin_reply_text(struct evhttp_request *req, int status, const char *content_type,

@@ -7,6 +7,7 @@
 #include "proxy/control/gauges.h"
 #include "proxy/control/names.h"
 #include "proxy/control/reload.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
@@ -105,7 +106,7 @@ static struct known_route *find(struct control *c, const char *name)
 
 /* A rollout counts from its step on. Where no canary is named there is none, and what it serves is what it has served
  * since the start. */
-static cJSON *status_of(struct control *c, const struct known_route *r)
+struct cJSON *api_status(const struct control *c, const struct known_route *r)
 {
     if (!r->rollout)
         return static_json(c, r);
@@ -125,7 +126,7 @@ static cJSON *api_routes(void *host)
     const struct config *config = control_config(c);
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "routes");
     for (size_t i = 0; list && i < config->n_routes; i++)
-        cJSON_AddItemToArray(list, status_of(c, find(c, config->routes[i].name)));
+        cJSON_AddItemToArray(list, api_status(c, find(c, config->routes[i].name)));
     return json;
 }
 
@@ -133,7 +134,7 @@ static cJSON *api_route(void *host, const char *name)
 {
     struct control *c = host;
     struct known_route *r = find(c, name);
-    return r ? status_of(c, r) : NULL;
+    return r ? api_status(c, r) : NULL;
 }
 
 static cJSON *api_history(void *host, const char *name)
@@ -142,6 +143,18 @@ static cJSON *api_history(void *host, const char *name)
     if (!r)
         return NULL;
     return r->rollout ? rollout_history(r->rollout) : cJSON_CreateArray();
+}
+
+static cJSON *api_endpoints(void *host, const char *name)
+{
+    struct known_route *r = find(host, name);
+    return r ? told_endpoints(host, r) : NULL;
+}
+
+static cJSON *api_series(void *host, const char *name)
+{
+    struct known_route *r = find(host, name);
+    return r ? told_series(r) : NULL;
 }
 
 static enum err api_verb(void *host, const char *route, const char *verb, bool full,
@@ -153,6 +166,8 @@ static enum err api_verb(void *host, const char *route, const char *verb, bool f
         return why_set(why, ERR_NOT_FOUND, "there is no route \"%s\"", route);
     if (!rollout_verb_parse(verb, &parsed))
         return why_set(why, ERR_NOT_FOUND, "there is no verb \"%s\"", verb);
+    if (!((struct control *)host)->acts)
+        return why_set(why, ERR_CONFLICT, "another process is taking over: say it again");
     if (!r->rollout)
         return why_set(why, ERR_CONFLICT, "route \"%s\" has a fixed weight, not a rollout", route);
     if (parsed == ROLLOUT_PROMOTE && full)
@@ -190,6 +205,8 @@ struct admin_host api_host(struct control *c)
                                .routes = api_routes,
                                .route = api_route,
                                .history = api_history,
+                               .endpoints = api_endpoints,
+                               .series = api_series,
                                .verb = api_verb,
                                .reload = api_reload,
                                .metrics = api_metrics,

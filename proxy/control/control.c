@@ -12,11 +12,13 @@
 #include "proxy/control/api.h"
 #include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/health.h"
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -95,19 +97,23 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct control *c = arg;
     (void)fd;
     (void)what;
+    look_at_responses(c);
+    if (c->is_publish_due && publish(c) != OK)
+        log_error("publish_failed", "why=\"out of memory\"");
+    handover_tick(c->handover);
+    if (!c->acts)
+        return;
     health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
-    look_at_responses(c);
     look_at_tls(c);
     keep_seen(c);
-    if (c->is_publish_due && publish(c) != OK)
-        log_error("publish_failed", "why=\"out of memory\"");
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         if (r->rollout)
             rollout_tick(r->rollout);
     }
+    told_tick(c);
     notify_tick(c);
 }
 
@@ -131,21 +137,32 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     (void)event_base_loopbreak(c->base);
 }
 
+void control_drain_workers(struct control *c, uint32_t requests_ms, uint32_t tunnels_ms)
+{
+    struct timeval poll = {0, DRAIN_POLL_MS * 1000};
+    uint32_t longest_ms = requests_ms > tunnels_ms ? requests_ms : tunnels_ms;
+    int64_t until_ms = now_ms() + longest_ms;
+    if (c->drain_until_ms == 0 || until_ms < c->drain_until_ms)
+        c->drain_until_ms = until_ms;
+    listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
+    for (unsigned i = 0; i < c->n_workers; i++)
+        worker_drain(c->workers[i], requests_ms, tunnels_ms);
+    (void)event_add(c->drain_poll, &poll);
+}
+
 void control_drain(struct control *c)
 {
-    if (c->drain_until_ms) {
+    if (c->is_stopping) {
         (void)event_base_loopbreak(c->base);
         return;
     }
-    struct timeval poll = {0, DRAIN_POLL_MS * 1000};
-    c->drain_until_ms = now_ms() + control_config(c)->timeouts.drain_ms;
-    log_info("draining", "timeout_ms=%u", control_config(c)->timeouts.drain_ms);
+    uint32_t drain_ms = control_config(c)->timeouts.drain_ms;
+    c->is_stopping = true;
+    log_info("draining", "timeout_ms=%u", drain_ms);
     notify_stopping(c);
-    listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
+    handover_cancel(c->handover);
     cluster_release(c);
-    for (unsigned i = 0; i < c->n_workers; i++)
-        worker_drain(c->workers[i]);
-    (void)event_add(c->drain_poll, &poll);
+    control_drain_workers(c, drain_ms, drain_ms);
 }
 
 static void on_signal(evutil_socket_t signal, short what, void *arg)
@@ -157,8 +174,8 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
         (void)!reload(c, NULL, &why); /* the log says how it went */
     else if (signal == SIGUSR1)
         access_reopen(c);
-    else if (signal == SIGUSR2) /* by default it would end the process */
-        log_warn("signal_ignored", "signal=SIGUSR2 why=\"not supported yet\"");
+    else if (signal == SIGUSR2)
+        handover_begin(c->handover);
     else
         control_drain(c);
 }
@@ -270,6 +287,15 @@ static enum err start_admin(struct control *c, struct why *why)
     return OK;
 }
 
+/* Whoever serves is known from the process of before, before the cluster and the DNS have said so here. */
+static enum err take_over(struct control *c, struct why *why)
+{
+    notify_take_over();
+    enum err e = handover_ask(c->handover, why);
+    c->was_ready = e == OK;
+    return e;
+}
+
 /* Everything up to the first request; each step leaves what control_stop can take down. */
 static enum err control_start(struct control *c, struct why *why)
 {
@@ -294,24 +320,28 @@ static enum err control_start(struct control *c, struct why *why)
         e = known_configure(&c->known, config, why);
     if (e == OK)
         e = names_configure(c->names, why);
+    if (e == OK && handover_is_heir(c->handover))
+        e = take_over(c, why);
     if (e != OK)
         return e;
     if (!host_open_rollouts(c, config, c->keep->manifests, why))
         return ERR_IO;
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         host_take_split(CONTAINER_OF(l, struct known_route, link));
+    handover_take_states(c->handover);
     e = publish(c);
-    if (e == OK)
-        e = start_workers(c, why);
     if (e == OK)
         e = start_admin(c, why);
     if (e == OK)
         e = cluster_take(c, why);
     if (e == OK)
+        e = start_workers(c,
+                          why); /* last: from here on nothing may fail that would cut a request */
+    if (e == OK)
         health_look(&c->known, c->base, config->timeouts.connect_ms);
     if (e == OK)
         e = notify_start(c);
-    c->is_serving = e == OK;
+    c->is_serving = c->acts = e == OK;
     if (e == OK) {
         activation_tell_unused(&c->inherited);
         notify_tick(c);
@@ -329,6 +359,7 @@ static void control_stop(struct control *c)
         worker_stop(c->workers[i]);
     free(c->workers);
     access_log_free(c->access);
+    handover_free(c->handover);            /* the workers have counted their last */
     listeners_remove_files(&c->listeners); /* where the start failed half way */
     listeners_free(&c->listeners);
     inherited_close(&c->inherited);
@@ -375,8 +406,12 @@ int control_run(struct config_keep *keep, const char *path)
     if (e == OK)
         e = activation_take(&c->inherited, &why);
     if (e == OK)
+        e = handover_new(c, &c->handover, &why);
+    if (e == OK)
         e = control_start(c, &why);
     if (e == OK) {
+        if (handover_is_heir(c->handover))
+            handover_serve(c->handover);
         log_info("started", "version=%s file=%s routes=%zu", SERIN_VERSION,
                  log_quote(&quoted, slice_str(path)), keep->config->n_routes);
         (void)event_base_dispatch(c->base);

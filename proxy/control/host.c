@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include "rollout/kube/fleet.h"
 #include <cjson/cJSON.h>
@@ -16,7 +18,21 @@ static struct judged_totals port_counts(void *host, const char *route, const cha
 {
     struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    return v ? metrics_judged(v, role) : (struct judged_totals){0};
+    const struct handover_counts *before = handover_gained(c->handover, route, version, role);
+    struct handover_counts all = {.judged = {0}};
+    if (v)
+        all.judged = metrics_judged(v, role);
+    if (before)
+        handover_counts_add(&all, before);
+    return all.judged;
+}
+
+static struct judged_totals port_mirrored(void *host, const char *route, const char *canary,
+                                          enum metric_role role)
+{
+    struct control *c = host;
+    const struct variant_metrics *v = metrics_variant(c->metrics, route, canary);
+    return v ? metrics_mirrored(v, role) : (struct judged_totals){0};
 }
 
 static uint64_t port_weighed(void *host, const char *route, const char *version,
@@ -186,6 +202,9 @@ static void tell_cluster(struct control *c, const char *route, const char *name,
 static void port_event(void *host, const char *route, const char *name, const cJSON *json)
 {
     struct control *c = host;
+    const struct known_route *r = known_find_route(&c->known, route);
+    if (r && told_has_tick(r) && strcmp(name, "tick") == 0)
+        return;
     tell_cluster(c, route, name, json);
     char *text = c->admin ? cJSON_PrintUnformatted(json) : NULL;
     if (text)
@@ -203,6 +222,7 @@ struct rollout_ports host_ports(struct control *c)
 {
     return (struct rollout_ports){.host = c,
                                   .counts = port_counts,
+                                  .mirrored = port_mirrored,
                                   .weighed = port_weighed,
                                   .ask = port_ask,
                                   .ask_cancel = port_ask_cancel,

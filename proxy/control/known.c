@@ -7,6 +7,7 @@
 #include "proxy/control/address.h"
 #include "proxy/control/health.h"
 #include "proxy/control/probe.h"
+#include "proxy/control/series.h"
 #include "proxy/control/states.h"
 #include "proxy/upstream/eject.h"
 #include "proxy/wire/time.h"
@@ -77,6 +78,7 @@ void known_fini(struct known *k)
         free(r->live.retries);
         free(r->live.failed_keys);
         slowness_fini(&r->slowness);
+        series_free(r->series);
         free(r);
     }
     while (!list_empty(&k->endpoints))

@@ -209,10 +209,9 @@ void listeners_remove_files(struct listeners *l)
         unix_file_remove(&l->items[i].file);
 }
 
-void listeners_forget_files(struct listeners *l)
+void listeners_forget_file(struct listeners *l, size_t i)
 {
-    for (size_t i = 0; i < l->n; i++)
-        l->items[i].file.path[0] = '\0';
+    l->items[i].file.path[0] = '\0';
 }
 
 void listeners_close(struct listeners *l, unsigned first, unsigned workers)

@@ -59,7 +59,7 @@ static void write_status(struct line *line, struct control *c)
 {
     size_t routes = control_config(c)->n_routes;
     unsigned open = atomic_load_explicit(&c->shared.connections, memory_order_relaxed);
-    if (c->drain_until_ms) {
+    if (c->notify.is_stopping) {
         add(line, "draining, %u connection%s left", open, open == 1 ? "" : "s");
         return;
     }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/control/certificates.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/health.h"
 #include "proxy/control/states.h"
 
@@ -102,6 +103,11 @@ static enum err build_route(const struct control *c, struct snapshot *s, struct 
         e = build_variant(c, s, &r->canary, known, split->canary);
     r->split.is_active = split->is_active && split->canary[0];
     r->split.weight_bp = split->weight_bp;
+    bool may_mirror = r->conf->mirror_bp && r->canary.metrics; /* a reload may have dropped it */
+    if (may_mirror)
+        metrics_variant_mirror(r->canary.metrics);
+    if (may_mirror && r->split.is_active)
+        r->mirror_bp = r->conf->mirror_bp;
     r->split.salt = hash_salt_of(slice_str(split->salt));
     return e;
 }
@@ -144,6 +150,7 @@ enum err publish(struct control *c)
     }
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_publish(c->workers[i], s);
+    handover_tell_splits(c->handover);
     return OK;
 }
 

@@ -7,9 +7,11 @@
 #include "proxy/control/access.h"
 #include "proxy/control/certificates.h"
 #include "proxy/control/cluster.h"
+#include "proxy/control/handover.h"
 #include "proxy/control/host.h"
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
+#include "proxy/control/upstream_tls.h"
 #include <cjson/cJSON.h>
 
 #define LINE_MAX_BYTES 1024 /* of one configuration error */
@@ -196,6 +198,7 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
     }
     changes_tell(old->config, config, report_line, report);
     certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
+    upstream_tls_tell_changes(old->config, config, report_line, report);
     reload_warn(keep);
     config_keep_unref(old);
     access_settle(c);
@@ -264,7 +267,10 @@ enum err reload(struct control *c, struct cJSON *lines, struct why *why)
     struct log_quoted file;
     why->text[0] = '\0';
     notify_reloading(c);
-    enum err e = try_reload(c, &report, why);
+    enum err e =
+        handover_is_under_way(c->handover)
+            ? why_set(why, ERR_CONFLICT, "another process is taking over, with the file as it is")
+            : try_reload(c, &report, why);
     notify_reloaded(c);
     if (e != OK) {
         c->reloads_failed++;

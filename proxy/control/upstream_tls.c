@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_MAX_BYTES 256
+
 /* What makes one context another than the next. A private key needs no place here: it fits its certificate. */
 struct identity {
     unsigned char issuers[PEM_DIGEST_BYTES], chain[PEM_DIGEST_BYTES];
@@ -100,6 +102,31 @@ static bool read_issuers(struct reading *r, struct pem_certificates *system)
     return true;
 }
 
+static bool show(SSL_CTX *ctx, const STACK_OF(X509) * chain, EVP_PKEY *key)
+{
+    bool ok = SSL_CTX_use_certificate(ctx, sk_X509_value(chain, 0)) == 1 &&
+              SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    for (int i = 1; ok && i < sk_X509_num(chain); i++)
+        ok = SSL_CTX_add1_chain_cert(ctx, sk_X509_value(chain, i)) == 1;
+    return ok;
+}
+
+/* OpenSSL refuses a chain with weak signatures. */
+static enum err check_shown(const struct reading *r, struct why *why)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    enum err e = OK;
+    ERR_clear_error();
+    if (!ctx)
+        e = why_set(why, ERR_MEMORY, "cannot be used: out of memory");
+    else if (!show(ctx, r->chain.list, r->key))
+        e = why_set(why, ERR_INVALID, "cannot be used (%s)",
+                    ERR_reason_error_string(ERR_peek_last_error()));
+    ERR_clear_error();
+    SSL_CTX_free(ctx);
+    return e;
+}
+
 static bool read_pair(struct reading *r)
 {
     const struct config_certificate *shown = &r->conf->shown;
@@ -114,6 +141,8 @@ static bool read_pair(struct reading *r)
     }
     if (e == OK)
         e = pem_check_pair(sk_X509_value(r->chain.list, 0), r->key, r->now, &is_key, &why);
+    if (e == OK)
+        e = check_shown(r, &why);
     if (e != OK && is_key)
         return complain(r, e, ".key", shown->key_place, shown->key, &why);
     if (e != OK)
@@ -141,15 +170,6 @@ static bool trust(SSL_CTX *ctx, const STACK_OF(X509) * issuers)
             return false;
     /* who is in the file is trusted, be it an issuer below a root */
     return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-}
-
-static bool show(SSL_CTX *ctx, const STACK_OF(X509) * chain, EVP_PKEY *key)
-{
-    bool ok = SSL_CTX_use_certificate(ctx, sk_X509_value(chain, 0)) == 1 &&
-              SSL_CTX_use_PrivateKey(ctx, key) == 1;
-    for (int i = 1; ok && i < sk_X509_num(chain); i++)
-        ok = SSL_CTX_add1_chain_cert(ctx, sk_X509_value(chain, i)) == 1;
-    return ok;
 }
 
 static SSL_CTX *make(const struct reading *r, const STACK_OF(X509) * issuers)
@@ -318,5 +338,38 @@ void upstream_tls_expiries(const struct upstream_tls *u, certificates_expiry_fn 
             is_told = is_told || strcmp(u->shown[k].conf->certificate, file) == 0;
         if (!is_told)
             tell(arg, "", file, u->shown[i].expires);
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_settings(const struct config_upstream_tls *a, const struct config_upstream_tls *b)
+{
+    return same_text(a->ca, b->ca) && same_text(a->shown.certificate, b->shown.certificate) &&
+           same_text(a->shown.key, b->shown.key) && a->verify == b->verify &&
+           a->min_version == b->min_version;
+}
+
+void upstream_tls_tell_changes(const struct config *old, const struct config *new,
+                               changes_line_fn *tell, void *arg)
+{
+    char line[LINE_MAX_BYTES];
+    for (size_t i = 0; i < new->n_routes; i++) {
+        const struct config_route *route = &new->routes[i];
+        const struct config_route *before = config_find_route(old, route->name);
+        for (size_t k = 0; before && k < route->n_versions; k++) {
+            const struct config_version *v = &route->versions[k];
+            const struct config_version *was = config_find_version(before, v->name);
+            if (!was || !v->tls.context || !was->tls.context ||
+                v->tls.context == was->tls.context || !same_settings(&v->tls, &was->tls))
+                continue;
+            (void)snprintf(line, sizeof line,
+                           "route %s: versions.%s.tls: the certificates that it names are others",
+                           route->name, v->name);
+            tell(arg, line);
+        }
     }
 }

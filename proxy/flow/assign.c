@@ -106,6 +106,9 @@ void assign_version(struct exchange *x, const char *buf)
     x->key_hash = pick.key_hash;
     x->attempt.is_canary = pick.canary && canary_may_serve(x);
     x->attempt.variant = x->attempt.is_canary ? &r->canary : &r->stable;
+    bool is_drawn = pick.assigned == ASSIGNED_WEIGHT || pick.assigned == ASSIGNED_STICKY;
+    if (__builtin_expect(r->mirror_bp != 0, 0) && is_drawn && !pick.canary)
+        x->is_mirrored = mirror_chooses(x);
     if (pick.assigned == ASSIGNED_WEIGHT)
         cell_add(
             &x->attempt.variant->metrics->cells[x->flow->worker]->weighed[x->attempt.variant->role],

@@ -6,8 +6,9 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/judged.h"
 #include "proxy/flow/pump.h"
-#include "proxy/upstream/eject.h"
 #include "proxy/flow/slow.h"
+#include "proxy/upstream/dial.h"
+#include "proxy/upstream/eject.h"
 #include "proxy/upstream/pick.h"
 #include "proxy/upstream/retry.h"
 #include "proxy/wire/tls.h"
@@ -63,23 +64,10 @@ uint32_t attempt_choose(const struct exchange *x, const struct route_variant *v,
     return pick_endpoint(&p);
 }
 
-/* Our own want of descriptors, ports or memory is not the endpoint's fault. */
-static bool is_own_fault(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-           error == EADDRNOTAVAIL;
-}
-
 /* A handshake of the attempt's connection is over, or its time is. */
 static void note_handshake(const struct exchange *x, bool ok)
 {
-    if (!x->up || !x->up->stream.tls)
-        return;
-    enum metric_handshake how = !ok                              ? HANDSHAKE_FAILED
-                                : tls_is_resumed(&x->up->stream) ? HANDSHAKE_RESUMED
-                                                                 : HANDSHAKE_FULL;
-    cell_add(&x->attempt.cells->tls_handshakes[how], 1);
-    if (!ok)
+    if (x->up && pool_count_handshake(x->up, ok) && !ok)
         attempt_log_tls(x);
 }
 
@@ -87,9 +75,9 @@ void attempt_log_tls(const struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
     const char *why = tls_why(&x->up->stream);
-    log_warn("tls_failed", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
-             a->variant->name, a->variant->endpoints[a->endpoint].text,
-             why[0] ? why : "no handshake within timeouts.connect");
+    log_warn("tls_failed", "route=%s version=%s endpoint=%s request_id=%.*s why=\"%s\"",
+             x->route->conf->name, a->variant->name, a->variant->endpoints[a->endpoint].text,
+             SLICE_ARG(x->request_id), why[0] ? why : "no handshake within timeouts.connect");
 }
 
 static void note_connect_failed(const struct exchange *x)
@@ -101,7 +89,7 @@ static void note_connect_failed(const struct exchange *x)
 /* There is no connection: it could not even be begun, or has failed. */
 static void dial_failed(struct exchange *x, int error)
 {
-    if (is_own_fault(error)) {
+    if (dial_is_own_fault(error)) {
         log_warn("dial_failed", "route=%s version=%s request_id=%.*s why=\"%s\"",
                  x->route->conf->name, x->attempt.variant->name, SLICE_ARG(x->request_id),
                  strerror(error));
@@ -263,10 +251,7 @@ void attempt_on_connected(void *owner, bool ok)
         dial_failed(x, failure);
         return;
     }
-    if (is_checked(x))
-        ENDPOINT_STORE(state_of(x)->connect_failures, 0);
-    else
-        endpoint_come_up(state_of(x), x->flow->now_us);
+    eject_note_connected(state_of(x), is_checked(x), x->flow->now_us);
     exchange_goto(x, EXCHANGE_SEND);
     pump_request_begin(x);
 }
@@ -358,6 +343,7 @@ static void end_trial(struct exchange *x, enum breaker_trial outcome)
 
 void attempt_note_head(struct exchange *x, unsigned status, bool is_endless)
 {
+    x->head_us = x->flow->now_us;
     if (status >= 500 || is_endless)
         attempt_count(x, status, REASON_NONE, false);
     else

@@ -5,6 +5,7 @@
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/handshake.h"
 #include "proxy/flow/origin.h"
+#include "proxy/flow/parting.h"
 #include "proxy/flow/refuse.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/tunnel.h"
@@ -13,11 +14,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-
-#define LINGER_MS                                                                                  \
-    5000 /* a closing connection waits so long for the next sign of its peer: input, or output taken */
-#define LINGER_GAP_MS (2 * LINGER_MS) /* output that nobody takes: two looks */
-#define LINGER_MAX_MS 30000           /* a peer that goes on sending holds it no longer than this */
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -34,7 +30,7 @@ static void free_client(struct grave *g)
     free(c);
 }
 
-static void close_client(struct client *c)
+void client_hang_up(struct client *c)
 {
     struct flow *f = c->flow;
     if (c->state == CLIENT_DEAD)
@@ -66,32 +62,7 @@ void client_abort(struct client *c, bool is_broken)
     }
     if (is_broken && c->state != CLIENT_DEAD)
         stream_reset_on_close(&c->stream);
-    close_client(c);
-}
-
-/* The reply is out. Input that is still on its way would make the kernel answer with a reset, which can overtake
- * the reply: so the writing side closes first and the rest is thrown away (RFC 9112 section 9.6). */
-static void linger(struct client *c)
-{
-    if (!stream_end(&c->stream)) {
-        close_client(c);
-        return;
-    }
-    c->state = CLIENT_LINGER;
-    c->until_ms = flow_now_ms(c->flow) + LINGER_MAX_MS;
-    held_drop(&c->held);
-    stream_read_on(&c->stream);
-    pace_wait(&c->pace, flow_now_ms(c->flow));
-    flow_deadline(c->flow, &c->timer, LINGER_MS);
-}
-
-/* A close with input unread makes the kernel send a reset. */
-static void close_or_linger(struct client *c)
-{
-    if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
-        linger(c);
-    else
-        close_client(c);
+    client_hang_up(c);
 }
 
 /* The end of the idle time or of a head. Looked at sooner is whether the last response is read at all. */
@@ -101,15 +72,16 @@ static void set_end(struct client *c, uint32_t in_ms, uint32_t look_in_ms)
     flow_deadline(c->flow, &c->timer, look_in_ms < in_ms ? look_in_ms : in_ms);
 }
 
+/* A response that left its connection open has promised to answer another request, also while the process drains. */
 static void await_head(struct client *c)
 {
     c->state = CLIENT_READY;
     c->has_partial_head = false;
-    if (c->flow->is_draining || c->has_ended) {
-        close_or_linger(c);
+    if (c->has_ended) {
+        parting_close(c);
         return;
     }
-    set_end(c, conf_of(c)->timeouts.client_idle_ms, PACE_GRACE_MS);
+    set_end(c, parting_idle_ms(c), PACE_GRACE_MS);
     stream_read_on(&c->stream);
     if (c->held.len)
         stream_wake(&c->stream);
@@ -122,10 +94,10 @@ static void after_flush(struct client *c)
         await_head(c);
         break;
     case CLIENT_NEXT_CLOSE:
-        close_or_linger(c);
+        parting_close(c);
         break;
     case CLIENT_NEXT_LINGER:
-        linger(c);
+        parting_linger(c);
         break;
     }
 }
@@ -217,7 +189,7 @@ static void take_input(struct client *c, size_t len, ssize_t n)
     } else {
         if (len)
             count_error(c, CLIENT_ERROR_ABORTED);
-        close_client(c);
+        client_hang_up(c);
     }
 }
 
@@ -256,7 +228,7 @@ static void take_origin(struct client *c, enum origin origin)
     case ORIGIN_AWAITED:
         break;
     case ORIGIN_REFUSED:
-        close_client(c);
+        client_hang_up(c);
         break;
     }
 }
@@ -282,16 +254,6 @@ static void read_busy(struct client *c)
         stream_wake(&c->stream);
 }
 
-static void discard(struct client *c)
-{
-    ssize_t n = stream_recv(&c->stream, c->flow->in, FLOW_RECV_BYTES);
-    int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
-    if (n == STREAM_EOF || n == STREAM_ERROR || left_ms <= 0)
-        close_client(c);
-    else
-        flow_deadline(c->flow, &c->timer, (uint32_t)(left_ms < LINGER_MS ? left_ms : LINGER_MS));
-}
-
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct client *c = arg;
@@ -315,7 +277,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
         tunnel_on_client_readable(c->tunnel);
         break;
     case CLIENT_LINGER:
-        discard(c);
+        parting_on_readable(c);
         break;
     case CLIENT_FLUSH:
     case CLIENT_DEAD:
@@ -348,12 +310,18 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* Takes too little of its last response: what the kernel has for it is thrown away, or it would be kept for as long as
- * the peer acknowledges that it is there. */
-static void cut(struct client *c, enum pace_verdict verdict)
+/* The time for a request has passed, unless it has come in this very moment. A drain closes connections that their peers
+ * may be about to use: what crosses our end is not met by a reset. */
+static void close_idle(struct client *c)
 {
-    count_error(c, slow_error(verdict));
-    client_abort(c, true);
+    if (stream_unread(&c->stream))
+        read_head(c);
+    if (c->state != CLIENT_READY || c->has_partial_head || c->until_ms > flow_now_ms(c->flow))
+        return;
+    if (c->flow->is_draining)
+        parting_linger_idle(c);
+    else
+        client_hang_up(c);
 }
 
 /* Between two requests, or within a head. */
@@ -365,7 +333,7 @@ static void ready_due(struct client *c)
             held_drop(&c->held);
             refuse_client(c, 408, NULL);
         } else {
-            close_client(c);
+            close_idle(c);
         }
         return;
     }
@@ -374,26 +342,25 @@ static void ready_due(struct client *c)
         pace_wait(&c->pace, flow_now_ms(c->flow));
         enum pace_verdict verdict = slow_look(c, conf_of(c)->timeouts.client_body_ms);
         if (verdict != PACE_OK)
-            cut(c, verdict);
+            parting_cut(c, verdict);
         return;
     }
     pace_rest(&c->pace, flow_now_ms(c->flow));
     flow_deadline(c->flow, &c->timer, (uint32_t)left_ms);
 }
 
-/* A slow reader keeps its connection as long as it takes more of the reply: to close with input unread would throw away
- * what the kernel still has for it. */
-static void linger_due(struct client *c)
+/* No header, or half of one. Whoever has sent nothing yet while the process drains is an idle connection. */
+static void origin_due(struct client *c)
 {
-    uint32_t unread = stream_unacknowledged(&c->stream);
-    enum pace_verdict verdict = unread ? slow_look(c, LINGER_GAP_MS) : PACE_STALLED;
-    bool has_time = unread <= SLOW_SMALL_BYTES && flow_now_ms(c->flow) < c->until_ms;
-    if (verdict == PACE_OK || (verdict == PACE_SLOW && has_time))
-        flow_deadline(c->flow, &c->timer, LINGER_MS);
-    else if (verdict == PACE_SLOW && unread > SLOW_SMALL_BYTES)
-        cut(c, verdict);
-    else
-        close_client(c);
+    if (!c->flow->is_draining || c->held.len) {
+        origin_late(c);
+        client_hang_up(c);
+    } else if (stream_unread(&c->stream)) {
+        set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
+        take_origin(c, origin_read(c));
+    } else {
+        parting_linger_idle(c);
+    }
 }
 
 static void on_due(struct wheel_entry *e)
@@ -403,12 +370,11 @@ static void on_due(struct wheel_entry *e)
     enum pace_verdict verdict;
     switch ((enum client_state)c->state) {
     case CLIENT_ORIGIN:
-        origin_late(c);
-        close_client(c);
+        origin_due(c);
         break;
     case CLIENT_HANDSHAKE:
         handshake_late(c);
-        close_client(c);
+        client_hang_up(c);
         break;
     case CLIENT_READY:
         ready_due(c);
@@ -421,10 +387,10 @@ static void on_due(struct wheel_entry *e)
     case CLIENT_FLUSH:
         verdict = slow_look(c, gap_ms);
         if (verdict != PACE_OK)
-            cut(c, verdict);
+            parting_cut(c, verdict);
         break;
     case CLIENT_LINGER:
-        linger_due(c);
+        parting_due(c);
         break;
     case CLIENT_TUNNEL: /* has a deadline of its own */
     case CLIENT_DEAD:
@@ -443,7 +409,7 @@ void client_drain(struct client *c)
     bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
                                              : c->state == CLIENT_READY && !c->has_partial_head;
     if (is_idle)
-        close_client(c);
+        parting_drain(c);
     else if (c->tunnel)
         tunnel_drain(c->tunnel);
 }

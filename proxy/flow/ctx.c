@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/ctx.h"
 
+#include "base/log.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/copy.h"
 #include "proxy/flow/exchange.h"
 #include "proxy/flow/handshake.h"
 #include "proxy/flow/judged.h"
@@ -91,6 +93,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     graveyard_init(&f->graves, base);
     list_init(&f->clients);
     list_init(&f->tunnels);
+    list_init(&f->copies);
     judged_init(f);
     handshakes_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
@@ -101,6 +104,7 @@ void flow_fini(struct flow *f)
 {
     while (!list_empty(&f->clients))
         client_abort(CONTAINER_OF(f->clients.next, struct client, link), false);
+    copies_end(f);
     handshakes_fini(f);
     wheel_cancel(&f->wheel, &f->slow_look);
     world_unref(f->world);
@@ -131,15 +135,50 @@ enum err flow_adopt(struct flow *f, struct snapshot *snapshot)
     return OK;
 }
 
-void flow_drain(struct flow *f)
+static void shorten(int64_t *until_ms, int64_t now_ms, uint32_t ms, bool is_first)
 {
+    if (is_first || now_ms + ms < *until_ms)
+        *until_ms = now_ms + ms;
+}
+
+void flow_drain(struct flow *f, uint32_t requests_ms, uint32_t tunnels_ms)
+{
+    uint32_t share_ms = requests_ms / FLOW_DRAIN_IDLE_SHARE;
     flow_refresh_now(f);
-    if (!f->is_draining)
-        f->drain_until_ms = flow_now_ms(f) + f->world->snapshot->config->timeouts.drain_ms;
+    shorten(&f->requests_until_ms, flow_now_ms(f), requests_ms, !f->is_draining);
+    shorten(&f->tunnels_until_ms, flow_now_ms(f), tunnels_ms, !f->is_draining);
+    f->drain_idle_ms = share_ms < FLOW_DRAIN_IDLE_MS ? share_ms : FLOW_DRAIN_IDLE_MS;
     f->is_draining = true;
     struct list *next;
     for (struct list *l = f->clients.next; l != &f->clients; l = next) {
         next = l->next;
         client_drain(CONTAINER_OF(l, struct client, link));
     }
+}
+
+/* What waits, flushes or lingers is cut as well: only tunnels have more time. */
+static void cut_requests(struct flow *f)
+{
+    struct list *next;
+    uint32_t before = f->n_exchanges;
+    for (struct list *l = f->clients.next; l != &f->clients; l = next) {
+        struct client *c = CONTAINER_OF(l, struct client, link);
+        next = l->next;
+        if (!c->tunnel)
+            client_abort(c, false);
+    }
+    if (before)
+        log_warn("drain_cut", "worker=%u requests=%u why=\"timeouts.drain has passed\"", f->worker,
+                 before);
+    f->has_cut = true;
+}
+
+bool flow_is_drained(struct flow *f)
+{
+    flow_refresh_now(f);
+    bool is_over =
+        f->requests_until_ms < f->tunnels_until_ms && flow_now_ms(f) >= f->requests_until_ms;
+    if (is_over && !f->has_cut)
+        cut_requests(f);
+    return f->n_clients == 0;
 }

@@ -137,6 +137,8 @@ void exchange_end(struct exchange *x, enum exchange_end why)
     bool asked_to_close = !x->keep_alive && request_is_read(x);
     bool shows_its_end = x->down_chunked || x->response_body.kind == BODY_LENGTH;
     c->exchange = NULL;
+    if (__builtin_expect(x->is_mirrored, 0))
+        mirror_start(x);
     let_go(x);
     switch (why) {
     case END_UPGRADED:

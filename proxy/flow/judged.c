@@ -17,17 +17,19 @@ static void note_request(struct attempt *a)
     a->is_judged = true;
 }
 
-/* The thresholds that the request's age has crossed, a bit each. */
-static unsigned crossed(const struct exchange *x)
+unsigned judged_crossed(const struct route_live *live, enum metric_role role, int64_t age_us)
 {
-    _Atomic uint64_t *limits = x->route->live->slow_us[x->attempt.variant->role];
-    uint64_t age_us = (uint64_t)(x->flow->now_us - x->start_us);
     unsigned bits = 0;
     for (unsigned q = 0; q < JUDGED_QUANTILES; q++) {
-        uint64_t limit_us = atomic_load_explicit(&limits[q], memory_order_relaxed);
-        bits |= (unsigned)(limit_us && age_us > limit_us) << q;
+        uint64_t limit_us = atomic_load_explicit(&live->slow_us[role][q], memory_order_relaxed);
+        bits |= (unsigned)(limit_us && (uint64_t)age_us > limit_us) << q;
     }
     return bits;
+}
+
+static unsigned crossed(const struct exchange *x)
+{
+    return judged_crossed(x->route->live, x->attempt.variant->role, x->flow->now_us - x->start_us);
 }
 
 /* Counts the request, once, and what is new of its age. */
@@ -74,6 +76,8 @@ void judged_settle(struct exchange *x, unsigned status, bool failed, bool is_voi
     enum metric_role role = a->variant->role;
     if (!is_comparable(x))
         return;
+    if (__builtin_expect(x->is_mirrored, 0) && !is_void)
+        mirror_note_stable(x, status, failed);
     unsigned bits = crossed(x);
     if (!is_void || bits)
         note_age(x, bits);

@@ -11,7 +11,6 @@
 #include "proxy/http/rewrite.h"
 #include "proxy/wire/tls.h"
 
-#define INTERIM_MAX    16u /* 1xx responses passed on: a loop of them must end */
 #define REPLAY_FRAMING 64u /* chunk lines around the first bytes of a body */
 #define REPLAY_FIRST   4096u
 #define CHUNK_LAST     "0\r\n\r\n"
@@ -259,7 +258,7 @@ static ssize_t write_head(struct exchange *x, const char *buf, const struct body
 static bool relay_interim(struct exchange *x, const char *buf)
 {
     const struct body none = {.kind = BODY_NONE, .done = true};
-    if (x->n_interim >= INTERIM_MAX) {
+    if (x->n_interim >= PUMP_INTERIM_MAX) {
         malformed(x, "too many 1xx responses");
         return false;
     }

@@ -226,10 +226,10 @@ static uint32_t draw(struct flow *f, uint32_t below)
 void tunnel_drain(struct tunnel *t)
 {
     struct flow *f = flow_of(t);
-    if (t->close_at_ms < f->drain_until_ms)
+    if (t->close_at_ms < f->tunnels_until_ms)
         return;
     uint32_t spread = f->world->snapshot->config->timeouts.drain_ms / TUNNEL_SPREAD;
-    t->close_at_ms = f->drain_until_ms - 1 - spread / 2 - draw(f, spread);
+    t->close_at_ms = f->tunnels_until_ms - 1 - spread / 2 - draw(f, spread);
     set_deadline(t);
 }
 
@@ -258,9 +258,10 @@ static bool review(struct tunnel *t)
     struct flow *f = flow_of(t);
     uint32_t drain_ms = f->world->snapshot->config->timeouts.drain_ms;
     bool serves = is_serving(t, f->world->snapshot);
-    bool is_told = !serves && t->close_at_ms == WHEEL_NEVER;
+    int64_t soon_ms = flow_now_ms(f) + drain_ms;
+    bool is_told = !serves && t->close_at_ms > soon_ms + drain_ms / TUNNEL_SPREAD;
     if (is_told)
-        t->close_at_ms = flow_now_ms(f) + drain_ms + draw(f, drain_ms / TUNNEL_SPREAD);
+        t->close_at_ms = soon_ms + draw(f, drain_ms / TUNNEL_SPREAD);
     else if (serves && !f->is_draining)
         t->close_at_ms = WHEEL_NEVER;
     set_deadline(t); /* timeouts.tunnel_idle may be another one now */
@@ -297,6 +298,8 @@ void tunnel_start(struct tunnel *t, struct exchange *x)
     list_push_back(&f->tunnels, &t->link);
     cell_add(&t->version->cells[f->worker]->tunnels, 1);
     (void)review(t); /* the exchange may have begun in a world of before */
+    if (f->is_draining)
+        tunnel_drain(t);
     if (stream_pending(&c->stream))
         stream_read_off(&t->up->stream);
     stream_read_on(&c->stream);

@@ -53,7 +53,7 @@ static enum err hold_place(struct world *w, const struct world *before, uint32_t
         if (!place)
             return ERR_MEMORY;
         place->route = key;
-        place->cursor = first_cursor;
+        place->cursor = place->mirror_cursor = first_cursor;
     }
     place->holders++;
     w->places[route] = place;

@@ -50,6 +50,8 @@ enum field_id field_classify(struct slice name)
     case 14:
         if (first == 'c' && IS(name, "content-length"))
             return FIELD_CONTENT_LENGTH;
+        if (first == 'x' && IS(name, "x-serin-mirror"))
+            return FIELD_X_SERIN_MIRROR;
         return first == 'h' && IS(name, "http2-settings") ? FIELD_HTTP2_SETTINGS : FIELD_OTHER;
     case 15:
         return first == 'x' && IS(name, "x-forwarded-for") ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;

@@ -48,7 +48,7 @@ static ssize_t written(const struct out *o, const char *start)
 
 /* Sets of field ids. */
 #define SET(id) (UINT32_C(1) << (id))
-_Static_assert(FIELD_X_REQUEST_ID < 32, "field ids fit into one word");
+_Static_assert(FIELD_X_SERIN_MIRROR < 32, "field ids fit into one word");
 
 /* Writes one field. */
 static void put_field(struct out *o, const char *buf, const struct field *f)
@@ -241,7 +241,8 @@ static void put_upgrade(struct out *o)
 
 static uint32_t request_left_out(const struct rewrite_request *r)
 {
-    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT);
+    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT) |
+                        SET(FIELD_X_SERIN_MIRROR); /* ours to say */
     if (r->forwarded != FORWARDED_OFF)
         left_out |= FORWARDING_FIELDS;
     if (r->request_id.len)

@@ -5,6 +5,9 @@
 /* Seed of the shuffle. Any value serves; a constant makes two runs comparable. */
 #define ORDER_SEED 0x5e21c0de5e21c0deULL
 
+/* Steps of the mirror's cursor. Prime to SPLIT_BUCKETS, so that it comes to every bucket before it comes to one again. */
+#define MIRROR_STRIDE 3607u
+
 static uint64_t splitmix64(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
@@ -51,4 +54,11 @@ struct split_pick split_pick(const struct split *s, const struct split_order *or
     uint32_t at = *cursor;
     *cursor = at + 1 < SPLIT_BUCKETS ? at + 1 : 0;
     return (struct split_pick){order->bucket[at] < s->weight_bp, ASSIGNED_WEIGHT, 0};
+}
+
+bool split_mirrors(uint32_t share_bp, const struct split_order *order, uint32_t *cursor)
+{
+    uint32_t at = *cursor;
+    *cursor = (at + MIRROR_STRIDE) % SPLIT_BUCKETS;
+    return order->bucket[at] < share_bp;
 }

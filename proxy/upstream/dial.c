@@ -29,6 +29,12 @@ int dial_start(const struct wire_addr *to)
     return -1;
 }
 
+bool dial_is_own_fault(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+           error == EADDRNOTAVAIL;
+}
+
 /* What the socket says of its connect: 0, or an errno. */
 static int connect_failure(const struct stream *s)
 {

@@ -92,6 +92,14 @@ void eject_note_connect(const struct eject_place *p, bool is_checked, int64_t no
         TAKE(s->health, before);
 }
 
+void eject_note_connected(struct endpoint_state *s, bool is_checked, int64_t now_us)
+{
+    if (is_checked)
+        ENDPOINT_STORE(s->connect_failures, 0);
+    else
+        endpoint_come_up(s, now_us);
+}
+
 void eject_note_probe(struct endpoint_state *s)
 {
     uint32_t row = atomic_fetch_add_explicit(&s->connect_failures, 1, memory_order_relaxed) + 1;

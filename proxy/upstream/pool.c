@@ -112,6 +112,17 @@ void pool_count(struct upstream_conn *c, struct variant_cells *cells)
     cell_add(&cells->upstream_connecting, 1);
 }
 
+bool pool_count_handshake(const struct upstream_conn *c, bool ok)
+{
+    if (!c->stream.tls)
+        return false;
+    enum metric_handshake how = !ok                          ? HANDSHAKE_FAILED
+                                : tls_is_resumed(&c->stream) ? HANDSHAKE_RESUMED
+                                                             : HANDSHAKE_FULL;
+    cell_add(&c->cells->tls_handshakes[how], 1);
+    return true;
+}
+
 static void leave_idle(struct upstream_conn *c)
 {
     list_remove(&c->link);
@@ -185,7 +196,7 @@ static void step(struct upstream_conn *c, short what)
     c->events->on_connected(c->owner, progress == DIAL_DONE);
 }
 
-/* What has come on an idle connection, or is about to, is none of a peer's business but where TLS itself says it. */
+/* What comes on an idle connection is a surprise, unless TLS says it for itself. */
 static bool is_still_good(struct upstream_conn *c)
 {
     return c->stream.tls && stream_take_idle(&c->stream);

@@ -108,6 +108,17 @@ static void serve(struct pool *p)
     p->upstream->events->on_room(w->owner);
 }
 
+bool room_leaves_half(const struct pool *p, struct quota *q)
+{
+    const struct upstream *u = p->upstream;
+    uint32_t shared = quota_read(&q->shared), most = shared_max(u);
+    if (p->n_waiting || quota_read(&q->queued))
+        return false;
+    uint64_t left =
+        (uint64_t)p->n_idle + (p->n_open == p->n_shared) + (most > shared ? most - shared : 0);
+    return u->connections_max == 0 || (left > 0 && 2 * (left - 1) >= u->connections_max);
+}
+
 static void on_serve(evutil_socket_t fd, short what, void *arg)
 {
     struct upstream *u = arg;

@@ -10,7 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define DRAIN_POLL_MS 20 /* how often a draining worker looks whether it is done */
+#define DRAIN_POLL_MS      20  /* how often a draining worker looks whether it is done */
+#define DRAIN_POLL_LATE_MS 500 /* once only tunnels are left */
 
 struct worker {
     struct flow flow;
@@ -22,6 +23,7 @@ struct worker {
     _Atomic uint64_t generation;      /* adopted last */
     _Atomic uint64_t asked, answered; /* signs of life */
     _Atomic bool must_drain, must_stop, is_done;
+    _Atomic uint32_t requests_ms, tunnels_ms; /* of the drain */
     unsigned n_listeners;
     struct listener listeners[];
 };
@@ -51,22 +53,21 @@ static void finish(struct worker *w)
 static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
-    struct timeval soon = {0, DRAIN_POLL_MS * 1000};
     (void)fd;
     (void)what;
-    flow_drain(&w->flow); /* also connections that came meanwhile */
-    if (w->flow.n_clients == 0)
+    if (flow_is_drained(&w->flow)) {
         finish(w);
-    else
-        (void)event_add(&w->drain_poll, &soon);
+        return;
+    }
+    struct timeval soon = {0, (w->flow.has_cut ? DRAIN_POLL_LATE_MS : DRAIN_POLL_MS) * 1000};
+    (void)event_add(&w->drain_poll, &soon);
 }
 
-static void begin_drain(struct worker *w)
+static void drain(struct worker *w)
 {
-    if (w->flow.is_draining)
-        return;
     for (unsigned i = 0; i < w->n_listeners; i++)
         listener_stop(&w->listeners[i]);
+    flow_drain(&w->flow, atomic_load(&w->requests_ms), atomic_load(&w->tunnels_ms));
     on_drain_poll(-1, 0, w);
 }
 
@@ -80,8 +81,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     adopt(w);
     if (atomic_load(&w->must_stop))
         finish(w);
-    else if (atomic_load(&w->must_drain))
-        begin_drain(w);
+    else if (atomic_exchange(&w->must_drain, false))
+        drain(w);
 }
 
 static void *run(void *arg)
@@ -200,8 +201,10 @@ bool worker_has_answered(const struct worker *w)
     return atomic_load(&own->answered) == atomic_load(&own->asked) || worker_is_done(w);
 }
 
-void worker_drain(struct worker *w)
+void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms)
 {
+    atomic_store(&w->requests_ms, requests_ms);
+    atomic_store(&w->tunnels_ms, tunnels_ms);
     atomic_store(&w->must_drain, true);
     wake(w);
 }

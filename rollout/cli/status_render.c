@@ -165,6 +165,8 @@ static void add_weight_line(struct text *t, const struct status_view *v, const s
         text_add(&words, "in effect (%s %s)", number_percent(v->intended).at, hindrance);
     else
         text_add(&words, "intended");
+    if (v->is_mirroring)
+        text_add(&words, " %s copies of stable's requests", style_glyph(s, GLYPH_DOT));
     if (v->observed >= 0 && !hindrance) /* what was measured may be from before */
         text_add(&words, " %s %s observed", style_glyph(s, GLYPH_DOT),
                  number_percent(v->observed).at);

@@ -116,6 +116,7 @@ struct status_view status_view_of(const struct cJSON *json)
         .elapsed_s = number_of(json, "elapsed_s"),
         .step_elapsed_s = number_of(json, "step_elapsed_s"),
         .hold_s = number_of(json, "hold_s"),
+        .is_mirroring = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "mirroring")),
         .exit = exit_code >= 0 && exit_code <= 5 ? (int)exit_code : -1,
     };
     read_lists(&v, json);

@@ -13,6 +13,7 @@ void machine_begin(struct machine *m, const struct plan *p, bool direct, bool sc
                             .stage = -1,
                             .direct = direct,
                             .scaled = scaled,
+                            .gradual = p->n_abort_steps > 0,
                             .first_bad_ms = -1};
     *m = fresh;
     moves_goto(m, again ? MACHINE_SCALING : MACHINE_PENDING, MACHINE_CAUSE_NONE);
@@ -40,6 +41,8 @@ enum err machine_abort(struct machine *m, enum machine_cause cause, bool then_st
     case MACHINE_RESTORING:
     case MACHINE_ABORTED:
         m->then_stable = m->then_stable || then_stable;
+        if (cause == MACHINE_CAUSE_OPERATOR && !m->scaled)
+            m->weight_bp = 0; /* asked again: no more steps */
         return OK;
     case MACHINE_FAILED_PROMOTION:
         moves_goto(m, MACHINE_RESTORING, cause);

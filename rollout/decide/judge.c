@@ -346,7 +346,8 @@ static bool brakes(struct judge *j, const struct judge_decision *decision, doubl
     size_t n = j->settings.ratio_grid.n;
     double uncapped =
         evidence_log_sum(j->log_uncapped, n) - log((double)n) + log(j->settings.errors.weight);
-    if (j->brake_left_s <= 0 && j->stage > 0 && uncapped >= decision->log_revert_at)
+    bool can_lower = j->stage > judge_settings_least(&j->settings);
+    if (j->brake_left_s <= 0 && can_lower && uncapped >= decision->log_revert_at)
         j->brake_left_s = j->settings.brake_s;
     if (j->brake_left_s <= 0)
         return false;

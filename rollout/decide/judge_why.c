@@ -54,7 +54,8 @@ static struct words percent(double rate)
 static struct words weight(uint32_t weight_bp)
 {
     struct words w;
-    (void)snprintf(w.text, sizeof w.text, "%g%%", weight_bp / 100.0);
+    (void)snprintf(w.text, sizeof w.text, "%g%%%s", weight_bp / 100.0,
+                   weight_bp ? "" : ", on copies");
     return w;
 }
 
@@ -209,7 +210,8 @@ static void say_brake(struct sentence *s, const struct judge *j)
     say(s, "sudden failures at %s: ", weight(j->settings.stages[j->stage].weight_bp).text);
     say_facts(s, j, JUDGE_CHECK_ERRORS, &seen);
     if (j->brake_left_s > 0)
-        say(s, "; back to %s for %s", weight(j->settings.stages[0].weight_bp).text,
+        say(s, "; back to %s for %s",
+            weight(j->settings.stages[judge_settings_least(&j->settings)].weight_bp).text,
             duration(j->brake_left_s).text);
     else
         say(s, "; it was a short burst, the brake is let go");

@@ -37,7 +37,8 @@ void machine_advance(struct machine *m, const struct machine_input *in, int64_t 
         m->held_ms = 0;
     bool waits = m->state == MACHINE_SCALING || m->state == MACHINE_SHIFTING ||
                  m->state == MACHINE_PROMOTING ||
-                 (m->state == MACHINE_HOLDING && m->weight_bp > 0 && in->canary_available == 0);
+                 (m->state == MACHINE_HOLDING && in->canary_available == 0 &&
+                  (m->weight_bp > 0 || m->cause == MACHINE_CAUSE_NO_ENDPOINT));
     if (waits)
         m->progress_ms += dt_ms;
     else if (is_in(m->state, MACHINE_ANALYZING, MACHINE_BAKING))
@@ -81,13 +82,13 @@ static void fail(struct machine *m, const struct plan *p, enum machine_cause cau
     m->weight_bp = 0;
 }
 
-/* Down to the first step's weight; a step that was not confirmed yet is given up for the one before
+/* Down to the first step's weight that has users; a step that was not confirmed yet is given up for the one before
  * it. */
 static void lower(struct machine *m, const struct plan *p)
 {
-    uint32_t first_bp = plan_stage_weight_bp(p, 0);
-    if (m->weight_bp > first_bp)
-        m->weight_bp = first_bp;
+    uint32_t least_bp = plan_least_weight_bp(p);
+    if (m->weight_bp > least_bp)
+        m->weight_bp = least_bp;
     if (m->stage < 0 || (unsigned)m->stage >= m->step)
         return;
     m->step = (unsigned)m->stage;
@@ -204,7 +205,8 @@ static bool stop(struct machine *m, const struct plan *p, const struct machine_i
     }
     if (in->stable_lost && stay_on_canary(m, in))
         return true;
-    if (in->verdict == JUDGE_REVERT && m->weight_bp > 0) {
+    bool meets_requests = m->weight_bp > 0 || machine_is_mirroring(m, p);
+    if (in->verdict == JUDGE_REVERT && meets_requests) {
         fail(m, p, MACHINE_CAUSE_FAILED);
         return true;
     }
@@ -213,7 +215,7 @@ static bool stop(struct machine *m, const struct plan *p, const struct machine_i
         fail(m, p, MACHINE_CAUSE_CRITICAL);
         return true;
     }
-    if (in->check_failed && m->weight_bp > 0) {
+    if (in->check_failed && meets_requests) {
         fail(m, p, MACHINE_CAUSE_CHECK_FAILED);
         return true;
     }
@@ -345,16 +347,31 @@ static void promote(struct machine *m, const struct plan *p, const struct machin
     }
 }
 
-/* Everyone goes back: at once, or, where replicas follow the weight and the abort has the time, once stable has the
- * replicas for them. Proof against the canary, or the deadline, ends the wait. */
+/* To the next of the plan's abort_steps, each of which lasts a while; to 0 where there are none. */
+static void step_back(struct machine *m, const struct plan *p, const struct machine_input *in)
+{
+    bool rests = plan_is_abort_step(p, m->weight_bp) && m->stage >= 0 &&
+                 (!in->confirmed || m->steady_ms < PLAN_ABORT_STEP_MS);
+    if (in->confirmed)
+        m->confirmed_bp = m->weight_bp;
+    if (rests)
+        return;
+    m->weight_bp = m->stage >= 0 ? plan_abort_weight_bp(p, m->weight_bp) : 0;
+    m->steady_ms = 0;
+}
+
+/* Everyone goes back: at once, or, where the abort has the time, step by step, and once stable has the replicas for them.
+ * Proof against the canary, or the deadline, ends the wait. */
 static void leave(struct machine *m, const struct plan *p, const struct machine_input *in)
 {
     bool is_bad = in->verdict == JUDGE_REVERT || in->breaker_open || in->check_failed ||
                   in->canary_lost || in->canary_available == 0;
     bool is_late = m->state_ms >= p->progress_deadline_ms;
-    if (m->weight_bp > 0) {
-        if (is_bad || is_late || !in->stable_short)
-            m->weight_bp = 0;
+    if (m->weight_bp > 0 && (is_bad || is_late)) {
+        m->weight_bp = 0;
+    } else if (m->weight_bp > 0) {
+        if (!in->stable_short)
+            step_back(m, p, in);
     } else if (in->confirmed) {
         m->confirmed_bp = 0;
         moves_goto(m, MACHINE_RESTORING, m->cause);

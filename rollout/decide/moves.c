@@ -94,6 +94,22 @@ bool machine_has_failed(const struct machine *m)
     return m->state == MACHINE_PAUSED && machine_cause_is_failure(m->cause);
 }
 
+bool machine_is_mirroring(const struct machine *m, const struct plan *p)
+{
+    if (!plan_begins_with_mirror(p) || m->weight_bp > 0 || machine_has_failed(m))
+        return false;
+    switch (machine_underlying(m)) {
+    case MACHINE_SHIFTING:
+    case MACHINE_ANALYZING:
+        return true;
+    case MACHINE_SCALING:
+    case MACHINE_PROMOTING:
+        return m->stage == 0;
+    default:
+        return false;
+    }
+}
+
 enum rollout_phase machine_phase(const struct machine *m)
 {
     switch (m->state) {
@@ -143,11 +159,11 @@ void machine_init(struct machine *m)
         .state = MACHINE_STABLE, .left = MACHINE_STABLE, .stage = -1, .first_bad_ms = -1};
 }
 
-/* Where replicas follow the weight, stable may be too small for everyone: an abort that has the time brings its
- * replicas first. A canary that is bad, or gone, keeps nobody. */
+/* An abort that has the time goes back by the plan's abort_steps; and where replicas follow the weight, stable may be too
+ * small for everyone, so that it brings those first. A canary that is bad, or gone, keeps nobody. */
 static bool keeps_weight(const struct machine *m)
 {
-    return m->scaled &&
+    return (m->scaled || m->gradual) &&
            (m->cause == MACHINE_CAUSE_OPERATOR || m->cause == MACHINE_CAUSE_MAX_PAUSE ||
             m->cause == MACHINE_CAUSE_NEW_VERSION || m->cause == MACHINE_CAUSE_DROPPED ||
             m->cause == MACHINE_CAUSE_LOW_EVIDENCE);
@@ -208,7 +224,7 @@ static uint32_t weight_bound_bp(const struct machine *m, const struct plan *p)
     case MACHINE_FAILED_PROMOTION:
         return machine_has_failed(m) ? 0 : plan_stage_weight_bp(p, m->step);
     case MACHINE_ABORTING:
-        return m->scaled ? plan_stage_weight_bp(p, m->step) : 0;
+        return m->scaled || m->gradual ? plan_stage_weight_bp(p, m->step) : 0;
     case MACHINE_FINALIZING:
     case MACHINE_COMPLETED:
         return FULL_BP;

@@ -3,6 +3,7 @@
 #include "rollout/decide/plan.h"
 
 #include "base/check.h"
+#include <math.h>
 
 #define FULL_BP   10000u
 #define MINUTE_MS 60000
@@ -81,8 +82,9 @@ static enum err check_step(const struct plan *p, size_t i, struct why *why)
     const struct plan_step *s = &p->steps[i];
     char field[64];
     (void)snprintf(field, sizeof field, "steps[%zu].weight", i);
-    if (s->weight_bp == 0)
-        return why_set(why, ERR_INVALID, "%s: 0%% is allowed only with a mirror", field);
+    if (s->weight_bp == 0 && i > 0)
+        return why_set(why, ERR_INVALID, "%s: 0%% is allowed only as the first, with a mirror",
+                       field);
     if (s->weight_bp > FULL_BP)
         return why_set(why, ERR_INVALID, "%s: %g%% is above 100%%", field, s->weight_bp / 100.0);
     if (i > 0 && s->weight_bp <= p->steps[i - 1].weight_bp)
@@ -116,6 +118,27 @@ static enum err check_steps(const struct plan *p, struct why *why)
     if (n > 0 && p->bake_weight_bp < p->steps[n - 1].weight_bp)
         return why_set(why, ERR_INVALID, "bake_weight: %g%% is below the last step (%g%%)",
                        p->bake_weight_bp / 100.0, p->steps[n - 1].weight_bp / 100.0);
+    return OK;
+}
+
+static enum err check_abort_steps(const struct plan *p, struct why *why)
+{
+    size_t n = p->n_abort_steps;
+    if (n > PLAN_ABORT_STEPS_MAX)
+        return why_set(why, ERR_INVALID, "abort_steps: %zu are too many (at most %d)", n,
+                       PLAN_ABORT_STEPS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        double before = i ? p->abort_steps[i - 1] : 1;
+        if (!(p->abort_steps[i] >= 0 && p->abort_steps[i] < before))
+            return why_set(why, ERR_INVALID, "abort_steps[%zu]: %g%% does not fall below %g%%", i,
+                           p->abort_steps[i] * 100, before * 100);
+    }
+    if (n > 0 && p->abort_steps[n - 1] > 0)
+        return why_set(why, ERR_INVALID, "abort_steps[%zu]: %g%% is the last one (expected 0%%)",
+                       n - 1, p->abort_steps[n - 1] * 100);
+    if (n > 0 && p->replicas_mode == PLAN_REPLICAS_COUPLED)
+        return why_set(why, ERR_INVALID,
+                       "abort_steps: not with replicas.mode coupled, where pods are the weight");
     return OK;
 }
 
@@ -195,8 +218,8 @@ static enum err check_replicas(const struct plan *p, struct why *why)
 
 enum err plan_check(const struct plan *p, struct why *why)
 {
-    if (check_steps(p, why) != OK || check_times(p, why) != OK || check_checks(p, why) != OK ||
-        check_replicas(p, why) != OK)
+    if (check_steps(p, why) != OK || check_abort_steps(p, why) != OK || check_times(p, why) != OK ||
+        check_checks(p, why) != OK || check_replicas(p, why) != OK)
         return ERR_INVALID;
     return OK;
 }
@@ -212,6 +235,16 @@ uint32_t plan_stage_weight_bp(const struct plan *p, size_t stage)
     size_t n = plan_judged_steps(p);
     CHECK(stage <= n);
     return stage < n ? p->steps[stage].weight_bp : p->bake_weight_bp;
+}
+
+bool plan_begins_with_mirror(const struct plan *p)
+{
+    return plan_judged_steps(p) > 0 && p->steps[0].weight_bp == 0;
+}
+
+uint32_t plan_least_weight_bp(const struct plan *p)
+{
+    return plan_stage_weight_bp(p, plan_begins_with_mirror(p));
 }
 
 int64_t plan_stage_hold_ms(const struct plan *p, size_t stage)
@@ -253,7 +286,8 @@ void plan_couple(struct plan *p, int n)
     p->bake_weight_bp = with_surge < 2 ? p->bake_weight_bp : coupled_bp(FULL_BP, with_surge);
     for (size_t i = 0; i < judged; i++) {
         struct plan_step step = p->steps[i];
-        step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
+        if (step.weight_bp > 0) /* a step without users stays one, whatever pods it has */
+            step.weight_bp = pods < 2 ? p->bake_weight_bp : coupled_bp(step.weight_bp, pods);
         if (step.weight_bp >= p->bake_weight_bp && kept > 0)
             break; /* the bake is that step */
         if (kept > 0 && p->steps[kept - 1].weight_bp == step.weight_bp)
@@ -270,6 +304,27 @@ size_t plan_step_below(const struct plan *p, uint32_t weight_bp)
         if (p->steps[i].weight_bp <= weight_bp)
             step = i;
     return step;
+}
+
+static uint32_t abort_step_bp(const struct plan *p, size_t i)
+{
+    return (uint32_t)lround(p->abort_steps[i] * FULL_BP);
+}
+
+uint32_t plan_abort_weight_bp(const struct plan *p, uint32_t weight_bp)
+{
+    for (size_t i = 0; i < p->n_abort_steps; i++)
+        if (abort_step_bp(p, i) < weight_bp)
+            return abort_step_bp(p, i);
+    return 0;
+}
+
+bool plan_is_abort_step(const struct plan *p, uint32_t weight_bp)
+{
+    for (size_t i = 0; i < p->n_abort_steps; i++)
+        if (abort_step_bp(p, i) == weight_bp)
+            return true;
+    return false;
 }
 
 void plan_double_holds(struct plan *p)

@@ -61,13 +61,14 @@ static const struct field plan_rows[] = {
     TIME("latency_warmup_ms", latency_warmup_ms),
 };
 
-static const char *const plan_nested[] = {"steps", "quantiles", "replicas"};
+/* The last ones came later: a record of before has none of replicas, or of abort_steps. */
+static const char *const plan_nested[] = {"steps", "quantiles", "replicas", "abort_steps"};
 static const struct field_set plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
                                           ARRAY_LEN(plan_nested)};
-
-/* Records of before there were replicas. */
 static const struct field_set old_plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
                                               ARRAY_LEN(plan_nested) - 1};
+static const struct field_set oldest_plan_set = {plan_rows, ARRAY_LEN(plan_rows), plan_nested,
+                                                 ARRAY_LEN(plan_nested) - 2};
 
 static const struct field step_rows[] = {
     FIELD_ROW_NUMBER("weight_bp", FIELD_INT, struct plan_step, weight_bp, 0, 10000),
@@ -98,12 +99,24 @@ static const struct field replicas_rows[] = {
 
 static const struct field_set replicas_set = {replicas_rows, ARRAY_LEN(replicas_rows), NULL, 0};
 
+static enum err write_shares(cJSON *list, const double *shares, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cJSON *share = cJSON_CreateNumber(shares[i]);
+        if (!share || !cJSON_AddItemToArray(list, share))
+            return ERR_MEMORY;
+    }
+    return OK;
+}
+
 enum err plan_to_json(const struct plan *p, cJSON *into)
 {
     cJSON *steps = cJSON_AddArrayToObject(into, "steps");
     cJSON *quantiles = cJSON_AddArrayToObject(into, "quantiles");
     cJSON *replicas = cJSON_AddObjectToObject(into, "replicas");
-    if (!steps || !quantiles || !replicas || fields_write(replicas, &replicas_set, p) != OK)
+    cJSON *abort_steps = cJSON_AddArrayToObject(into, "abort_steps");
+    if (!steps || !quantiles || !replicas || !abort_steps ||
+        fields_write(replicas, &replicas_set, p) != OK)
         return ERR_MEMORY;
     for (size_t i = 0; i < p->n_steps; i++) {
         cJSON *step = cJSON_CreateObject();
@@ -111,11 +124,9 @@ enum err plan_to_json(const struct plan *p, cJSON *into)
             fields_write(step, &step_set, &p->steps[i]) != OK)
             return ERR_MEMORY;
     }
-    for (size_t i = 0; i < p->n_quantiles; i++) {
-        cJSON *q = cJSON_CreateNumber(p->quantiles[i]);
-        if (!q || !cJSON_AddItemToArray(quantiles, q))
-            return ERR_MEMORY;
-    }
+    if (write_shares(quantiles, p->quantiles, p->n_quantiles) != OK ||
+        write_shares(abort_steps, p->abort_steps, p->n_abort_steps) != OK)
+        return ERR_MEMORY;
     return fields_write(into, &plan_set, p);
 }
 
@@ -134,17 +145,21 @@ static enum err read_steps(struct plan *p, const cJSON *steps, struct why *why)
     return OK;
 }
 
-static enum err read_quantiles(struct plan *p, const cJSON *quantiles, struct why *why)
+/* list NULL: the record has none. */
+static enum err read_shares(const cJSON *list, const char *name, double *shares, size_t most,
+                            size_t *n, struct why *why)
 {
-    if (!cJSON_IsArray(quantiles) || cJSON_GetArraySize(quantiles) > PLAN_QUANTILES_MAX)
-        return why_set(why, ERR_INVALID, "plan.quantiles: not a list of at most %d",
-                       PLAN_QUANTILES_MAX);
-    const cJSON *q;
-    cJSON_ArrayForEach(q, quantiles)
+    *n = 0;
+    if (!list)
+        return OK;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > (int)most)
+        return why_set(why, ERR_INVALID, "plan.%s: not a list of at most %zu", name, most);
+    const cJSON *share;
+    cJSON_ArrayForEach(share, list)
     {
-        if (!cJSON_IsNumber(q))
-            return why_set(why, ERR_INVALID, "plan.quantiles: not numbers");
-        p->quantiles[p->n_quantiles++] = q->valuedouble;
+        if (!cJSON_IsNumber(share))
+            return why_set(why, ERR_INVALID, "plan.%s: not numbers", name);
+        shares[(*n)++] = share->valuedouble;
     }
     return OK;
 }
@@ -165,10 +180,18 @@ static enum err read_replicas(struct plan *p, const cJSON *replicas, struct why 
 enum err plan_from_json(struct plan *p, const cJSON *from, struct why *why)
 {
     const cJSON *replicas = cJSON_GetObjectItemCaseSensitive(from, "replicas");
+    const cJSON *abort_steps = cJSON_GetObjectItemCaseSensitive(from, "abort_steps");
+    const cJSON *quantiles = cJSON_GetObjectItemCaseSensitive(from, "quantiles");
+    const struct field_set *set = abort_steps ? &plan_set
+                                  : replicas  ? &old_plan_set
+                                              : &oldest_plan_set;
     *p = (struct plan){0};
-    if (fields_read(from, replicas ? &plan_set : &old_plan_set, p, "plan.", why) != OK ||
+    if (fields_read(from, set, p, "plan.", why) != OK ||
         read_steps(p, cJSON_GetObjectItemCaseSensitive(from, "steps"), why) != OK ||
-        read_quantiles(p, cJSON_GetObjectItemCaseSensitive(from, "quantiles"), why) != OK ||
+        read_shares(quantiles, "quantiles", p->quantiles, PLAN_QUANTILES_MAX, &p->n_quantiles,
+                    why) != OK ||
+        read_shares(abort_steps, "abort_steps", p->abort_steps, PLAN_ABORT_STEPS_MAX,
+                    &p->n_abort_steps, why) != OK ||
         read_replicas(p, replicas, why) != OK)
         return ERR_INVALID;
     struct why reason;

@@ -116,7 +116,10 @@ sub vcl_recv { set req.backend_hint = d.backend(); return (pass); }
 SERIN_YAML = '''
 workers: @threads@
 state_dir: @dir@
-listeners: [{bind: "127.0.0.1:@port@"}]
+listeners:
+  - bind: 127.0.0.1:@port@
+  - {bind: "127.0.0.1:@tls@", tls: {certificates: [{certificate: @cert@, key: @key@}]}}
+  - {bind: "127.0.0.1:@rsa@", tls: {certificates: [{certificate: @rsacert@, key: @rsakey@}]}}
 admin: {bind: "unix:@dir@/admin"}
 timeouts: {client_idle: 10m, upstream_idle: 10m}
 routes:

@@ -14,7 +14,7 @@ import rig
 from backends import Backend, Nginx
 from certificates import Authority
 from cluster import Cluster, leader_of
-from load import Shop, Users
+from load import Askers, Shop, Users
 
 DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
@@ -94,15 +94,16 @@ def authority(tmp_path):
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
-    """The demo's programs, compiled: {"app": path, "users": path}."""
+    """The demo's programs and asker.c, compiled: {"app": path, "users": path, "asker": path}."""
     folder = tmp_path_factory.mktemp("programs")
     flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "--libs", "libevent"], capture_output=True, text=True,
                                        check=True).stdout)
     warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes",
                 "-Wmissing-prototypes", "-Wvla", "-Wformat=2", "-Werror"]
-    for name in ("app", "users"):
-        subprocess.run(["cc", "-O2", *warnings, f"{DEMO}/{name}.c", "-o", f"{folder}/{name}", *flags], check=True)
-    return {name: f"{folder}/{name}" for name in ("app", "users")}
+    sources = {"app": f"{DEMO}/app.c", "users": f"{DEMO}/users.c", "asker": os.path.join(os.path.dirname(__file__), "asker.c")}
+    for name, source in sources.items():
+        subprocess.run(["cc", "-O2", "-pthread", *warnings, source, "-o", f"{folder}/{name}", *flags], check=True)
+    return {name: f"{folder}/{name}" for name in sources}
 
 
 @pytest.fixture
@@ -123,6 +124,16 @@ def users(cleanup, programs, tmp_path):
     def make(address, **more):
         made = Users(programs["users"], str(tmp_path / f"users{len(cleanup)}.json"), address, **more)
         cleanup.append(made.stop)
+        return made
+    return make
+
+
+@pytest.fixture
+def askers(cleanup, programs):
+    """Starts clients of which every request must get its whole answer: askers(serin.address, keeps=True, requests=1000)."""
+    def make(address, **more):
+        made = Askers(programs["asker"], address, **more)
+        cleanup.append(made.end)
         return made
     return make
 

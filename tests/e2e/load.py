@@ -48,3 +48,29 @@ class Users:
             self.process.terminate()
             self.process.wait(10)
         return self.counts()
+
+
+class Askers:
+    """asker.c: clients that count every request which does not get its whole answer. They try nothing twice."""
+
+    def __init__(self, program, address, keeps=True, threads=16, requests=10 ** 9, pause_us=0):
+        host, _, port = address.rpartition(":")
+        words = [program, host, port, threads, requests, "keep" if keeps else "close", pause_us]
+        self.process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
+        self.counts = None
+
+    def is_done(self):
+        return self.process.poll() is not None
+
+    def end(self, seconds=120):
+        """What they got; stops them where they have more to ask."""
+        if self.counts is None:
+            self.process.terminate()
+            self.wait(seconds)
+        return self.counts
+
+    def wait(self, seconds=120):
+        """What they got once they have asked for all that they were to."""
+        out, _ = self.process.communicate(timeout=seconds)
+        self.counts = json.loads(out)
+        return self.counts

@@ -36,6 +36,52 @@ def die_with_me():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def adopt_orphans():
+    """A process that a child leaves behind becomes this one's child: it can be waited for."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)     # PR_SET_CHILD_SUBREAPER
+
+
+class Adopted:
+    """A process that somebody else has started, with the face of subprocess.Popen."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:           # its parent lives yet
+                if not is_alive(self.pid):
+                    self.returncode = 0         # what it was, its parent knows
+        return self.returncode
+
+    def wait(self, timeout=10):
+        wait_until(lambda: self.poll() is not None, timeout, f"the end of process {self.pid}")
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+def is_alive(pid):
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def connect(address, timeout=10.0):
     """A connected socket; address as serin writes it: 127.0.0.1:80, [::1]:80 or unix:/path."""
     if address.startswith("unix:"):
@@ -257,6 +303,7 @@ class Serin:
         self.folder = str(folder)
         self.file = os.path.join(self.folder, "serin.yaml")
         self.environment, self.limit_fds, self.process, self.runs = environment or {}, limit_fds, None, 0
+        self.olds, self.program = [], SERIN     # processes that have handed over
         self.before, self.pass_fds = before, pass_fds       # words of a program that becomes serin, and what it inherits
         self.config = {"workers": 1, "state_dir": os.path.join(self.folder, "state"),
                        "listeners": [{"bind": "127.0.0.1:0"}], "admin": {"bind": "127.0.0.1:0"},
@@ -282,7 +329,7 @@ class Serin:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_fds, self.limit_fds))
 
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([*self.before, SERIN, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*self.before, self.program, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.folder, env={**os.environ, **self.environment},
                                             preexec_fn=before_exec, pass_fds=self.pass_fds)
         if ready:
@@ -363,6 +410,19 @@ class Serin:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
+    def hand_over(self, signal_it=True):
+        """SIGUSR2, and the new process serves. Returns the old one, which drains."""
+        adopt_orphans()
+        old = self.process
+        log = self.log()
+        if signal_it:
+            old.send_signal(signal.SIGUSR2)
+        pid = int(wait_until(lambda: re.search(r" handed_over to_pid=(\d+)", self.log()[len(log):]), 20, "the hand-over")[1])
+        wait_until(lambda: f" took_over from_pid={old.pid} " in self.log()[len(log):], 20, "the new process' word")
+        self.process = Adopted(pid)
+        self.olds.append(old)
+        return old
+
     def kill(self):
         """No goodbye: what a crash or kill -9 leaves."""
         self.process.kill()
@@ -383,6 +443,13 @@ class Serin:
             assert expect is None or self.process.returncode in (expect, -signal.SIGKILL), \
                 f"serin ended with {self.process.returncode}:\n{self.log()[-4000:]}"
             self.process = None
+        for old in self.olds:               # the newest one's end is theirs
+            try:
+                old.wait(10)
+            except (AssertionError, subprocess.TimeoutExpired):
+                old.kill()
+                raise AssertionError("a process that has handed over did not end:\n" + self.log()[-4000:]) from None
+        self.olds = []
 
 
 def run_serin(*words, environment=None, timeout=60, cwd=None):

@@ -231,3 +231,22 @@ def test_a_crowd_leaves_at_once(serin, v1, v2):
     settled(proxy, 90)      # all but those whose answer was there
     with proxy.client() as c:
         assert all(c.ask().status == 200 for _ in range(20))
+
+
+def test_an_abort_goes_back_by_the_plans_steps(serin, v1, v2):
+    """A person's: 60% > 20% > 0%, ten seconds at 20%, unless asked twice."""
+    plan = {"steps": ["60%", "100%"], "hold": "5m", "max_hold": "10m", "abort_steps": ["70%", "20%", "0%"]}
+    proxy = serin(route(v1.address, v2.address, rollout=plan))
+    proxy.cli("start", "web")
+    proxy.at_weight(60)
+    proxy.cli("abort", "web")
+    wait_until(lambda: proxy.status()["weight"]["intended"] == 20, 10, "the first step back")
+    status = proxy.status()
+    assert status["state"] == "ABORTING" and "by steps, 20% now" in status["why"], status
+    with proxy.client() as c:
+        assert {c.ask().body for _ in range(200)} == {b"v1", b"v2"}
+    proxy.cli("abort", "web")
+    assert proxy.status()["weight"]["intended"] == 0
+    wait_until(lambda: proxy.status()["state"] == "ABORTED", 10, "the end")
+    with proxy.client() as c:
+        assert {c.ask().body for _ in range(50)} == {b"v1"}

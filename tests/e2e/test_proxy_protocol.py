@@ -6,12 +6,15 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from rig import die_with_me, route, run_serin, wait_until
+from certificates import as_config
+from rig import connect, die_with_me, route, run_serin, wait_until
 
 SUITE = os.path.join(os.path.dirname(__file__), "..", "suites", "proxy-protocol", "run.py")
 REQUEST = b"GET / HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n\r\n"
@@ -165,3 +168,56 @@ def test_nginx(serin, v1, cleanup, tmp_path, free_port):
     done = curl(f"127.0.0.1:{free_port}", source="127.0.0.78")
     assert done.stdout == "v1", (done, (tmp_path / "out").read_text())
     assert v1.last().get("x-forwarded-for") == "127.0.0.78"
+
+
+# --- before TLS
+
+@pytest.fixture
+def secured(serin, v1, authority):
+    """serin with TLS behind a balancer that passes it on."""
+    one = {"bind": "127.0.0.1:0", "proxy_protocol": True, "trusted": ["127.0.0.0/8"],
+           "tls": {"certificates": as_config(authority.server())}}
+    return serin(route(v1.address), listeners=[one])
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000], ids=["byte by byte", "in pieces", "at once"])
+def test_header_before_tls(secured, authority, v1, pieces):
+    """The header and the first bytes of TLS in one piece, or cut anywhere: neither takes a byte of the other."""
+    ours, theirs = socket.socketpair()      # what the TLS library says goes through here, behind the header
+    front = connect(secured.address)
+    first = line("192.0.2.7")
+
+    def pass_on():
+        data = first + ours.recv(65536)
+        for at in range(0, len(data), pieces):
+            front.sendall(data[at:at + pieces])
+        threading.Thread(target=copy, args=(front, ours), daemon=True).start()
+        copy(ours, front)
+    threading.Thread(target=pass_on, daemon=True).start()
+    with authority.context().wrap_socket(theirs, server_hostname="web.test") as tls:
+        tls.sendall(REQUEST)
+        assert tls.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert v1.last().get("x-forwarded-for") == "192.0.2.7" and v1.last().get("x-forwarded-proto") == "https"
+    front.close()
+    ours.close()
+
+
+def copy(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+
+
+def test_curl_before_tls(secured, authority, v1):
+    done = subprocess.run(["curl", "-s", "-S", "-m", "10", "--interface", "127.0.0.9", "--haproxy-protocol", "--cacert",
+                           authority.path("ca.crt"), f"https://{secured.address}/"], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "v1", done
+    assert v1.last().get("x-forwarded-for") == "127.0.0.9"
+
+
+def test_tls_without_a_header_is_refused(secured, authority, v1):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        authority.context().wrap_socket(connect(secured.address), server_hostname="web.test")
+    assert refused(secured, "proxy_header") == 1 and v1.count() == 0

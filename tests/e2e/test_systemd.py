@@ -131,6 +131,21 @@ def test_no_sign_of_life_where_none_is_asked_for(serin, v1, manager):
     assert not manager.beats()
 
 
+def test_a_hand_over_names_the_new_process(serin, v1, manager, given):
+    """From then on the new one is watched, and gives the signs of life; what systemd opened goes along."""
+    web = serin(route(v1.address), workers=2, listeners=[{"bind": "fd:web"}], **given("web", [listening()]),
+                environment=manager.environment(WATCHDOG_USEC=str(int(WATCHDOG_S * 1e6))))
+    address = web.address
+    old = web.hand_over()
+    wait_until(lambda: manager.all("MAINPID") == [str(web.process.pid)], 5, "MAINPID")
+    old.wait(10)
+    before = len(manager.beats())
+    wait_until(lambda: len(manager.beats()) > before + 5, 10, "signs of life of the new process")
+    assert ask(address).status == 200
+    web.stop()
+    assert manager.states().count("STOPPING") == 1      # the old one's drain is none of systemd's affairs
+
+
 class Frozen:
     """One thread of a process, stopped by ptrace: the others run on."""
     SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000

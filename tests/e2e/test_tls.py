@@ -99,7 +99,7 @@ def test_a_connection_serves_many_requests(proxy, v1, trusting):
 def test_wrk_loses_nothing(proxy, nginx, authority):
     """wrk verifies nothing; what it counts is what failed."""
     p = proxy(route(nginx("v1").address), workers=2)
-    done = subprocess.run(["wrk", "-t2", "-c100", "-d3s", f"https://{p.address}/"], capture_output=True, text=True, timeout=30,
+    done = subprocess.run(["wrk", "-t2", "-c100", "-d3s", "--timeout", "20s", f"https://{p.address}/"], capture_output=True, text=True, timeout=30,
                           preexec_fn=die_with_me)
     assert done.returncode == 0 and int(re.search(r"(\d+) requests in", done.stdout)[1]) > 100, done
     assert "Socket errors" not in done.stdout and "Non-2xx" not in done.stdout, done.stdout

@@ -307,7 +307,7 @@ def test_reloads_under_load_fail_no_request(serin, nginx, authority):
         said = run.communicate(timeout=20)[0]
         assert "Non-2xx" not in said and "Socket errors" not in said, said
         assert int(re.search(r"(\d+) requests in", said)[1]) > 100, said
-    assert reloads > 5
+    assert reloads >= 3
     assert web.metrics().sum("serin_responses_total", code="5..") == 0      # wrk itself leaves within handshakes when its time is up
 
 

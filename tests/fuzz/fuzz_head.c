@@ -153,8 +153,8 @@ static void check_request_fields(const struct rewrite_request *r, const char *ou
                                     FIELD_VIA,
                                     FIELD_CONNECTION,
                                     FIELD_UPGRADE};
-    uint8_t left_out[10] = {FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_EXPECT};
-    size_t n = 3;
+    uint8_t left_out[11] = {FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_X_SERIN_MIRROR};
+    size_t n = 4;
     if (r->forwarded != FORWARDED_OFF) {
         left_out[n++] = FIELD_FORWARDED;
         left_out[n++] = FIELD_X_FORWARDED_FOR;

@@ -192,8 +192,21 @@ static void test_plans(void **state)
          "f:7:32: routes[0].rollout.steps[2].weight: 5% is not above an earlier step (5%)\n"
          "f:7:36: routes[0].rollout.steps[3].weight: 3% is not above an earlier step (5%)\n"},
         {GOOD "    rollout: { steps: [0%, 5%] }\n",
-         "f:7:24: routes[0].rollout.steps[0].weight: 0% is not yet supported (a step without users "
-         "needs a mirror)\n"},
+         "f:7:24: routes[0].rollout.steps[0].weight: 0% is a step without users (allowed as the "
+         "first, with routes[].mirror)\n"},
+        {GOOD "    rollout: { abort_steps: [10%, 5%, 0%] }\n", ""},
+        {GOOD "    rollout: { abort_steps: [10%, 10%, 0%] }\n",
+         "f:7:35: routes[0].rollout.abort_steps[1]: 10% does not fall below 10%\n"},
+        {GOOD "    rollout: { abort_steps: [100%, 5%] }\n",
+         "f:7:30: routes[0].rollout.abort_steps[0]: 100% does not fall below 100%\n"
+         "f:7:36: routes[0].rollout.abort_steps[1]: 5% is the last one (expected 0%)\n"},
+        {GOOD "    mirror: 1%\n    rollout: { steps: [0%, 5%] }\n", ""},
+        {GOOD "    mirror: 1%\n    rollout: { steps: [0%, 0%, 5%] }\n",
+         "f:8:28: routes[0].rollout.steps[1].weight: 0% is a step without users (allowed as the "
+         "first, with routes[].mirror)\n"},
+        {GOOD "    mirror: 1%\n    rollout: { steps: [5%, 0%] }\n",
+         "f:8:28: routes[0].rollout.steps[1].weight: 0% is a step without users (allowed as the "
+         "first, with routes[].mirror)\n"},
         /* what is wrong by itself is not compared */
         {GOOD "    rollout: { steps: [5%, 1, 6%] }\n",
          "f:7:28: routes[0].rollout.steps[1].weight: \"1\" has no % sign (a share from 0% to "

@@ -160,7 +160,7 @@ static void test_later_groups(void **state)
 {
     (void)state;
     assert_false(config_field_is_later(config_field_find("routes[].health.", SLICE("path"))));
-    assert_true(config_field_is_later(config_field_find("routes[].", SLICE("mirror"))));
+    assert_false(config_field_is_later(config_field_find("routes[].", SLICE("mirror"))));
     assert_false(config_field_is_later(config_field_find("routes[].", SLICE("breaker"))));
     assert_false(config_field_is_later(config_field_find("routes[].headers.", SLICE("forwarded"))));
 }

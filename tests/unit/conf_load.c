@@ -26,7 +26,7 @@ static const char full[] =
     "log: { level: debug, format: json, access: off, access_file: \"-\" }\n"
     "timeouts: { client_header: 1s, client_idle: 2s, client_body: 3s, connect: 4s,\n"
     "  response_header: 5s, upstream_idle: 6s, response_idle: 7s, request_total: 8s,\n"
-    "  drain: 9s, min_rate: 240B, tunnel_idle: 60m }\n"
+    "  drain: 9s, handover: 10s, min_rate: 240B, tunnel_idle: 60m }\n"
     "limits: { header_bytes: 1KiB, headers: 2, uri_bytes: 300B, body_bytes: 5GiB,\n"
     "  connections: 6, pending_per_endpoint: 7, requests_per_connection: 8,\n"
     "  upstream_connections_per_endpoint: 0 }\n"
@@ -44,7 +44,7 @@ static const char full[] =
     "    sticky: { by: cookie, name: uid, issue: true }\n"
     "    retry: { on: [reset, 503], to: same, methods: [GET, POST], max: 3, budget: 12.5% }\n"
     "    breaker: { window: 1s, min_requests: 0, error_rate: 12.5%, retry_after: 2s }\n"
-    "    mirror: 0\n"
+    "    mirror: 12.5%\n    mirror_methods: [GET, PUT]\n"
     "    headers: { request_id: false, trace: false, version: X-V, forwarded: both }\n"
     "    rollout:\n"
     "      start: auto\n"
@@ -111,7 +111,7 @@ static void expect_numbers(const struct config *c)
     assert_int_equal(t->upstream_idle_ms, 6000);
     assert_int_equal(t->response_idle_ms, 7000);
     assert_int_equal(t->request_total_ms, 8000);
-    assert_int_equal(t->drain_ms, 9000);
+    assert_true(t->drain_ms == 9000 && t->handover_ms == 10000);
     assert_int_equal(t->min_rate_bytes, 240);
     assert_int_equal(t->tunnel_idle_ms, 3600000);
     const struct config_limits *l = &c->limits;
@@ -157,7 +157,7 @@ static void expect_route(const struct config_route *r)
     assert_int_equal(r->breaker.min_requests, 0);
     assert_int_equal(r->breaker.error_rate_bp, 1250);
     assert_int_equal(r->breaker.retry_after_ms, 2000);
-    assert_int_equal(r->mirror_bp, 0);
+    assert_true(r->mirror_bp == 1250 && r->mirror_methods == (1u << METHOD_GET | 1u << METHOD_PUT));
     assert_false(r->headers.request_id || r->headers.trace);
     assert_true(!strcmp(r->headers.version, "X-V") && r->headers.forwarded == FORWARDED_BOTH);
     assert_true(r->has_rollout);
@@ -329,8 +329,8 @@ static void expect_default_process(const struct config *c)
                                                     .response_header_ms = 60000,
                                                     .upstream_idle_ms = 30000,
                                                     .response_idle_ms = 60000,
-                                                    .request_total_ms = 0,
                                                     .drain_ms = 30000,
+                                                    .handover_ms = 3600000,
                                                     .tunnel_idle_ms = 3600000,
                                                     .min_rate_bytes = 240};
     assert_memory_equal(&c->timeouts, &timeouts, sizeof timeouts);

@@ -159,8 +159,6 @@ static const struct help_row later_rows[] = {
      "f:8:46: limits.upstream_connections_per_endpoint: 3 is below workers 4 (at least one "
      "connection a worker)\n"},
     {GOOD "workers: 4\nlimits: { upstream_connections_per_endpoint: 4 }\n", ""},
-    {GOOD "    mirror: 5%\n",
-     "f:7:13: routes[0].mirror: \"5%\" is not yet supported (this release has 0%)\n"},
     {GOOD "log: { access: json, access_file: \"-\" }\n", ""},
     {GOOD "log: { access: nginx }\n",
      "f:7:16: log.access: \"nginx\" is not known (one of off, combined, json)\n"},
@@ -168,8 +166,6 @@ static const struct help_row later_rows[] = {
     {GOOD "    headers: { version: content-length }\n",
      "f:7:25: routes[0].headers.version: \"content-length\" means something already (expected a "
      "name of its own, such as X-Serin-Version)\n"},
-    {GOOD "    rollout: { abort_steps: [10%] }\n",
-     "f:7:16: routes[0].rollout.abort_steps: is not yet supported (this release has [])\n"},
     {GOOD "    rollout: { more_checks: [{ webhook: { name: a } }] }\n",
      "f:7:32: routes[0].rollout.more_checks[0].webhook.url: is missing (where it goes)\n"},
     {GOOD "    rollout: { gates: [{ on: always, url: x }] }\n",

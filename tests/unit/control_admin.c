@@ -10,6 +10,10 @@ static const struct {
     const char *text; /* in the answer */
 } readings[] = {
     {"GET / HTTP/1.1\r\n" HOST LAST, 200, "Content-Type: text/html; charset=utf-8"},
+    {"GET / HTTP/1.1\r\n" HOST LAST, 200, "script-src 'self'; style-src 'self'"},
+    {"GET /page/app.js HTTP/1.1\r\n" HOST LAST, 200, "Content-Type: text/javascript"},
+    {"GET /page/style.css HTTP/1.1\r\n" HOST LAST, 200, "Cache-Control: no-cache\r\n"},
+    {"HEAD /page/icon.svg HTTP/1.1\r\n" HOST LAST, 200, "ETag: \""},
     {"GET /healthz HTTP/1.1\r\n" HOST LAST, 200, "\r\n\r\nok\n"},
     {"GET /readyz HTTP/1.1\r\n" HOST LAST, 200, "\r\n\r\nready\n"},
     {"GET /metrics HTTP/1.1\r\n" HOST LAST, 200, "text/plain; version=0.0.4; charset=utf-8"},
@@ -29,6 +33,8 @@ static const struct {
     {"GET /api/v1/routes/my%2Dweb HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},
     {"GET /api/v1/routes/my-web?x=1 HTTP/1.1\r\n" HOST LAST, 200, "{\"route\":\"my-web\""},
     {"GET /api/v1/routes/my-web/history HTTP/1.1\r\n" HOST LAST, 200, "\r\n\r\n{\"history\":[]}\n"},
+    {"GET /api/v1/routes/my-web/endpoints HTTP/1.1\r\n" HOST LAST, 200, "\"endpoints\":[]"},
+    {"GET /api/v1/routes/my-web/series HTTP/1.1\r\n" HOST LAST, 200, "\"points\":[]"},
     {"HEAD /api/v1/routes HTTP/1.1\r\n" HOST LAST, 200, "X-Content-Type-Options: nosniff"},
     {"HEAD /api/v1/events HTTP/1.1\r\n" HOST LAST, 200, "text/event-stream"},
     {"GET /api/v1/routes HTTP/1.1\r\n" HOST LAST, 200, "Cache-Control: no-store"},
@@ -38,6 +44,12 @@ static const struct {
     {"GET /api/v1 HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
     {"GET /api/v1/routes/ HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
     {"GET /api/v1/routes/other HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"unknown_route\""},
+    {"GET /api/v1/routes/other/series HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"unknown_route\""},
+    {"GET /api/v1/routes/other/endpoints HTTP/1.1\r\n" HOST LAST, 404, "unknown_route"},
+    {"GET /page/ HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
+    {"GET /page/../admin.c HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
+    {"GET /page/index.html HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
+    {"POST /page/app.js HTTP/1.1\r\n" HOST JSON LAST, 405, "Allow: GET, HEAD\r\n"},
     {"GET /api/v1/routes/other/history HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"unknown_route\""},
     {"GET /api/v1/routes/my-web%00 HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
     {"GET /api/v1/routes/my-web/history/x HTTP/1.1\r\n" HOST LAST, 404, "\"code\":\"not_found\""},
@@ -67,6 +79,21 @@ static void resources_answer_as_the_table_says(void **state)
                      readings[i].status, readings[i].text, f->response);
     }
     assert_int_equal(f->fake.verbs + f->fake.reloads, 0);
+}
+
+static void a_browser_that_has_a_file_gets_304(void **state)
+{
+    struct fixture *f = *state;
+    char request[256], tag[64] = "";
+    assert_int_equal(ask(f, "GET /page/app.js HTTP/1.1\r\n" HOST LAST), 200);
+    assert_int_equal(sscanf(strstr(f->response, "ETag: "), "ETag: %63s", tag), 1);
+    snprintf(request, sizeof request,
+             "GET /page/app.js HTTP/1.1\r\n" HOST "If-None-Match: W/\"x\", %s\r\n" LAST, tag);
+    assert_int_equal(ask(f, request), 304);
+    assert_string_equal(body(f), "");
+    snprintf(request, sizeof request,
+             "GET /page/api.js HTTP/1.1\r\n" HOST "If-None-Match: %s\r\n" LAST, tag);
+    assert_int_equal(ask(f, request), 200);
 }
 
 static void not_ready_is_503(void **state)
@@ -283,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(resources_answer_as_the_table_says),
+        CASE(a_browser_that_has_a_file_gets_304),
         CASE(not_ready_is_503),
         CASE(requests_follow_each_other_on_a_connection),
         CASE(every_verb_reaches_the_host),

@@ -82,6 +82,20 @@ static inline cJSON *fake_history(void *host, const char *name)
     return strcmp(name, "my-web") == 0 ? cJSON_CreateArray() : NULL;
 }
 
+static inline cJSON *fake_endpoints(void *host, const char *name)
+{
+    cJSON *json = fake_route(host, name);
+    (void)cJSON_AddArrayToObject(json, "endpoints");
+    return json;
+}
+
+static inline cJSON *fake_series(void *host, const char *name)
+{
+    cJSON *json = fake_route(host, name);
+    (void)cJSON_AddArrayToObject(json, "points");
+    return json;
+}
+
 static inline enum err fake_verb(void *host, const char *route, const char *verb, bool full,
                                  const char *who, struct why *why)
 {
@@ -125,6 +139,8 @@ static inline struct admin *start(struct fixture *f, const char *bind, const cha
                               .routes = fake_routes,
                               .route = fake_route,
                               .history = fake_history,
+                              .endpoints = fake_endpoints,
+                              .series = fake_series,
                               .verb = fake_verb,
                               .reload = fake_reload,
                               .metrics = fake_metrics,

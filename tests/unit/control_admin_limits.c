@@ -210,7 +210,10 @@ static void reading_from_outside_needs_the_token(void **state)
     assert_int_equal(ask(f, "GET /api/v1/routes HTTP/1.1\r\n" HOST LAST), 401);
     assert_int_equal(ask(f, "GET /metrics HTTP/1.1\r\n" HOST LAST), 401);
     assert_int_equal(ask(f, "GET /api/v1/events HTTP/1.1\r\n" HOST LAST), 401);
+    assert_int_equal(ask(f, "GET /api/v1/routes/my-web/series HTTP/1.1\r\n" HOST LAST), 401);
     assert_int_equal(ask(f, "GET /healthz HTTP/1.1\r\n" HOST LAST), 200);
+    assert_int_equal(ask(f, "GET /page/app.js HTTP/1.1\r\n" HOST LAST),
+                     200); /* it asks for the token */
     assert_int_equal(
         ask(f, "GET /metrics HTTP/1.1\r\n" HOST "Authorization: Bearer secret\r\n" LAST), 200);
     admin_stop(f->admin);

@@ -60,6 +60,45 @@ static void test_stages(void **state)
     assert_int_equal(plan_stage_weight_bp(&p, 0), 9900);
 }
 
+static void test_a_step_without_users(void **state)
+{
+    (void)state;
+    struct plan p;
+    struct why why;
+    plan_default(&p); /* 1% 5% 10% 25% 50% 100% */
+    assert_false(plan_begins_with_mirror(&p));
+    assert_int_equal(plan_least_weight_bp(&p), 100);
+    p.steps[0].weight_bp = 0;
+    assert_int_equal(plan_check(&p, &why), OK);
+    assert_true(plan_begins_with_mirror(&p));
+    assert_int_equal(plan_least_weight_bp(&p), 500);
+    plan_couple(&p, 4); /* nobody is sent to its pod */
+    assert_int_equal(p.steps[0].weight_bp, 0);
+    assert_int_equal(p.steps[1].weight_bp, 2500);
+    p.n_steps = 1;
+    assert_int_equal(plan_check(&p, &why), OK);
+    assert_int_equal(plan_least_weight_bp(&p), p.bake_weight_bp);
+}
+
+static void test_the_way_back(void **state)
+{
+    (void)state;
+    struct plan p;
+    struct why why;
+    plan_default(&p);
+    assert_int_equal(plan_abort_weight_bp(&p, 5000), 0);
+    p.n_abort_steps = 3;
+    p.abort_steps[0] = 0.29; /* no binary fraction */
+    p.abort_steps[1] = 0.1;
+    p.abort_steps[2] = 0;
+    assert_int_equal(plan_check(&p, &why), OK);
+    assert_int_equal(plan_abort_weight_bp(&p, 5000), 2900);
+    assert_int_equal(plan_abort_weight_bp(&p, 2900), 1000);
+    assert_int_equal(plan_abort_weight_bp(&p, 1000), 0);
+    assert_int_equal(plan_abort_weight_bp(&p, 100), 0);
+    assert_true(plan_is_abort_step(&p, 2900) && !plan_is_abort_step(&p, 5000));
+}
+
 static void test_doubled_holds(void **state)
 {
     (void)state;
@@ -86,7 +125,7 @@ static void test_doubled_holds(void **state)
 
 REFUSE(no_steps, p->n_steps = 0)
 REFUSE(many_steps, p->n_steps = PLAN_STEPS_MAX + 1)
-REFUSE(zero_weight, p->steps[0].weight_bp = 0)
+REFUSE(zero_weight, p->steps[1].weight_bp = 0)
 REFUSE(above_full, p->steps[5].weight_bp = 12000)
 REFUSE(not_rising, p->steps[2].weight_bp = 500)
 REFUSE(step_hold, p->steps[2].hold_ms = INT64_MAX)
@@ -95,6 +134,11 @@ REFUSE(hold_negative, p->hold_ms = -1)
 REFUSE(hold_over_max, p->hold_ms = 600001)
 REFUSE(max_hold_zero, (p->hold_ms = 0, p->max_hold_ms = 0))
 REFUSE(requests_negative, p->min_requests = -1)
+REFUSE(abort_rises, (p->abort_steps[0] = 0.1, p->abort_steps[1] = 0.1, p->n_abort_steps = 2))
+REFUSE(abort_stays, (p->abort_steps[0] = 0.1, p->n_abort_steps = 1))
+REFUSE(abort_nan, (p->abort_steps[0] = NAN, p->n_abort_steps = 1))
+REFUSE(abort_many, p->n_abort_steps = PLAN_ABORT_STEPS_MAX + 1)
+REFUSE(abort_coupled, (p->n_abort_steps = 1, p->replicas_mode = PLAN_REPLICAS_COUPLED))
 REFUSE(bake_negative, p->bake_ms = -1)
 REFUSE(bake_full, p->bake_weight_bp = 10000)
 REFUSE(bake_none, p->bake_weight_bp = 0)
@@ -131,7 +175,7 @@ static void test_refused(void **state)
     } rows[] = {
         {no_steps, "steps: "},
         {many_steps, "steps: "},
-        {zero_weight, "steps[0].weight: "},
+        {zero_weight, "steps[1].weight: 0% is allowed only as the first, with a mirror"},
         {above_full, "steps[5].weight: 120%"},
         {not_rising, "steps[2].weight: 5%"},
         {step_hold, "steps[2].hold: "},
@@ -141,6 +185,11 @@ static void test_refused(void **state)
         {max_hold_zero, "max_hold: "},
         {requests_negative, "min_requests: "},
         {bake_negative, "bake: "},
+        {abort_rises, "abort_steps[1]: 10% does not fall below 10%"},
+        {abort_stays, "abort_steps[0]: 10% is the last one (expected 0%)"},
+        {abort_nan, "abort_steps[0]: "},
+        {abort_many, "abort_steps: 17 are too many"},
+        {abort_coupled, "abort_steps: not with replicas.mode coupled"},
         {bake_full, "bake_weight: 100%"},
         {bake_none, "bake_weight: 0%"},
         {bake_low, "bake_weight: 49.99%"},
@@ -195,6 +244,9 @@ static void test_json_round(void **state)
     p.surge = (struct plan_amount){true, 2500};
     p.unavailable = (struct plan_amount){false, 2};
     p.headroom = 1.5;
+    p.n_abort_steps = 2;
+    p.abort_steps[0] = 0.1;
+    p.abort_steps[1] = 0;
     cJSON *json = cJSON_CreateObject(), *again = cJSON_CreateObject();
     assert_int_equal(plan_to_json(&p, json), OK);
     assert_int_equal(plan_from_json(&back, json, &why), OK);
@@ -215,7 +267,7 @@ static void test_json_round(void **state)
     cJSON_Delete(again);
 }
 
-/* A record that was written before there were replicas has none of their members. */
+/* A record that was written before there were abort_steps, or replicas, has none of their members. */
 static void test_json_without_replicas(void **state)
 {
     (void)state;
@@ -224,6 +276,9 @@ static void test_json_without_replicas(void **state)
     plan_default(&p);
     cJSON *json = cJSON_CreateObject();
     assert_int_equal(plan_to_json(&p, json), OK);
+    cJSON_DeleteItemFromObject(json, "abort_steps");
+    assert_int_equal(plan_from_json(&back, json, &why), OK);
+    assert_int_equal(back.n_abort_steps, 0);
     cJSON_DeleteItemFromObject(json, "replicas");
     assert_int_equal(plan_from_json(&back, json, &why), OK);
     assert_int_equal(back.replicas_mode, PLAN_REPLICAS_MATCH_WEIGHT);
@@ -305,6 +360,8 @@ int main(void)
         cmocka_unit_test(test_the_step_that_a_weight_has_reached),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_a_step_without_users),
+        cmocka_unit_test(test_the_way_back),
         cmocka_unit_test(test_doubled_holds),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_json_round),

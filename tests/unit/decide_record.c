@@ -261,7 +261,7 @@ static void test_promoted_pair(void **state)
 /* What a record of an earlier release does not have. */
 static bool is_later_member(const char *name)
 {
-    static const char *const later[] = {"scaled", "replicas", "told_epoch", "told_seq"};
+    static const char *const later[] = {"gradual", "scaled", "replicas", "told_epoch", "told_seq"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (strcmp(name, later[i]) == 0)
             return true;

@@ -218,35 +218,6 @@ static void the_last_request_of_a_connection_says_so(void **state)
     (void)close(client);
 }
 
-static void draining_closes_idle_ones_now_and_busy_ones_behind_their_response(void **state)
-{
-    struct fixture *f = *state;
-    int idle = client_open(f), busy = client_open(f), partial = client_open(f);
-    say(f, busy, GET("/"));
-    say(f, partial, "GET /p HTTP/1.1\r\n");
-    int up = called(f, ROLE_STABLE);
-    (void)hear(up);
-    flow_drain(&f->flow);
-    settle(f);
-    assert_ended(idle);
-    assert_silent(busy);
-    say(f, up, OK_2 "hi");
-    struct slice s = hear(busy);
-    assert_message(s, "HTTP/1.1 200 OK\r\n", "hi");
-    assert_non_null(strstr(s.at, "\r\nConnection: close\r\n"));
-    assert_ended(busy);
-    say(f, partial, "Host: a.test\r\n\r\n"); /* it was on its way: served, too */
-    (void)hear(up);
-    say(f, up, OK_2 "hi");
-    assert_hears(partial, "HTTP/1.1 200 OK\r\n", "hi");
-    assert_ended(partial);
-    (void)close(idle);
-    (void)close(busy);
-    hang_up(f, partial);
-    assert_int_equal(f->flow.n_clients, 0);
-    (void)close(up);
-}
-
 /* --- waiting has an end --- */
 
 /* Without a word, for it has asked for nothing: browsers connect ahead of what they may want. */
@@ -367,7 +338,6 @@ int main(void)
         TEST(nonsense_behind_a_request_comes_second),
         TEST(a_client_that_asks_to_close_is_closed_behind_its_response),
         TEST(the_last_request_of_a_connection_says_so),
-        TEST(draining_closes_idle_ones_now_and_busy_ones_behind_their_response),
         TEST(a_silent_client_is_closed_after_the_time_of_a_head),
         TEST(a_slow_head_is_answered_408),
         TEST(the_first_head_has_its_time_from_accept_on),

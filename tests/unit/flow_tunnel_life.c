@@ -228,7 +228,7 @@ static void a_route_that_goes_closes_its_own(void **state)
     close_pair(f, p);
 }
 
-/* The worker asks for it again and again; what opens meanwhile has the same deadline. */
+/* Asked for again it changes nothing; what opens meanwhile has the same deadline. */
 static void a_stop_waits_for_the_end_of_the_drain(void **state)
 {
     struct fixture *f = *state;
@@ -236,13 +236,13 @@ static void a_stop_waits_for_the_end_of_the_drain(void **state)
     say(f, late.client, UPGRADE);
     late.up = called(f, ROLE_STABLE);
     (void)hear(late.up);
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, DRAIN_MS, DRAIN_MS);
     pass(f, DRAIN_MS / 2);
     say(f, late.up, OK_101);
     assert_hears(late.client, "HTTP/1.1 101 ", "");
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, DRAIN_MS, DRAIN_MS);
     pass(f, DRAIN_MS / 2 - 3 * SPREAD_MS / 2 - 2);
-    flow_drain(&f->flow);
+    flow_drain(&f->flow, DRAIN_MS, DRAIN_MS);
     assert_alive(f, p);
     assert_alive(f, late);
     pass(f, SPREAD_MS + WHEEL_TICK_MS); /* half of the spread is left for orderly ends */
@@ -250,6 +250,72 @@ static void a_stop_waits_for_the_end_of_the_drain(void **state)
     assert_ended(late.client);
     close_pair(f, late);
     assert_over(f, p);
+}
+
+/* Behind a hand-over: tunnels have an hour, requests are cut before. */
+static void a_hand_over_leaves_it_its_time(void **state)
+{
+    struct fixture *f = *state;
+    struct pair p = open_tunnel(f, ROLE_STABLE);
+    int stuck = client_open(f);
+    say(f, stuck, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    int up = called(f, ROLE_STABLE);
+    flow_drain(&f->flow, DRAIN_MS, IDLE_MS);
+    pass(f, DRAIN_MS - 1);
+    assert_false(flow_is_drained(&f->flow));
+    assert_silent(stuck);
+    pass(f, 1);
+    assert_false(flow_is_drained(&f->flow));
+    settle(f);
+    assert_ended(stuck);
+    assert_int_equal(f->flow.n_exchanges, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        pass(f, (IDLE_MS - DRAIN_MS) / 6);
+        assert_alive(f, p);
+        assert_false(flow_is_drained(&f->flow));
+    }
+    pass(f, IDLE_MS / 6);
+    assert_ended(p.client);
+    hang_up(f, p.client);
+    assert_true(flow_is_drained(&f->flow));
+    (void)close(stuck);
+    (void)close(up);
+    (void)close(p.up);
+}
+
+/* The new process takes the canary back: its tunnels end in the old one, too, and those of stable stay. */
+static void an_abort_reaches_it_behind_a_hand_over(void **state)
+{
+    struct fixture *f = *state;
+    struct pair stable = open_tunnel(f, ROLE_STABLE);
+    adopt(f, true, 10000);
+    struct pair canary = open_tunnel(f, ROLE_CANARY);
+    flow_drain(&f->flow, DRAIN_MS, IDLE_MS);
+    adopt(f, false, 0);
+    pass(f, DRAIN_MS - 1);
+    assert_alive(f, canary);
+    adopt(f, false, 0); /* told again: the time runs on */
+    pass(f, SPREAD_MS + 2 * WHEEL_TICK_MS);
+    assert_ended(canary.client);
+    assert_alive(f, stable);
+    close_pair(f, canary);
+    close_pair(f, stable);
+}
+
+/* Who ends the old process sooner does so for its tunnels. */
+static void a_stop_behind_a_hand_over_shortens_it(void **state)
+{
+    struct fixture *f = *state;
+    struct pair p = open_tunnel(f, ROLE_STABLE);
+    flow_drain(&f->flow, DRAIN_MS, IDLE_MS);
+    pass(f, 2 * DRAIN_MS);
+    assert_alive(f, p);
+    flow_drain(&f->flow, DRAIN_MS, DRAIN_MS);
+    pass(f, DRAIN_MS - 2 * SPREAD_MS);
+    assert_alive(f, p);
+    pass(f, 2 * SPREAD_MS);
+    assert_ended(p.client);
+    close_pair(f, p);
 }
 
 /* Whoever is cut then has an orderly end on both sides at least. */
@@ -278,6 +344,9 @@ int main(void)
         TEST(a_promotion_closes_those_of_the_old_version),
         TEST(a_route_that_goes_closes_its_own),
         TEST(a_stop_waits_for_the_end_of_the_drain),
+        TEST(a_hand_over_leaves_it_its_time),
+        TEST(an_abort_reaches_it_behind_a_hand_over),
+        TEST(a_stop_behind_a_hand_over_shortens_it),
         TEST(the_end_of_the_worker_cuts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

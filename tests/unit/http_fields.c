@@ -39,6 +39,7 @@ static void names_are_classified_in_any_case(void **state)
         {"X-Forwarded-Host", FIELD_X_FORWARDED_HOST},
         {"X-Forwarded-Proto", FIELD_X_FORWARDED_PROTO},
         {"X-Request-ID", FIELD_X_REQUEST_ID},
+        {"X-Serin-Mirror", FIELD_X_SERIN_MIRROR},
         {"Transfer_Encoding", FIELD_OTHER},
         {"Content-Lengti", FIELD_OTHER},
         {"Hosts", FIELD_OTHER},

@@ -68,6 +68,12 @@ static struct metrics *populated(void)
     cell_add(&v2->cells[0]->tls_handshakes[HANDSHAKE_FULL], 2);
     cell_add(&v2->cells[1]->tls_handshakes[HANDSHAKE_RESUMED], 7);
     hist_record(&v2->cells[0]->duration[ROLE_CANARY], 20000000);
+    metrics_variant_mirror(v2);
+    for (unsigned w = 0; w < 2; w++) {
+        cell_add(&v2->cells[w]->mirror.results[MIRRORED_TIMEOUT], 3);
+        cell_add(&v2->cells[w]->mirror.skipped[MIRROR_SKIP_BODY], 7);
+        cell_add(&v2->cells[w]->mirror.inflight, 1);
+    }
     cell_add(&route->cells[1]->retries[ROLE_CANARY][ROLE_STABLE][RETRY_OK], 8);
     cell_add(&route->cells[0]->retries_refused, 2);
     cell_add(&route->cells[1]->retries_refused, 4);

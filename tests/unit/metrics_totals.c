@@ -178,6 +178,32 @@ static void parts_are_never_above_the_whole(void **state)
     assert_int_equal(t.key_failed, 0);
 }
 
+static void mirrored_are_pairs_of_the_same_requests(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new(2);
+    struct variant_metrics *v = metrics_variant(m, "r", "v2");
+    for (unsigned w = 0; w < 2; w++) {
+        struct mirror_cells *c = &v->cells[w]->mirror;
+        cell_add(&c->pairs, 10);
+        cell_add(&c->failed[ROLE_CANARY], w ? 11 : 3); /* counted at this very moment */
+        cell_add(&c->client_errors[ROLE_STABLE], 2);
+        cell_add(&c->slow[ROLE_CANARY][2], 4);
+    }
+    struct judged_totals canary = metrics_mirrored(v, ROLE_CANARY);
+    struct judged_totals stable = metrics_mirrored(v, ROLE_STABLE);
+    assert_int_equal(canary.requests, 20);
+    assert_int_equal(stable.requests, 20);
+    assert_int_equal(canary.failed, 13);
+    assert_int_equal(canary.key_requests, 20);
+    assert_int_equal(canary.key_failed, 13);
+    assert_int_equal(canary.slow[2], 8);
+    assert_int_equal(stable.failed, 0);
+    assert_int_equal(stable.client_errors, 4);
+    assert_int_equal(metrics_judged(v, ROLE_CANARY).requests, 0);
+    metrics_free(m);
+}
+
 static void durations_and_gauges_sum_workers(void **state)
 {
     struct variant_metrics *v = metrics_variant(*state, "web", "v1");
@@ -227,6 +253,7 @@ int main(void)
         TEST(entries_are_bounded),
         TEST(judged_sums_workers_and_keeps_roles_apart),
         TEST(parts_are_never_above_the_whole),
+        TEST(mirrored_are_pairs_of_the_same_requests),
         TEST(durations_and_gauges_sum_workers),
         TEST(responses_sum_workers_and_codes),
         cmocka_unit_test(nothing_to_free_is_fine),

@@ -74,6 +74,14 @@ static void scenario_steps(struct plan *p, char *list)
                                .pause = strchr(w, '!') != NULL};
 }
 
+static void scenario_abort_steps(struct plan *p, char *list)
+{
+    char *save = NULL;
+    p->n_abort_steps = 0;
+    for (char *w = strtok_r(list, ",", &save); w; w = strtok_r(NULL, ",", &save))
+        p->abort_steps[p->n_abort_steps++] = scenario_number(w) / 100;
+}
+
 static void scenario_plan_word(const struct scenario *s, struct plan *p, char *word)
 {
     char *value = strchr(word, '=');
@@ -83,6 +91,8 @@ static void scenario_plan_word(const struct scenario *s, struct plan *p, char *w
     bool pause = strcmp(value, "pause") == 0;
     if (strcmp(word, "steps") == 0)
         scenario_steps(p, value);
+    else if (strcmp(word, "abort_steps") == 0)
+        scenario_abort_steps(p, value);
     else if (strcmp(word, "hold") == 0)
         p->hold_ms = scenario_ms(value);
     else if (strcmp(word, "max_hold") == 0)
@@ -252,6 +262,8 @@ static bool scenario_do_world(struct scenario *s, char *word, char *a, char *b, 
         world_disk.full = strcmp(a, "full") == 0, world_disk.tight = strcmp(a, "tight") == 0;
     else if (strcmp(word, "wall") == 0)
         w->wall_ms += scenario_ms(a);
+    else if (strcmp(word, "mirror") == 0)
+        w->mirror = scenario_number(a) / 100;
     else if (strcmp(word, "skew") == 0)
         w->skew = scenario_number(a) / 100;
     else if (strcmp(word, "check") == 0)
@@ -333,6 +345,8 @@ static bool scenario_holds(const struct scenario *s, const struct scenario_line 
         bool asked = others_find((struct others *)(uintptr_t)&s->world.others, a)->asked > 0;
         return asked == (what[0] == 'a');
     }
+    if (strcmp(what, "copies") == 0)
+        return scenario_compare(s->world.copies, a, scenario_number(b));
     if (strcmp(what, "sent") == 0)
         return scenario_compare(s->world.weight_bp / 100.0, a, scenario_number(b));
     cJSON *json = rollout_status(s->rollout);

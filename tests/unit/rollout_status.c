@@ -73,6 +73,13 @@ static void test_status_while_running(void **state)
     assert_true(fabs(number(evidence, "revert_at") - 100) < 1e-6);
     assert_true(fabs(number(evidence, "widen_at") - 20) < 1e-6);
     assert_true(number(evidence, "against") > 0 && number(evidence, "safe") > 0);
+    const cJSON *check = member(json, "checks")->child;
+    assert_string_equal(text(check, "check"), "errors");
+    assert_true(number(check, "value") == 0 && number(check, "evidence") > 0);
+    assert_true(fabs(number(check, "limit") - (1.1 * 0.01 + 0.0002)) < 1e-3);
+    while (strncmp(text(check, "check"), "latency", 7) != 0)
+        check = check->next;
+    assert_true(cJSON_IsNull(member(check, "value"))); /* stable has not said yet what slow is */
     const cJSON *stable = cJSON_GetArrayItem(member(json, "versions"), 0);
     const cJSON *canary = cJSON_GetArrayItem(member(json, "versions"), 1);
     assert_string_equal(text(stable, "role"), "stable");
@@ -107,6 +114,7 @@ static void test_status_at_rest(void **state)
     pass(2);
     cJSON *json = rollout_status(rollout);
     assert_string_equal(text(json, "phase"), "Healthy");
+    assert_int_equal(cJSON_GetArraySize(member(json, "checks")), 0);
     assert_int_equal(number(json, "exit"), 0);
     assert_int_equal(number(json, "step"), 0);
     assert_true(cJSON_IsNull(member(json, "evidence")));

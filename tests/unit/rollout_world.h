@@ -52,6 +52,11 @@ struct world {
     bool nobody_follows; /* the ticks; moves are told all the same */
     unsigned applied;    /* calls of apply_split */
     uint64_t weighed[WORLD_VERSIONS][ROLE_COUNT];
+    double mirror;     /* share of stable's requests that the canary gets a copy of */
+    bool is_mirroring; /* the split in force lets it */
+    double owed_copies, owed_failed[ROLE_COUNT]; /* fractions that are not whole yet */
+    unsigned copies;                             /* in the last second */
+    struct judged_totals mirrored[ROLE_COUNT];   /* since the process began; one canary at a time */
     double skew; /* of the split: what is added to the canary's share */
     struct others others;
 };
@@ -131,6 +136,13 @@ static uint64_t world_weighed(void *host, const char *route, const char *version
     struct world *w = host;
     (void)route;
     return w->weighed[world_version(w, version) - w->versions][role];
+}
+
+static struct judged_totals world_mirrored(void *host, const char *route, const char *canary,
+                                           enum metric_role role)
+{
+    (void)route, (void)canary;
+    return ((struct world *)host)->mirrored[role];
 }
 
 static struct http_call *world_ask(void *host, const struct http_ask *ask)
@@ -224,6 +236,7 @@ WORLD_UNUSED static struct rollout_ports world_ports(struct world *w)
 {
     return (struct rollout_ports){.host = w,
                                   .counts = world_counts,
+                                  .mirrored = world_mirrored,
                                   .weighed = world_weighed,
                                   .ask = world_ask,
                                   .ask_cancel = world_ask_cancel,
@@ -249,11 +262,13 @@ WORLD_UNUSED static void world_boot(struct world *w, const struct rollout *r)
     for (size_t i = 0; i < w->n_versions; i++)
         memset(w->versions[i].totals, 0, sizeof w->versions[i].totals);
     memset(w->weighed, 0, sizeof w->weighed);
+    memset(w->mirrored, 0, sizeof w->mirrored);
     others_forget(&w->others);
     w->monotonic_ms = 777;
     rollout_split(r, &split);
     world_apply(w, "", &split);
     w->weight_bp = w->wanted_bp;
+    w->is_mirroring = w->active;
     w->breaker = ROLLOUT_BREAKER_CLOSED;
     w->failed_trickles = 0;
 }
@@ -273,6 +288,22 @@ static void world_serve(struct world *w, const char *name, enum metric_role role
     v->totals[role].failed += (uint64_t)failed;
 }
 
+/* Copies of a second: each on both versions, which fail as they do for users. */
+static void world_mirror(struct world *w, double requests)
+{
+    const char *names[ROLE_COUNT] = {w->stable, w->canary};
+    w->owed_copies += requests;
+    w->copies = (unsigned)floor(w->owed_copies);
+    w->owed_copies -= w->copies;
+    for (unsigned role = 0; role < ROLE_COUNT; role++) {
+        w->owed_failed[role] += w->copies * world_version(w, names[role])->error_rate;
+        double failed = floor(w->owed_failed[role] + 1e-9);
+        w->owed_failed[role] -= failed;
+        w->mirrored[role].requests += w->copies;
+        w->mirrored[role].failed += (uint64_t)failed;
+    }
+}
+
 /* One second of users. The data plane keeps its own word: nobody to a canary that cannot serve. */
 WORLD_UNUSED static void world_second(struct world *w)
 {
@@ -280,6 +311,7 @@ WORLD_UNUSED static void world_second(struct world *w)
     w->wall_ms += 1000;
     if (!w->stuck) {
         w->weight_bp = w->wanted_bp;
+        w->is_mirroring = w->active;
         w->confirmed = true;
     }
     others_answer(&w->others);
@@ -290,6 +322,9 @@ WORLD_UNUSED static void world_second(struct world *w)
     if (canary > 0)
         world_serve(w, w->canary, ROLE_CANARY, canary);
     world_serve(w, w->stable, ROLE_STABLE, w->rate - canary);
+    w->copies = 0;
+    if (serves && w->is_mirroring && w->mirror > 0)
+        world_mirror(w, (w->rate - canary) * w->mirror);
 }
 
 /* Seconds of traffic, each with its tick. */

@@ -446,6 +446,35 @@ static void users_are_where_every_release_puts_them(void **state)
     assert_int_equal(bucket_of_user("", 1, BY_NUMBER), 2360);
 }
 
+/* --- the mirror --- */
+
+static void the_mirror_takes_its_share_exactly(void **state)
+{
+    static const uint32_t shares_bp[] = {0, 1, 37, 500, 5000, 9999, 10000};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(shares_bp); i++)
+        for (uint32_t start = 0; start < SPLIT_BUCKETS; start += 1237) {
+            uint32_t cursor = start, taken = 0;
+            for (unsigned n = 0; n < SPLIT_BUCKETS; n++)
+                taken += split_mirrors(shares_bp[i], &order, &cursor);
+            assert_int_equal(taken, shares_bp[i]);
+            assert_int_equal(cursor, start);
+        }
+}
+
+static void the_mirror_has_nothing_to_do_with_the_split(void **state)
+{
+    struct split s = split_of(5000, "");
+    uint32_t cursor = 0, mirror_cursor = 0, both = 0;
+    (void)state;
+    for (unsigned n = 0; n < SPLIT_BUCKETS; n++) {
+        bool canary = next_is_canary(&s, &cursor);
+        both += split_mirrors(5000, &order, &mirror_cursor) && canary;
+    }
+    /* within 5 standard deviations of independent draws */
+    assert_in_range(both, 2500 - 5 * 43, 2500 + 5 * 43);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +493,8 @@ int main(void)
         cmocka_unit_test(another_rollout_draws_other_users),
         cmocka_unit_test(keys_fill_the_buckets_evenly),
         cmocka_unit_test(users_are_where_every_release_puts_them),
+        cmocka_unit_test(the_mirror_takes_its_share_exactly),
+        cmocka_unit_test(the_mirror_has_nothing_to_do_with_the_split),
     };
     return cmocka_run_group_tests(tests, make_order, NULL);
 }

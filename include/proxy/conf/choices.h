@@ -9,8 +9,8 @@
 extern const struct config_choice config_tls_versions[], config_client_certificates[],
     config_log_levels[], config_log_formats[], config_access_formats[], config_balances[],
     config_stickies[], config_retry_causes[], config_retry_targets[], config_methods[],
-    config_forwardings[], config_starts[], config_low_evidences[], config_failures[],
-    config_new_versions[], config_replica_modes[], config_cleanups[], config_gate_moments[],
-    config_weekdays[];
+    config_mirror_methods[], config_forwardings[], config_starts[], config_low_evidences[],
+    config_failures[], config_new_versions[], config_replica_modes[], config_cleanups[],
+    config_gate_moments[], config_weekdays[];
 
 #endif

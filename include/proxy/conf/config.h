@@ -72,7 +72,7 @@ struct config_log {
 
 struct config_timeouts {
     uint32_t client_header_ms, client_idle_ms, client_body_ms, connect_ms, response_header_ms,
-        upstream_idle_ms, response_idle_ms, request_total_ms, drain_ms, tunnel_idle_ms;
+        upstream_idle_ms, response_idle_ms, request_total_ms, drain_ms, handover_ms, tunnel_idle_ms;
     uint32_t min_rate_bytes; /* per second, after 5 s; 0 = off */
 };
 
@@ -184,7 +184,8 @@ struct config_route {
     struct config_health health;
     struct config_eject eject;
     struct config_breaker breaker;
-    uint32_t mirror_bp;
+    uint32_t mirror_bp;      /* 0 = off */
+    uint32_t mirror_methods; /* set of 1u << enum method (proxy/http/head.h) */
     struct config_headers headers;
     bool has_weight; /* a static split instead of a rollout */
     uint32_t weight_bp;

@@ -39,6 +39,14 @@ struct admin_host {
      * as {"history":[...]}. NULL = no such route. */
     struct cJSON *(*history)(void *host, const char *name);
 
+    /* {"route","endpoints":[...],"left_out"}: who serves a route, and how they are; the caller frees
+     * it. NULL = no such route. */
+    struct cJSON *(*endpoints)(void *host, const char *name);
+
+    /* {"route","columns":[...],"points":[[...],...]}: the last day of a route, the oldest first; the
+     * caller frees it. NULL = no such route. */
+    struct cJSON *(*series)(void *host, const char *name);
+
     /* A person's verb: start pause resume promote abort retry undo reset; full: promote to the end.
      * who: NULL = unknown. OK: done, *why may say what ("" = nothing to say). ERR_NOT_FOUND: no
      * such route; ERR_CONFLICT: not in this state, *why names the verb that is possible. */

@@ -12,6 +12,11 @@ struct evhttp_request;
 /* Adds the fields of every answer: no store, no sniffing, no framing, no script. */
 void admin_reply_guard(struct evhttp_request *req, const char *content_type);
 
+/* The same for an answer that a browser may keep or run: cache is its Cache-Control, policy its
+ * Content-Security-Policy (CSP level 3). */
+void admin_reply_guard_with(struct evhttp_request *req, const char *content_type, const char *cache,
+                            const char *policy);
+
 /* Answers with a body; drained on return. */
 void admin_reply_text(struct evhttp_request *req, int status, const char *content_type,
                       struct evbuffer *body);

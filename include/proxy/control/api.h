@@ -6,6 +6,9 @@
 #include "proxy/control/admin.h"
 #include "proxy/control/control.h"
 
+/* The status of a route of the present file. The caller frees it; NULL when memory is short. */
+struct cJSON *api_status(const struct control *c, const struct known_route *r);
+
 /* The callbacks of this control; host is c. */
 struct admin_host api_host(struct control *c);
 

@@ -15,6 +15,7 @@
 struct access_log;
 struct admin;
 struct cluster;
+struct handover;
 struct http;
 struct names;
 
@@ -42,7 +43,11 @@ struct control {
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;
     int64_t drain_until_ms; /* monotonic; 0 = not draining */
+    struct handover *handover;
+    bool is_stopping; /* a signal has said so */
     bool is_serving;
+    bool
+        acts; /* runs rollouts and obeys verbs: false before it serves, and from the moment on at which it hands over */
     bool was_ready;      /* and stays so: what a reload adds takes nothing from the other routes */
     bool is_reloading;   /* splits are published together, at its end */
     bool is_publish_due; /* memory was short for the last snapshot */
@@ -65,7 +70,10 @@ int control_run(struct config_keep *keep, const char *path);
 /* Counts an answer of the Kubernetes API server: a kube_count_fn (rollout/kube/client.h), arg is the struct control. */
 void control_count_kubernetes(void *arg, const char *verb, unsigned code);
 
-/* Begins to drain; a second call ends at once. */
+/* Begins to stop; a second call ends at once. */
 void control_drain(struct control *c);
+
+/* The workers stop accepting and end what is open in so much time; the process ends with them. Later calls can shorten it. */
+void control_drain_workers(struct control *c, uint32_t requests_ms, uint32_t tunnels_ms);
 
 #endif

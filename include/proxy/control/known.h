@@ -13,6 +13,8 @@
 #include "rollout/ports.h"
 #include "rollout/rollout.h"
 
+struct series;
+
 #define KNOWN_NAME_MAX                                                                             \
     65 /* a route's or version's name with its NUL: the configuration allows 64 bytes */
 
@@ -33,11 +35,15 @@ struct known_route {
         *conf; /* of the present configuration; NULL once a reload dropped the route */
     struct rollout *rollout; /* NULL where the file asks for none */
     struct known_split split;
+    struct known_split told;   /* the split that processes of before, which still drain, know */
     uint64_t split_generation; /* of the snapshot that first carried it, or SPLIT_UNPUBLISHED */
     struct route_live live;    /* shared with the workers by relaxed atomics */
     struct route_metrics *metrics;
     struct slowness slowness;
     struct seen seen;
+    struct series *series;   /* for the page; NULL: none is kept (told.h) */
+    bool was_judged;         /* at its last look */
+    uint64_t endpoints_told; /* what followers of the events know of its endpoints (told.h) */
 };
 
 /* One endpoint of one version of one route. */

@@ -46,8 +46,8 @@ int listeners_at(const struct listeners *l, unsigned worker, unsigned workers, s
 /* Removes the files of UNIX sockets that are still ours. */
 void listeners_remove_files(struct listeners *l);
 
-/* The files stay, whatever becomes of this process: they are another's now. */
-void listeners_forget_files(struct listeners *l);
+/* The file of one stays, whatever becomes of this process: it is another's now. */
+void listeners_forget_file(struct listeners *l, size_t i);
 
 /* Closes the descriptors of the workers from first on, which did not start; those before close theirs themselves. */
 void listeners_close(struct listeners *l, unsigned first, unsigned workers);

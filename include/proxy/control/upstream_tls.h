@@ -26,6 +26,10 @@ void upstream_tls_free(struct upstream_tls *u);
 void upstream_tls_warn(const struct upstream_tls *u, const struct config *config, int64_t now,
                        struct config_errors *warnings);
 
+/* Tells of versions whose settings are the same and whose files are not. Both have been read. O(versions^2). */
+void upstream_tls_tell_changes(const struct config *old, const struct config *new,
+                               changes_line_fn *tell, void *arg);
+
 /* Tells when each certificate that serin shows to endpoints expires, each file once; its listener is "". */
 void upstream_tls_expiries(const struct upstream_tls *u, certificates_expiry_fn *tell, void *arg);
 

@@ -79,11 +79,14 @@ bool client_may_continue(const struct client *c);
 /* Cuts the connection now. is_broken: a response was begun and must not look whole, so the peer sees a reset. */
 void client_abort(struct client *c, bool is_broken);
 
+/* Closes it at once, with no request under way; nothing happens where it is closed. It is buried. */
+void client_hang_up(struct client *c);
+
 /* Keeps input that came before its time (pipelined requests); reading rests until they are served. */
 void client_read_ahead(struct client *c, const char *bytes, size_t len);
 
-/* Begins to drain: closed now if idle, after its response if busy; a tunnel near the end of the drain. Repeated calls
- * change nothing. */
+/* Begins to drain: closed once it has been idle for flow->drain_idle_ms, after its response if busy; a tunnel near the end
+ * of its time. Repeated calls change nothing where the times are the same. */
 void client_drain(struct client *c);
 
 #endif

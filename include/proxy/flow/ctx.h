@@ -42,6 +42,7 @@ struct flow {
     struct list clients;        /* all client connections of this worker */
     struct list exchanges;      /* all requests under way, the oldest first */
     struct list tunnels;        /* all upgraded connections */
+    struct list copies;         /* all copies under way */
     struct {
         struct list
             waiting; /* clients whose bytes came when no step was left in that turn, the first come first */
@@ -49,9 +50,12 @@ struct flow {
         unsigned steps;           /* left in this turn */
     } handshakes;                 /* of clients (proxy/flow/handshake.h) */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
-    uint32_t n_clients, n_exchanges;
-    bool is_draining;       /* no new connection, every response says close */
-    int64_t drain_until_ms; /* then what is left is cut, once it drains */
+    uint32_t n_clients, n_exchanges, n_copies;
+    bool is_draining; /* no new connection, every response says close */
+    bool has_cut;     /* requests_until_ms has passed */
+    int64_t requests_until_ms,
+        tunnels_until_ms;   /* then what is left of them is cut, once it drains */
+    uint32_t drain_idle_ms; /* how long a connection may wait for a request meanwhile */
     uint64_t random;        /* state of flow_random */
     struct exchange *spare; /* finished exchanges, for reuse */
     uint32_t n_spare;
@@ -69,9 +73,17 @@ void flow_fini(struct flow *f);
 /* Takes a snapshot over, with its reference. New requests see it from here on. ERR_MEMORY: the old one stays. */
 enum err flow_adopt(struct flow *f, struct snapshot *snapshot) MUST_USE;
 
-/* Begins to drain: idle connections close now, busy ones after their response, tunnels near the end of timeouts.drain.
- * Called again and again for those that come meanwhile. */
-void flow_drain(struct flow *f);
+/* A drain closes a connection that has waited so long for its next request, or a sixth of the time for requests where that
+ * is shorter: one that is used has sent it by then. */
+#define FLOW_DRAIN_IDLE_MS    5000u
+#define FLOW_DRAIN_IDLE_SHARE 6u
+
+/* Begins to drain: every response says close from now on, connections without a request are closed once they have been
+ * idle for a while, tunnels near the end of their time. Calls after the first can only shorten the times. */
+void flow_drain(struct flow *f, uint32_t requests_ms, uint32_t tunnels_ms);
+
+/* True once nothing is left. Cuts the requests whose time is over, where tunnels have more of it. */
+bool flow_is_drained(struct flow *f);
 
 /* Reads the clock; called where a callback begins. */
 void flow_refresh_now(struct flow *f);

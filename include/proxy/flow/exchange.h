@@ -4,6 +4,7 @@
 #define SERIN_PROXY_FLOW_EXCHANGE_H
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/mirror.h"
 #include "proxy/flow/pace.h"
 #include "proxy/http/body.h"
 #include "proxy/upstream/room.h"
@@ -69,6 +70,8 @@ struct exchange {
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms, connect_until_ms;
+    int64_t head_us; /* the final response head was whole; 0 before */
+    struct mirror_side stable_did; /* where is_mirrored: the outcome of the first attempt */
     uint64_t key_hash;     /* of its sticky key, where it was assigned by one */
     uint64_t balance_hash; /* balance: hash: of what its endpoint is chosen by */
     uint8_t state;         /* enum exchange_state */
@@ -85,6 +88,7 @@ struct exchange {
     bool is_replayable;    /* replay holds the whole body so far */
     bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
     bool expects_continue; /* the client asked whether it may send the body */
+    bool is_mirrored;      /* chosen: the canary gets a copy when this one has ended */
     uint16_t status;       /* of the attempt's response; in the end what the client got */
     struct body request_body, response_body;
     uint64_t body_bytes;     /* decoded request body so far: limits.body_bytes */

@@ -12,6 +12,9 @@
  * left); then only its age counts. Forced requests are not comparable with the rest and stay out. */
 void judged_settle(struct exchange *x, unsigned status, bool failed, bool is_void);
 
+/* The latency thresholds of a role that an age has crossed, a bit each. Pure but for the thresholds. */
+unsigned judged_crossed(const struct route_live *live, enum metric_role role, int64_t age_us);
+
 /* A request begins: the looks at those under way begin with it. */
 void judged_begin(struct flow *f);
 

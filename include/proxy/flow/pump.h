@@ -5,6 +5,8 @@
 
 #include "proxy/flow/exchange.h"
 
+#define PUMP_INTERIM_MAX 16u /* 1xx responses to one request: a loop of them must end */
+
 /* Sends head and kept body on the connection that is now there. */
 void pump_request_begin(struct exchange *x);
 

@@ -51,7 +51,7 @@ void tunnel_end(struct tunnel *t, bool is_client_gone);
 void tunnel_on_client_readable(struct tunnel *t);
 void tunnel_on_client_writable(struct tunnel *t);
 
-/* The process stops: closes the tunnel before flow->drain_until_ms, early enough for an orderly end on both sides. Calls
+/* The process stops: closes the tunnel before flow->tunnels_until_ms, early enough for an orderly end on both sides. Calls
  * after the first change nothing. */
 void tunnel_drain(struct tunnel *t);
 

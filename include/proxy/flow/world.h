@@ -10,6 +10,7 @@
 struct route_place {
     const struct route_metrics *route; /* its identity: one per route name and process */
     uint32_t cursor;                   /* split_pick */
+    uint32_t mirror_cursor;            /* split_mirrors */
     uint32_t turn[ROLE_COUNT];         /* round robin */
     uint32_t holders;
 };

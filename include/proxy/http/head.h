@@ -36,6 +36,7 @@ enum field_id {
     FIELD_X_FORWARDED_HOST,
     FIELD_X_FORWARDED_PROTO,
     FIELD_X_REQUEST_ID,
+    FIELD_X_SERIN_MIRROR,
 };
 
 enum method {

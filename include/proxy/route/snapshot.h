@@ -43,6 +43,7 @@ struct route {
     struct route_variant stable;
     struct route_variant canary; /* n_endpoints 0 where there is none */
     struct split split;
+    uint32_t mirror_bp; /* share of stable's requests that is copied to the canary now; 0 = none */
     struct route_live *live;
     struct route_metrics *metrics;
 };

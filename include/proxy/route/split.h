@@ -50,4 +50,9 @@ struct split_pick {
 struct split_pick split_pick(const struct split *s, const struct split_order *order,
                              const struct split_request *request, uint32_t *cursor);
 
+/* Whether a request is one of the share that is copied: exact over any SPLIT_BUCKETS consecutive calls, like the
+ * split itself, but with a cursor of its own in another order, so that it has nothing to do with who goes where. Pure
+ * but for the cursor. O(1). */
+bool split_mirrors(uint32_t share_bp, const struct split_order *order, uint32_t *cursor);
+
 #endif

@@ -19,6 +19,9 @@ struct dial_tls {
  * -1 with errno where it failed at once. TCP_NODELAY is set: heads and bodies leave in one send. Any thread. */
 int dial_start(const struct wire_addr *to);
 
+/* Whether that errno is our own want of descriptors, ports or memory, and not the endpoint's fault. Pure. */
+bool dial_is_own_fault(int error);
+
 enum dial_progress { DIAL_MORE, DIAL_DONE, DIAL_FAILED };
 
 /* One step of a connection, called for each event of a stream over dial_start's socket, the first one an EV_WRITE, until

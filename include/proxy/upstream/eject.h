@@ -37,7 +37,11 @@ uint32_t eject_note_failure(const struct eject_place *p, const struct config_eje
  * them nothing. O(n). Any worker. */
 void eject_note_connect(const struct eject_place *p, bool is_checked, int64_t now_us);
 
-/* The same for a connect of the control thread. */
+/* A connect has come through there: the row of failures has ended, and where active checks do not look after it, it is
+ * up. Any worker. */
+void eject_note_connected(struct endpoint_state *s, bool is_checked, int64_t now_us);
+
+/* A failed connect of the control thread. */
 void eject_note_probe(struct endpoint_state *s);
 
 /* Lets an ejected endpoint serve again now, with everything forgotten: a reload has switched ejection off. */

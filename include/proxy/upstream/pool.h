@@ -117,6 +117,9 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner);
 /* Counts a connection that pool_dial has just begun in the gauges of a version, until it is closed. */
 void pool_count(struct upstream_conn *c, struct variant_cells *cells);
 
+/* Counts its TLS handshake, which is over (or its time is), for the version that pool_count named. False: it has none. */
+bool pool_count_handshake(const struct upstream_conn *c, bool ok);
+
 /* The connection may serve again: whole response read, nothing more came. Ownership moves back to the pool.
  * is_doubtful: the answer had no body by rule. */
 void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful);

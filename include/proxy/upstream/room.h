@@ -36,6 +36,10 @@ void room_wait(struct pool *p, struct quota *q, struct upstream_waiter *w, bool 
 /* Takes it out; nothing happens where it is in none. */
 void room_leave(struct upstream_waiter *w);
 
+/* Whether one more connection may be taken for something that no user waits for: nobody is in a queue of this address,
+ * and at least half of its connections could still be had after that. q: of the pool's address. */
+bool room_leaves_half(const struct pool *p, struct quota *q);
+
 /* --- for pool.c --- */
 
 void room_init(struct upstream *u);

@@ -17,7 +17,10 @@
  * thread may close once this one has ended. */
 struct records {
     unsigned sessions;
-    struct bio_st *bio; /* both sides of every session: an idle connection pays for none */
+    /* Both sides of every session: an idle connection pays for none. In a handshake OpenSSL puts a buffer of its own before
+     * it, and takes it away again; the link back to that one is the only thing that sessions would write over each other,
+     * and nothing follows it. */
+    struct bio_st *bio;
     struct stream *now; /* whose session works */
     const char *in;     /* records that are yet to be read */
     size_t in_len, out_len;

@@ -16,9 +16,9 @@ enum tls_side { TLS_SERVER, TLS_CLIENT };
  * tells of it. */
 #define TLS_RECV_BYTES (64u << 10)
 
-/* Handshake messages and alerts of the peer after the handshake: a flood of KeyUpdates makes us derive keys, 5 us for 27
- * bytes. In the life of a connection nobody needs more: 2^24 records of AES-GCM go by between two (RFC 8446 section 5.5),
- * and a server sends a few tickets. */
+/* Steps of OpenSSL over handshake messages and alerts after the handshake, some three a message: a flood of KeyUpdates makes
+ * us derive keys, 5 us for 27 bytes. In the life of a connection nobody needs more: 2^24 records of AES-GCM go by between
+ * two KeyUpdates (RFC 8446 section 5.5), and a server sends a few tickets. */
 #define TLS_CONTROL_MAX 256u
 
 /* Why a session failed. */

@@ -36,8 +36,9 @@ void worker_ask(struct worker *w);
 /* Whether it has answered what it was asked last; true also where it was never asked, or has ended. */
 bool worker_has_answered(const struct worker *w);
 
-/* Stops accepting and ends connections as they become idle; the thread ends with the last one. */
-void worker_drain(struct worker *w);
+/* Stops accepting and ends connections as flow_drain does; the thread ends with the last one. A later call can shorten the
+ * times. */
+void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms);
 
 /* True once a draining worker has nothing left to do. */
 bool worker_is_done(const struct worker *w);

@@ -42,6 +42,7 @@ struct status_view {
     size_t n_checks;
     double weights[STATUS_STEPS_MAX]; /* percent of each step, where the server tells them */
     size_t n_weights;
+    bool is_mirroring;   /* the figures are of copies that nobody sees */
     bool is_quarantined; /* the canary has been reverted before, and does not start by itself */
     int exit;            /* as the server says; -1 = it does not */
 };

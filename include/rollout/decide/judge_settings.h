@@ -94,6 +94,13 @@ static inline unsigned judge_settings_bake(const struct judge_settings *settings
     return settings->n_stages < 2 ? 0 : (unsigned)settings->n_stages - 2;
 }
 
+/* The stage of the lowest weight that has users: the brake goes there. The one before it, of weight 0, is judged by copies
+ * of stable's requests. Pure. */
+static inline unsigned judge_settings_least(const struct judge_settings *settings)
+{
+    return settings->n_stages > 1 && settings->stages[0].weight_bp == 0;
+}
+
 /* What an excess failure rate must stay under so that a stage may be left for the next one: the
  * budget as a share of the next weight, at most 1. stage + 1 must be below n_stages. Pure. */
 double judge_settings_excess(const struct judge_settings *settings, unsigned stage);

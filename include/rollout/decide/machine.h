@@ -78,6 +78,7 @@ struct machine {
     bool then_stable; /* after the abort: STABLE, not ABORTED */
     bool
         waived; /* a person promoted past gate, window or check: they stop nothing up to the next weight */
+    bool gradual;             /* the plan has abort_steps */
     bool scaled;              /* replicas move with the weight: steps wait for them */
     int64_t elapsed_ms;       /* since the rollout began */
     int64_t stage_ms;         /* at this stage; stands still while paused or the breaker is open */
@@ -146,6 +147,10 @@ enum rollout_phase machine_phase(const struct machine *m);
 
 /* How the rollout that the machine just ended came out. Pure. */
 enum rollout_result machine_result(const struct machine *m);
+
+/* At the plan's first step of weight 0, or on its way from there: the canary gets copies of stable's requests and nobody
+ * else, and is judged by them. Pure. */
+bool machine_is_mirroring(const struct machine *m, const struct plan *p);
 
 /* Canary requests at this stage, and since the weight was confirmed. Pure. */
 uint64_t machine_stage_requests(const struct machine *m);

@@ -8,8 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLAN_STEPS_MAX     64
-#define PLAN_QUANTILES_MAX 3
+#define PLAN_STEPS_MAX       64
+#define PLAN_QUANTILES_MAX   3
+#define PLAN_ABORT_STEPS_MAX 16
+#define PLAN_ABORT_STEP_MS   10000 /* at each weight on the way back */
 
 struct plan_step {
     uint32_t weight_bp;   /* basis points, 1 to 10000 (0 only first, with a mirror) */
@@ -66,6 +68,8 @@ struct plan {
     uint32_t bake_weight_bp;
     int64_t progress_deadline_ms, max_pause_ms;
     enum plan_on_failure on_failure;
+    double abort_steps[PLAN_ABORT_STEPS_MAX]; /* shares, falling, the last one 0; n 0 = at once */
+    size_t n_abort_steps;
     enum plan_on_new_version on_new_version;
     double false_abort; /* alpha */
     double harm_budget; /* h */
@@ -98,6 +102,12 @@ size_t plan_judged_steps(const struct plan *p);
 /* Weight of a stage: a judged step's, or bake_weight_bp for the stage after them. Pure. */
 uint32_t plan_stage_weight_bp(const struct plan *p, size_t stage);
 
+/* The first step has weight 0: the canary is judged by copies of stable's requests before a user sees it. Pure. */
+bool plan_begins_with_mirror(const struct plan *p);
+
+/* Weight of the first stage that has users. Pure. */
+uint32_t plan_least_weight_bp(const struct plan *p);
+
 /* Shortest time of a stage: the step's own hold, or the plan's; the bake's for the stage after the steps. Pure. */
 int64_t plan_stage_hold_ms(const struct plan *p, size_t stage);
 
@@ -110,6 +120,12 @@ void plan_couple(struct plan *p, int n);
 
 /* The last step whose weight is not above weight_bp; 0 where all are. Pure. */
 size_t plan_step_below(const struct plan *p, uint32_t weight_bp);
+
+/* The way back of an abort that has the time: the largest abort step below weight_bp, 0 where there is none. Pure. */
+uint32_t plan_abort_weight_bp(const struct plan *p, uint32_t weight_bp);
+
+/* Whether weight_bp is one of the abort steps. Pure. */
+bool plan_is_abort_step(const struct plan *p, uint32_t weight_bp);
 
 /* Doubles every hold of the steps, for the retry of a version in quarantine. Pure. */
 void plan_double_holds(struct plan *p);

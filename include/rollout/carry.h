@@ -1,0 +1,21 @@
+/* What a rollout knows beyond its record, carried from one process to the next: where the counters stood when they were last
+ * read, and the ten minutes before. With it, and with counters that go on from where they stood, no request between the
+ * two is lost to the judge; without it the next process begins as after a restart.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERIN_ROLLOUT_CARRY_H
+#define SERIN_ROLLOUT_CARRY_H
+
+#include "base/err.h"
+
+struct cJSON;
+struct rollout;
+
+/* The caller frees it. NULL when memory is short. */
+struct cJSON *rollout_carry(const struct rollout *r);
+
+/* Takes it over, right behind rollout_open. The counters of the ports must go on from those of the process that wrote it.
+ * ERR_INVALID: not what rollout_carry writes, with what is wrong; then nothing has changed. */
+enum err rollout_take_carried(struct rollout *r, const struct cJSON *json,
+                              struct why *why) MUST_USE;
+
+#endif

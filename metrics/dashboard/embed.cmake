@@ -1,0 +1,40 @@
+# Writes the files of the page as one C source: cmake -DOUT=FILE.c -DFILES=A,B,... -DDYGRAPHS=FILE-OR-EMPTY -P embed.cmake
+# SPDX-License-Identifier: Apache-2.0
+cmake_minimum_required(VERSION 3.20)
+set(type_of_html "text/html")
+set(type_of_css "text/css")
+set(type_of_js "text/javascript")
+set(type_of_svg "image/svg+xml")
+string(REPLACE "," ";" files "${FILES}")
+if(DYGRAPHS)
+  list(APPEND files ${DYGRAPHS})
+endif()
+
+set(arrays "")
+set(rows "")
+set(index 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME)
+  string(REGEX MATCH "[a-z]+$" ending ${name})
+  set(path /page/${name})
+  if(name STREQUAL index.html)
+    set(path /)
+    if(NOT DYGRAPHS) # the page must not ask for what is not there
+      file(READ ${file} text)
+      string(REGEX REPLACE "[^\n]*dygraph\\.min\\.js[^\n]*\n" "" text "${text}")
+      set(file ${OUT}.html)
+      file(WRITE ${file} "${text}")
+    endif()
+  endif()
+  file(READ ${file} hex HEX)
+  string(SHA256 digest "${hex}")
+  string(SUBSTRING ${digest} 0 32 digest)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const unsigned char file_${index}[] = {${bytes}};\n\n")
+  string(APPEND rows "    {\"${path}\", \"${type_of_${ending}}; charset=utf-8\", \"\\\"${digest}\\\"\",\n"
+         "     file_${index}, sizeof file_${index}},\n")
+  math(EXPR index "${index} + 1")
+endforeach()
+file(WRITE ${OUT} "/* Made by metrics/dashboard/embed.cmake: the page of the admin port. */\n"
+     "#include \"metrics/dashboard.h\"\n\n${arrays}"
+     "const struct dashboard_file dashboard_files[] = {\n${rows}    {NULL, NULL, NULL, NULL, 0},\n};\n")
