@@ -15,10 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void stream_limit_unsent(int fd)
+void stream_prepare(int fd)
 {
-    int most = STREAM_UNSENT_MAX;
+    int most = STREAM_UNSENT_MAX, on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,

@@ -223,20 +223,22 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
 }
 
 /* One call for a listener, none for each connection. */
-static void what_a_listener_accepts_inherits_its_bound(void **state)
+static void what_a_listener_accepts_is_prepared(void **state)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a, size = sizeof(int);
     int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), most = 0;
     (void)state;
-    stream_limit_unsent(listener);
+    stream_prepare(listener);
     assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
-    int accepted = accept(listener, NULL, NULL);
+    int accepted = accept(listener, NULL, NULL), is_at_once = 0;
     assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, &size), 0);
     assert_int_equal(most, STREAM_UNSENT_MAX);
+    assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &is_at_once, &size), 0);
+    assert_int_equal(is_at_once, 1);
     (void)close(accepted);
     (void)close(fd);
     (void)close(listener);
@@ -255,7 +257,7 @@ int main(void)
         ON_TCP(the_peer_sees_an_end_or_a_reset),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),
-        ON_TCP(what_a_listener_accepts_inherits_its_bound),
+        ON_TCP(what_a_listener_accepts_is_prepared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ struct stream {
     bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
     bool
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
-    bool is_torn; /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
+    bool is_torn;   /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
     uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
     struct tls *tls;        /* NULL = plain */
@@ -49,8 +49,9 @@ enum stream_result {
 #define STREAM_AGAIN -1 /* stream_recv: nothing there now */
 #define STREAM_ERROR -2 /* stream_recv: reset or worse; errno says how */
 
-/* Keeps a TCP socket to STREAM_UNSENT_MAX; what a listening socket accepts inherits it. */
-void stream_limit_unsent(int fd);
+/* Keeps a TCP socket to STREAM_UNSENT_MAX, and lets every send leave at once (TCP_NODELAY: heads and bodies go out together).
+ * What a listening socket accepts inherits both. Nothing happens to a socket of another kind. */
+void stream_prepare(int fd);
 
 /* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. Plain, until
  * stream_start_tls. */
