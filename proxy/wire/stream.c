@@ -26,7 +26,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
                  event_callback_fn on_write, void *arg)
 {
     s->fd = fd;
-    s->is_reading = s->is_writing = s->is_over = s->is_torn = false;
+    s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
     s->out = NULL;
     s->sent = 0;
     s->tls = NULL;
@@ -130,8 +130,9 @@ bool stream_is_due(const struct stream *s)
 static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
 {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    int flags = MSG_NOSIGNAL | (s->is_ending ? MSG_MORE : 0);
     for (;;) {
-        ssize_t sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(s->fd, &msg, flags);
         if (sent >= 0) {
             s->sent += (uint64_t)sent;
             return sent;

@@ -349,6 +349,8 @@ enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
     while (rest.left)
         if (!write_record(t, &rest))
             return STREAM_FAILED;
+    if (s->is_ending && SSL_shutdown(t->ssl) < 0)
+        ERR_clear_error();
     return records_send(r);
 }
 

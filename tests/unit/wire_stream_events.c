@@ -173,6 +173,34 @@ static void the_peer_sees_an_end_or_a_reset(void **state)
     }
 }
 
+/* However much of it the kernel has taken, what is sent before the end arrives whole, and the end behind it. */
+static void the_last_bytes_arrive_with_the_end(void **state)
+{
+    static const size_t lengths[] = {10, BIG, 10, BIG};
+    for (unsigned i = 0; i < ARRAY_LEN(lengths); i++) {
+        struct fixture *f = *state;
+        size_t all = 0, n;
+        stream_expect_end(&f->s);
+        assert_int_equal(say(f, big, lengths[i]), lengths[i] == BIG ? STREAM_PENDING : STREAM_OK);
+        while (stream_pending(&f->s)) {
+            await(f->peer, POLLIN);
+            all += peer_reads(f, got, sizeof got);
+            turn(f);
+        }
+        if (i < 2)
+            assert_true(stream_end(&f->s));
+        else
+            stream_close(&f->s);
+        do {
+            await(f->peer, POLLIN);
+            all += n = peer_reads(f, got, sizeof got);
+        } while (n);
+        assert_int_equal(all, lengths[i]);
+        (void)teardown(state);
+        assert_int_equal(setup_tcp(state), 0);
+    }
+}
+
 static void close_may_come_twice_and_begin_anew(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +283,7 @@ int main(void)
         ON_TCP(the_write_event_tells_of_a_connect),
         ON_TCP(due_is_seen_and_not_yet_told),
         ON_TCP(the_peer_sees_an_end_or_a_reset),
+        ON_TCP(the_last_bytes_arrive_with_the_end),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),
         ON_TCP(what_a_listener_accepts_is_prepared),

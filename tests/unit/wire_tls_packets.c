@@ -1,4 +1,4 @@
-/* TLS on a stream: what travels in one packet with what. A ticket with the first answer.
+/* TLS on a stream: what travels in one packet with what. A ticket with the first answer, the end with the last one.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire_tls.h"
 
@@ -101,6 +101,52 @@ static void version_1_2_has_its_ticket_in_the_handshake(void **state)
     assert_int_equal(n_tickets, 1);
 }
 
+/* close_notify is in the send of the last bytes: nothing more leaves, however the stream ends. */
+static void the_last_bytes_bring_the_end(void **state)
+{
+    for (unsigned is_closed = 0; is_closed < 2; is_closed++) {
+        struct fixture *f = *state;
+        size_t n;
+        char byte;
+        visit(f, NULL);
+        stream_expect_end(&f->s);
+        assert_int_equal(say(f, "bye", 3), STREAM_OK);
+        uint64_t sent = f->s.sent;
+        assert_true(stream_end(&f->s));
+        assert_int_equal(f->s.sent, sent);
+        if (is_closed)
+            stream_close(&f->s);
+        assert_peer_gets(f, "bye");
+        assert_int_equal(peer_takes(&byte, 1, &n), SSL_ERROR_ZERO_RETURN);
+        (void)end_tls(state);
+        assert_int_equal(is_closed ? setup_unix(state) : setup_tcp(state), 0);
+    }
+}
+
+/* The last bytes are more than the kernel takes: what waits has the end behind it. */
+static void the_end_waits_with_the_last_bytes(void **state)
+{
+    struct fixture *f = *state;
+    size_t n, read = 0;
+    visit(f, NULL);
+    fill_big(0);
+    stream_expect_end(&f->s);
+    assert_int_equal(say(f, big, BIG), STREAM_PENDING);
+    assert_true(stream_end(&f->s));
+    int error = 0;
+    for (unsigned ms = 0; error != SSL_ERROR_ZERO_RETURN && ms < PATIENCE_MS; ms++) {
+        struct pollfd p = {.fd = f->peer, .events = POLLIN};
+        (void)poll(&p, 1, 1);
+        (void)peer_fill(f);
+        while ((error = peer_takes(got, sizeof got, &n)) == 0)
+            read += n;
+        turn(f);
+    }
+    assert_int_equal(error, SSL_ERROR_ZERO_RETURN);
+    assert_int_equal(read, BIG);
+    assert_rests(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +154,8 @@ int main(void)
         TLS_ON_UNIX(a_resumed_session_gets_one_too),
         TLS_ON_UNIX(where_there_are_none_none_comes),
         TLS_ON_UNIX(version_1_2_has_its_ticket_in_the_handshake),
+        TLS_ON_UNIX(the_last_bytes_bring_the_end),
+        TLS_ON_TCP(the_end_waits_with_the_last_bytes),
     };
     return cmocka_run_group_tests(tests, open_with_tickets, close_with_tickets);
 }

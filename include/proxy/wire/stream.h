@@ -20,6 +20,7 @@ struct stream {
     bool
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
     bool is_torn;   /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
+    bool is_ending; /* see stream_expect_end */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
     uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
     struct tls *tls;        /* NULL = plain */
@@ -81,6 +82,12 @@ bool stream_is_due(const struct stream *s);
  * While bytes wait, new ones queue behind them. */
 #define STREAM_PARTS_MAX 8
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n);
+
+/* What is sent next is the last, and stream_end or stream_close follows at once: the end travels in the same packet. */
+static inline void stream_expect_end(struct stream *s)
+{
+    s->is_ending = true;
+}
 
 /* Called from on_write: sends what waits. STREAM_OK: drained, the write event rests. */
 enum stream_result stream_flush(struct stream *s);
