@@ -358,8 +358,8 @@ static void control_stop(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
-    access_log_free(c->access);
     handover_free(c->handover);            /* the workers have counted their last */
+    access_log_free(c->access);
     listeners_remove_files(&c->listeners); /* where the start failed half way */
     listeners_free(&c->listeners);
     inherited_close(&c->inherited);

@@ -32,6 +32,15 @@ void sessions_prepare(struct ssl_ctx_st *ctx)
     SSL_CTX_sess_set_new_cb(ctx, on_new);
 }
 
+/* OpenSSL takes no session of TLS 1.3 a second time, but a copy of it. */
+static void offer_copy(SSL *ssl, const SSL_SESSION *session)
+{
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy)
+        (void)SSL_set_session(ssl, copy);
+    SSL_SESSION_free(copy);
+}
+
 void sessions_offer(struct sessions *s, struct stream *stream)
 {
     SSL *ssl = tls_session(stream);
@@ -39,6 +48,10 @@ void sessions_offer(struct sessions *s, struct stream *stream)
     if (s->n == 0)
         return;
     SSL_SESSION *newest = s->items[s->n - 1];
+    if (s->n == 1 && SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) {
+        offer_copy(ssl, newest);
+        return;
+    }
     (void)SSL_set_session(ssl, newest); /* takes a reference of its own */
     if (SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) {
         SSL_SESSION_free(newest);

@@ -2,11 +2,12 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import ssl
 import time
 
 import pytest
 
-from backends import UNWELL, hang, reply
+from backends import UNWELL, TlsBackend, hang, reply
 from rig import QUICK, route, run_serin, wait_until
 
 RATE = 400
@@ -244,3 +245,40 @@ def test_what_stable_fails_too_is_not_the_canarys_doing(serin, v1, v2):
     status = proxy.status()
     assert status["result"] != "reverted", status["why"]
     assert mirrored(proxy, result="5xx") > 10
+
+
+def test_a_canary_that_the_file_drops_gets_no_more(serin, v1, v2):
+    proxy = serin(route(v1.address, v2.address, mirror="100%", rollout={**JUDGED, "hold": "5m", "max_hold": "10m"}))
+    proxy.cli("start", "web")
+    proxy.at_weight(0)
+    with proxy.client() as c:
+        c.ask()
+        all_over(proxy, 1)
+        proxy.config["routes"] = [route(v1.address)]
+        proxy.write()
+        proxy.cli("reload")
+        for _ in range(20):
+            assert c.ask().body == b"v1"
+    assert v2.count() == 1
+
+
+def test_copies_go_by_tls_where_users_would(serin, v1, cleanup, authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.server("v2", ["v2.test"]))
+    secure = TlsBackend(context, "v2")
+    cleanup.append(secure.stop)
+    made = route(v1.address, secure.address, weight="0%", mirror="100%")
+    made["versions"]["v2"]["tls"] = {"ca": authority.ca, "server_name": "v2.test"}
+    proxy = serin(made)
+    with proxy.client() as c:
+        for n in range(1, 11):
+            assert c.ask().body == b"v1"
+            all_over(proxy, n)
+    assert mirrored(proxy, result="ok") == secure.count() == 10
+    assert proxy.metrics().sum("serin_upstream_tls_handshakes_total", version="v2", result="full") == 1
+    made["versions"]["v2"]["tls"]["server_name"] = "other.test"
+    proxy.write()
+    proxy.cli("reload")
+    assert proxy.ask().body == b"v1"
+    all_over(proxy, 11)
+    assert mirrored(proxy, result="connect") == 1 and "tls_failed" in proxy.log()

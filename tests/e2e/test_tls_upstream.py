@@ -118,17 +118,11 @@ def test_who_cannot_prove_it_gets_nothing(serin, nginx, web, authority, tmp_path
             "wrong address": lambda: authority.server(hosts=["127.0.0.2"]),
             "unknown issuer": lambda: other.server(hosts=["web.internal"]),
             "expired": lambda: authority.server(hosts=["web.internal"], days=EXPIRED)}
-    if case == "wrong address":
-        del tls["server_name"]
-    elif case == "system":
-        del tls["ca"]
-    elif case == "old":
+    tls.pop({"wrong address": "server_name", "system": "ca"}.get(case), None)
+    if case == "old":
         tls["min_version"] = "1.3"
-    if case == "plain":
-        v1 = nginx("v1")
-    else:
-        pair = made.get(case, lambda: authority.server(hosts=["web.internal"]))()
-        v1 = web("v1", pair, "ssl_protocols TLSv1.2;" if case == "old" else "")
+    pair = made.get(case, lambda: authority.server(hosts=["web.internal"]))()
+    v1 = nginx("v1") if case == "plain" else web("v1", pair, "ssl_protocols TLSv1.2;" if case == "old" else "")
     # the machine's own issuers, whatever is installed there
     proxy = serin(v1_of(v1.address, tls), environment={"SSL_CERT_FILE": other.ca, "SSL_CERT_DIR": str(tmp_path)})
     assert proxy.ask().status == 502
@@ -490,3 +484,12 @@ def test_wrk_with_keep_alive(serin, web, authority):
     m = proxy.metrics()
     assert m.sum("serin_requests_total", code="200") >= requests and m.sum("serin_request_errors_total") == 0
     assert m.sum("serin_upstream_tls_handshakes_total") <= 64 < requests
+
+
+def test_a_crowd_of_new_connections_resumes(serin, web, authority):
+    v1 = web("v1", authority.server(), "keepalive_timeout 0;")
+    proxy = serin(v1_of(v1.address, {"ca": authority.ca}))
+    subprocess.run(["wrk", "-t1", "-c16", "-d2s", f"http://{proxy.address}/"], capture_output=True, timeout=60, check=True)
+    m = proxy.metrics()
+    full, resumed = (m.sum("serin_upstream_tls_handshakes_total", result=result) for result in ("full", "resumed"))
+    assert full <= 16 and resumed > 2 * full and m.sum("serin_request_errors_total") == 0, (full, resumed)

@@ -39,10 +39,10 @@ struct flow {
     struct flow_shared *shared;
     struct worker_cells *cells;
     struct access_ring *access; /* metrics/access_log.h; written to where log.access is on */
-    struct list clients;        /* all client connections of this worker */
-    struct list exchanges;      /* all requests under way, the oldest first */
-    struct list tunnels;        /* all upgraded connections */
-    struct list copies;         /* all copies under way */
+    struct list clients;   /* all client connections of this worker */
+    struct list exchanges; /* all requests under way, the oldest first */
+    struct list tunnels;   /* all upgraded connections */
+    struct list copies;    /* all copies under way */
     struct {
         struct list
             waiting; /* clients whose bytes came when no step was left in that turn, the first come first */

@@ -10,6 +10,8 @@ BAD = SEVERITIES.index("MEDIUM")
 ENOUGH = 60     # findings of a run that came to its end
 # Of certificates that live for a month and whose authority is the test's own; and of testssl's surroundings.
 NOT_OURS = ("cert_expirationStatus", "cert_notAfter", "cert_revocation", "DNS_CAArecord", "engine_problem", "scanTime")
+# testssl.sh hangs up before a TLS 1.3 server's tickets have come, most times, and then cannot tell whether they work.
+RACY = ("sessionresumption_ticket",)
 
 
 def read(path):
@@ -19,6 +21,8 @@ def read(path):
         for item in json.load(f):
             name, severity = item["id"].split(" ")[0], item["severity"]
             if name.startswith(NOT_OURS) or name.endswith("_"):
+                continue
+            if name in RACY and severity == "WARN":
                 continue
             rank = SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)     # WARN, FATAL: it could not look
             if name not in worst or rank > worst[name][0]:
