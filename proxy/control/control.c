@@ -101,8 +101,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (c->is_publish_due && publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");
     handover_tick(c->handover);
-    if (!c->acts)
+    if (!c->acts) {
+        if (c->is_stopping)
+            notify_tick(c);
         return;
+    }
     health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
@@ -184,6 +187,7 @@ static bool make_events(struct control *c)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     struct timeval second = {ROLLOUT_TICK_MS / 1000, ROLLOUT_TICK_MS % 1000 * 1000};
+    sigset_t none;
     c->base = event_base_new();
     if (!c->base)
         return false;
@@ -194,6 +198,9 @@ static bool make_events(struct control *c)
         if (!c->signals[i] || event_add(c->signals[i], NULL) < 0)
             return false;
     }
+    (void)sigemptyset(
+        &none); /* who hands over starts this process with some of them blocked (binary.c) */
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     return c->tick && c->drain_poll && event_add(c->tick, &second) == 0;
 }
 
@@ -358,7 +365,7 @@ static void control_stop(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
-    handover_free(c->handover);            /* the workers have counted their last */
+    handover_free(c->handover); /* the workers have counted their last */
     access_log_free(c->access);
     listeners_remove_files(&c->listeners); /* where the start failed half way */
     listeners_free(&c->listeners);
