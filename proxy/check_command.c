@@ -322,8 +322,7 @@ static void print_keys(void)
         key_columns(&config_fields[i], columns, range);
         for (size_t k = 0; k + 1 < COLUMNS; k++)
             printf("%-*s  ", widths[k], columns[k]);
-        printf("%s%s\n", columns[COLUMNS - 1],
-               config_field_is_later(&config_fields[i]) ? " (not yet supported)" : "");
+        printf("%s\n", columns[COLUMNS - 1]);
     }
 }
 
@@ -340,7 +339,6 @@ static int write_keys_json(void)
         for (size_t k = 0; k < COLUMNS; k++)
             cJSON_AddStringToObject(item, names[k], columns[k]);
         cJSON_AddBoolToObject(item, "required", config_fields[i].flags & FIELD_REQUIRED);
-        cJSON_AddBoolToObject(item, "supported", !config_field_is_later(&config_fields[i]));
         cJSON_AddItemToArray(list, item);
     }
     return write_json(list);

@@ -33,7 +33,9 @@ static bool write_source(cJSON *json, const struct source *s)
     return cJSON_AddStringToObject(json, "stable", s->stable_name) &&
            cJSON_AddStringToObject(json, "canary", s->canary_name) &&
            add_side(json, "stable_counts", &s->stable) &&
-           add_side(json, "canary_counts", &s->canary);
+           add_side(json, "canary_counts", &s->canary) &&
+           add_side(json, "stable_mirrored", &s->mirrored.stable) &&
+           add_side(json, "canary_mirrored", &s->mirrored.canary);
 }
 
 /* The oldest sample first. */
@@ -103,11 +105,18 @@ static bool read_side(const cJSON *list, struct judge_side *side)
     return true;
 }
 
+static bool read_named_side(const cJSON *json, const char *name, struct judge_side *side)
+{
+    return read_side(cJSON_GetObjectItemCaseSensitive(json, name), side);
+}
+
 static bool read_source(const cJSON *json, struct source *s)
 {
     return read_name(json, "stable", s->stable_name) && read_name(json, "canary", s->canary_name) &&
-           read_side(cJSON_GetObjectItemCaseSensitive(json, "stable_counts"), &s->stable) &&
-           read_side(cJSON_GetObjectItemCaseSensitive(json, "canary_counts"), &s->canary);
+           read_named_side(json, "stable_counts", &s->stable) &&
+           read_named_side(json, "canary_counts", &s->canary) &&
+           read_named_side(json, "stable_mirrored", &s->mirrored.stable) &&
+           read_named_side(json, "canary_mirrored", &s->mirrored.canary);
 }
 
 static bool read_baseline(const cJSON *json, struct source_baseline *b)

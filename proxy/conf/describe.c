@@ -29,15 +29,13 @@ const char *describe_amount(struct plan_amount amount, char out[DESCRIBE_MAX])
     return out;
 }
 
-/* "a, b, c", those of this release only. */
+/* "a, b, c" */
 static void join_choices(const struct config_choice *choices, char out[DESCRIBE_MAX])
 {
     size_t at = 0;
     out[0] = '\0';
     for (; choices->name && at < DESCRIBE_MAX; choices++)
-        if (!choices->later)
-            at += (size_t)snprintf(out + at, DESCRIBE_MAX - at, "%s%s", at ? ", " : "",
-                                   choices->name);
+        at += (size_t)snprintf(out + at, DESCRIBE_MAX - at, "%s%s", at ? ", " : "", choices->name);
 }
 
 static void expect_number(const struct config_field *f, char out[DESCRIBE_MAX])

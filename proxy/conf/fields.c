@@ -26,7 +26,6 @@
 #define SERVERS_MAX      8   /* that names are asked of: a socket each while a name is looked up */
 #define CERTIFICATES_MAX 64  /* of one listener */
 #define TRUSTED_MAX      64  /* networks of one listener: each connection is held against them */
-#define LATER_MAX        64  /* items of lists that this release only checks */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
 #define KEEP(scope_, type, m)                                                                      \
@@ -43,7 +42,6 @@
 #define COUNT(type, m)    .count_offset = offsetof(struct type, m)
 #define NOWHERE           .scope = SCOPE_NONE
 #define REQUIRED          .flags = FIELD_REQUIRED
-#define LATER             .flags = FIELD_LATER
 #define FORM(form_)       .form = form_
 #define CHOICES(choices_) .choices = config_##choices_
 #define ROLLOUT           "routes[].rollout."

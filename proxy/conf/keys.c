@@ -49,15 +49,3 @@ const char *config_field_elsewhere(struct slice key)
     }
     return place;
 }
-
-bool config_field_is_later(const struct config_field *f)
-{
-    for (size_t i = 0; i < config_fields_n; i++) {
-        const struct config_field *around = &config_fields[i];
-        size_t len = strlen(around->path);
-        if ((around->flags & FIELD_LATER) && strncmp(f->path, around->path, len) == 0 &&
-            (f->path[len] == '\0' || f->path[len] == '.' || f->path[len] == '['))
-            return true;
-    }
-    return false;
-}

@@ -26,11 +26,6 @@ struct place {
 
 static bool walk_mapping(struct schema *s, struct place p);
 
-static const struct value *standard_of(const struct schema *s, const struct config_field *f)
-{
-    return &s->standards[f - config_fields];
-}
-
 static void refuse_unknown(struct schema *s, const struct place *p, struct node *child)
 {
     char quoted[TREE_QUOTE_MAX];
@@ -69,19 +64,6 @@ static bool refuse_kind(struct schema *s, const struct config_field *f, struct n
     return true;
 }
 
-/* A feature of a later release may be named as long as it is left at its default. */
-static void refuse_later(struct schema *s, const struct config_field *f, struct node *node)
-{
-    char quoted[TREE_QUOTE_MAX];
-    if (node->kind == NODE_SCALAR && !node_is_null(node))
-        node_complain(node, s->errors, "%s is not yet supported (this release has %s)",
-                      tree_quote(node->text, quoted), f->standard ? f->standard : "no such key");
-    else if (f->standard)
-        node_complain(node, s->errors, "is not yet supported (this release has %s)", f->standard);
-    else
-        node_complain(node, s->errors, "is not yet supported");
-}
-
 /* False from here on: out of memory. A wrong value is an error in the file and true. */
 static bool walk_value(struct schema *s, const struct config_field *f, struct node *node,
                        void *target)
@@ -89,10 +71,6 @@ static bool walk_value(struct schema *s, const struct config_field *f, struct no
     struct value v;
     if (!value_read(&v, f, node, &s->tree->arena, s->errors))
         return !s->tree->arena.failed;
-    if ((f->flags & FIELD_LATER) && !(f->standard && value_equal(f, &v, standard_of(s, f)))) {
-        refuse_later(s, f, node);
-        return true;
-    }
     return value_store(&v, f, target, s->keep);
 }
 
@@ -100,9 +78,7 @@ static bool walk_group(struct schema *s, const struct config_field *f, struct no
                        void *target)
 {
     char prefix[PREFIX_MAX];
-    if (f->flags & FIELD_LATER)
-        refuse_later(s, f, node);
-    else if (node_is_null(node))
+    if (node_is_null(node))
         return true; /* every key of the group is commented out */
     if (node->kind != NODE_MAPPING)
         return node->bad || refuse_kind(s, f, node);
@@ -184,8 +160,6 @@ static bool walk_items(struct schema *s, const struct config_field *f, struct no
     char *items;
     if (node->kind != (f->type == TYPE_NAMED ? NODE_MAPPING : NODE_LIST))
         return refuse_kind(s, f, node);
-    if ((f->flags & FIELD_LATER) && node->n > 0)
-        refuse_later(s, f, node);
     size_t n = node->n;
     if ((int64_t)n < f->min || (int64_t)n > f->max)
         node_complain(node, s->errors, "has %zu items (%s)", n, describe_expectation(f, expected));

@@ -112,8 +112,6 @@ static bool read_choice(struct value_reader *r, struct node *node, int64_t *out)
     for (const struct config_choice *c = r->field->choices; c->name; c++) {
         if (!slice_equal(node->text, slice_str(c->name)))
             continue;
-        if (c->later)
-            return refuse(r, node, "is not yet supported");
         *out = c->value;
         return true;
     }
@@ -212,21 +210,6 @@ bool value_read(struct value *v, const struct config_field *f, struct node *node
     if (is_list)
         return read_list(&r, node, v);
     return read_scalar(&r, node, v);
-}
-
-bool value_equal(const struct config_field *f, const struct value *a, const struct value *b)
-{
-    if (f->type == TYPE_TEXT)
-        return slice_equal(a->text, b->text);
-    if (f->type != TYPE_TEXTS && f->type != TYPE_SHARES)
-        return a->number == b->number && a->is_share == b->is_share;
-    if (a->n != b->n)
-        return false;
-    for (size_t i = 0; i < a->n; i++)
-        if (f->type == TYPE_SHARES ? a->shares_bp[i] != b->shares_bp[i]
-                                   : !slice_equal(a->texts[i], b->texts[i]))
-            return false;
-    return true;
 }
 
 static const char *keep_text(const struct config_field *f, struct slice text, struct arena *keep)

@@ -36,6 +36,13 @@ static void set_timer(struct handover *h, int ms)
     (void)event_add(h->timer, &t);
 }
 
+static void forget_tickets(struct handover *h)
+{
+    if (h->tickets_fd >= 0)
+        (void)close(h->tickets_fd);
+    h->tickets_fd = -1;
+}
+
 /* --- taking back --- */
 
 /* The new process is gone, and so are its locks. False: not everything is there again. */
@@ -68,6 +75,7 @@ static bool take_back(struct handover *h)
 static void rest(struct handover *h)
 {
     handover_forget_kept(h);
+    forget_tickets(h);
     free(h->gave);
     h->gave = NULL;
     h->gave_admin = h->has_given = h->is_killed = false;
@@ -151,6 +159,7 @@ static void finish(struct handover *h)
     c->admin = NULL;
     handover_older_forget(h);
     handover_forget_kept(h);
+    forget_tickets(h);
     stop_probing(c);
     control_drain_workers(c, conf->drain_ms, conf->handover_ms);
 }
@@ -362,7 +371,7 @@ enum err handover_new(struct control *c, struct handover **made, struct why *why
     if (!h)
         return why_set(why, ERR_MEMORY, "out of memory");
     h->control = c;
-    h->heir_fd = -1;
+    h->heir_fd = h->tickets_fd = -1;
     list_init(&h->older);
     list_init(&h->kept);
     handover_totals_init(&h->gained);
@@ -384,6 +393,7 @@ void handover_free(struct handover *h)
     handover_forget_kept(h);
     handover_totals_fini(&h->gained);
     handover_totals_fini(&h->told);
+    forget_tickets(h);
     for (unsigned i = 0; i < h->n_older_fds; i++)
         (void)close(h->older_fds[i]);
     if (h->heir_fd >= 0)

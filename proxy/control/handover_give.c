@@ -10,6 +10,8 @@
 #include "rollout/carry.h"
 #include <cjson/cJSON.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* In as many messages as it takes. */
 static void send_fds(struct handover *h, const struct handover_socket *socket, const int *fds,
@@ -60,6 +62,20 @@ static void give_older(struct handover *h)
         handover_channel_send(h->channel, &m, &fds[i], 1);
 }
 
+/* In a file in memory: no copy of them is left behind in either process. Without them sessions begin anew. */
+static void give_tickets(struct handover *h)
+{
+    struct handover_message m = {.kind = HANDOVER_TICKETS};
+    unsigned char keys[TICKETS_EXPORT_BYTES];
+    h->tickets_fd = memfd_create("serin-tickets", MFD_CLOEXEC);
+    if (h->tickets_fd < 0)
+        return;
+    tickets_export(&h->control->tickets, keys);
+    if (write(h->tickets_fd, keys, sizeof keys) == (ssize_t)sizeof keys)
+        handover_channel_send(h->channel, &m, &h->tickets_fd, 1);
+    explicit_bzero(keys, sizeof keys);
+}
+
 /* --- routes --- */
 
 static void send_state(struct handover *h, const char *route, cJSON *state)
@@ -100,9 +116,13 @@ static void give_route(struct handover *h, struct known_route *r)
 
 /* --- counts --- */
 
-struct handover_counts handover_own_counts(const struct variant_metrics *v, enum metric_role role)
+struct handover_counts handover_own_counts(const struct variant_metrics *v, enum metric_role role,
+                                           bool is_mirror)
 {
-    struct handover_counts c = {.role = role, .judged = metrics_judged(v, role)};
+    struct handover_counts c = {.role = role,
+                                .is_mirror = is_mirror,
+                                .judged = is_mirror ? metrics_mirrored(v, role)
+                                                    : metrics_judged(v, role)};
     (void)snprintf(c.version, sizeof c.version, "%s", v->version);
     return c;
 }
@@ -116,6 +136,20 @@ static void send_counts(void *arg, const char *route, const struct handover_coun
         handover_channel_send(h->channel, &m, NULL, 0);
 }
 
+/* What a version has counted since the other process was told. */
+static void tell_version(struct handover *h, const struct variant_metrics *v, enum metric_role role,
+                         bool is_mirror)
+{
+    struct handover_counts now = handover_own_counts(v, role, is_mirror), gained = now;
+    struct handover_counts *told =
+        handover_totals_of(&h->told, v->route, v->version, role, is_mirror);
+    if (!told)
+        return; /* told when there is memory */
+    handover_counts_subtract(&gained, told);
+    send_counts(h, v->route, &gained);
+    *told = now;
+}
+
 void handover_tick(struct handover *h)
 {
     const struct metrics *all = h->control->metrics;
@@ -123,16 +157,8 @@ void handover_tick(struct handover *h)
         return;
     for (size_t i = 0; i < metrics_variant_count(all); i++)
         for (unsigned role = 0; role < ROLE_COUNT; role++) {
-            const struct variant_metrics *v = metrics_variant_at(all, i);
-            struct handover_counts now = handover_own_counts(v, (enum metric_role)role),
-                                   gained = now;
-            struct handover_counts *told =
-                handover_totals_of(&h->told, v->route, v->version, (enum metric_role)role);
-            if (!told)
-                continue; /* told when there is memory */
-            handover_counts_subtract(&gained, told);
-            send_counts(h, v->route, &gained);
-            *told = now;
+            tell_version(h, metrics_variant_at(all, i), (enum metric_role)role, false);
+            tell_version(h, metrics_variant_at(all, i), (enum metric_role)role, true);
         }
 }
 
@@ -158,6 +184,7 @@ void handover_give(struct handover *h, const struct handover_message *wants)
         else
             give_listener(h, wants->wants[i].bind);
     give_older(h);
+    give_tickets(h);
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next)
         give_route(h, CONTAINER_OF(l, struct known_route, link));
     give_counts(h);

@@ -8,6 +8,7 @@
 #include "rollout/carry.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int64_t now_ms(void)
@@ -93,6 +94,17 @@ static enum err take_older(struct handover *h, struct handover_received *r)
     return OK;
 }
 
+/* Sessions that the other process has begun go on here. */
+static enum err take_tickets(struct control *c, const struct handover_received *r)
+{
+    unsigned char keys[TICKETS_EXPORT_BYTES];
+    bool is_whole = r->n_fds == 1 && pread(r->fds[0], keys, sizeof keys, 0) == (ssize_t)sizeof keys;
+    if (is_whole)
+        tickets_import(&c->tickets, keys, now_ms());
+    explicit_bzero(keys, sizeof keys);
+    return is_whole ? OK : ERR_INVALID;
+}
+
 static enum err take_route(struct handover *h, struct handover_message *m)
 {
     struct known_route *r = known_find_route(&h->control->known, m->route);
@@ -105,8 +117,8 @@ static enum err take_route(struct handover *h, struct handover_message *m)
 
 static enum err take_gained(struct handover *h, const struct handover_message *m)
 {
-    struct handover_counts *sum =
-        handover_totals_of(&h->gained, m->route, m->gained.version, m->gained.role);
+    struct handover_counts *sum = handover_totals_of(&h->gained, m->route, m->gained.version,
+                                                     m->gained.role, m->gained.is_mirror);
     if (!sum)
         return ERR_MEMORY;
     handover_counts_add(sum, &m->gained);
@@ -121,6 +133,8 @@ static enum err take(struct handover *h, struct handover_received *r, struct why
         return take_socket(h->control, r);
     case HANDOVER_OLDER:
         return take_older(h, r);
+    case HANDOVER_TICKETS:
+        return take_tickets(h->control, r);
     case HANDOVER_ROUTE:
         return take_route(h, &r->message);
     case HANDOVER_GAINED:

@@ -11,9 +11,10 @@
 #define WEIGHT_MAX 10000 /* basis points */
 
 static const char *const kinds[HANDOVER_KINDS] = {
-    [HANDOVER_READY] = "ready",     [HANDOVER_REFUSED] = "refused", [HANDOVER_SOCKET] = "socket",
-    [HANDOVER_OLDER] = "older",     [HANDOVER_ROUTE] = "route",     [HANDOVER_GO] = "go",
-    [HANDOVER_SERVING] = "serving", [HANDOVER_SPLIT] = "split",     [HANDOVER_GAINED] = "gained"};
+    [HANDOVER_READY] = "ready",  [HANDOVER_REFUSED] = "refused", [HANDOVER_SOCKET] = "socket",
+    [HANDOVER_OLDER] = "older",  [HANDOVER_TICKETS] = "tickets", [HANDOVER_ROUTE] = "route",
+    [HANDOVER_GO] = "go",        [HANDOVER_SERVING] = "serving", [HANDOVER_SPLIT] = "split",
+    [HANDOVER_GAINED] = "gained"};
 
 const char *handover_kind_text(enum handover_kind kind)
 {
@@ -90,8 +91,9 @@ static uint64_t *count_at(const struct judged_totals *t, size_t i)
 static bool write_gained(cJSON *json, const struct handover_counts *c)
 {
     double slow[JUDGED_QUANTILES];
-    bool is_good =
-        add_text(json, "name", c->version) && add_flag(json, "canary", c->role == ROLE_CANARY);
+    bool is_good = add_text(json, "name", c->version) &&
+                   add_flag(json, "canary", c->role == ROLE_CANARY) &&
+                   add_flag(json, "mirror", c->is_mirror);
     for (size_t i = 0; is_good && i < ARRAY_LEN(counts); i++)
         is_good = add_number(json, counts[i].name, *count_at(&c->judged, i));
     for (size_t q = 0; q < JUDGED_QUANTILES; q++)
@@ -117,6 +119,7 @@ static bool write_body(cJSON *json, const struct handover_message *m)
     case HANDOVER_GAINED:
         return add_text(json, "route", m->route) && write_gained(json, &m->gained);
     case HANDOVER_OLDER:
+    case HANDOVER_TICKETS:
     case HANDOVER_GO:
     case HANDOVER_SERVING:
     case HANDOVER_KINDS:
@@ -248,6 +251,7 @@ static void read_gained(struct reader *r, struct handover_counts *c)
     const cJSON *slow = member(r, "slow");
     read_name(r, "name", c->version);
     c->role = read_flag(r, "canary") ? ROLE_CANARY : ROLE_STABLE;
+    c->is_mirror = read_flag(r, "mirror");
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         *count_at(&c->judged, i) = read_number(r, counts[i].name, COUNT_MAX);
     for (int q = 0; q < (int)JUDGED_QUANTILES; q++) {

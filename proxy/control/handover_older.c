@@ -32,8 +32,8 @@ static void on_message(void *arg, struct handover_received *r)
     const struct handover_message *m = &r->message;
     if (m->kind != HANDOVER_GAINED)
         return; /* `socket` and the like belong to the beginning */
-    struct handover_counts *sum =
-        handover_totals_of(&o->handover->gained, m->route, m->gained.version, m->gained.role);
+    struct handover_counts *sum = handover_totals_of(
+        &o->handover->gained, m->route, m->gained.version, m->gained.role, m->gained.is_mirror);
     if (sum)
         handover_counts_add(sum, &m->gained);
 }
@@ -109,7 +109,8 @@ void handover_tell_splits(struct handover *h)
 }
 
 const struct handover_counts *handover_gained(const struct handover *h, const char *route,
-                                              const char *version, enum metric_role role)
+                                              const char *version, enum metric_role role,
+                                              bool is_mirror)
 {
-    return h ? handover_totals_find(&h->gained, route, version, role) : NULL;
+    return h ? handover_totals_find(&h->gained, route, version, role, is_mirror) : NULL;
 }

@@ -27,12 +27,12 @@ void handover_totals_fini(struct handover_totals *t)
 }
 
 static struct entry *find(const struct handover_totals *t, const char *route, const char *version,
-                          enum metric_role role)
+                          enum metric_role role, bool is_mirror)
 {
     for (struct list *l = t->entries.next; l != &t->entries; l = l->next) {
         struct entry *e = CONTAINER_OF(l, struct entry, link);
-        if (e->counts.role == role && strcmp(e->counts.version, version) == 0 &&
-            strcmp(e->route, route) == 0)
+        if (e->counts.role == role && e->counts.is_mirror == is_mirror &&
+            strcmp(e->counts.version, version) == 0 && strcmp(e->route, route) == 0)
             return e;
     }
     return NULL;
@@ -40,16 +40,17 @@ static struct entry *find(const struct handover_totals *t, const char *route, co
 
 const struct handover_counts *handover_totals_find(const struct handover_totals *t,
                                                    const char *route, const char *version,
-                                                   enum metric_role role)
+                                                   enum metric_role role, bool is_mirror)
 {
-    const struct entry *e = find(t, route, version, role);
+    const struct entry *e = find(t, route, version, role, is_mirror);
     return e ? &e->counts : NULL;
 }
 
 struct handover_counts *handover_totals_of(struct handover_totals *t, const char *route,
-                                           const char *version, enum metric_role role)
+                                           const char *version, enum metric_role role,
+                                           bool is_mirror)
 {
-    struct entry *e = find(t, route, version, role);
+    struct entry *e = find(t, route, version, role, is_mirror);
     if (e)
         return &e->counts;
     e = t->n < HANDOVER_TOTALS_MAX ? calloc(1, sizeof *e) : NULL;
@@ -58,6 +59,7 @@ struct handover_counts *handover_totals_of(struct handover_totals *t, const char
     (void)snprintf(e->route, sizeof e->route, "%s", route);
     (void)snprintf(e->counts.version, sizeof e->counts.version, "%s", version);
     e->counts.role = role;
+    e->counts.is_mirror = is_mirror;
     list_push_back(&t->entries, &e->link);
     t->n++;
     return &e->counts;

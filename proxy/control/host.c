@@ -13,26 +13,31 @@
 #include "rollout/kube/fleet.h"
 #include <cjson/cJSON.h>
 
-static struct judged_totals port_counts(void *host, const char *route, const char *version,
-                                        enum metric_role role)
+/* What this process and those before it have counted. */
+static struct judged_totals counts_of(struct control *c, const char *route, const char *version,
+                                      enum metric_role role, bool is_mirror)
 {
-    struct control *c = host;
     const struct variant_metrics *v = metrics_variant(c->metrics, route, version);
-    const struct handover_counts *before = handover_gained(c->handover, route, version, role);
-    struct handover_counts all = {.judged = {0}};
+    const struct handover_counts *before =
+        handover_gained(c->handover, route, version, role, is_mirror);
+    struct handover_counts all = {.role = role};
     if (v)
-        all.judged = metrics_judged(v, role);
+        all.judged = is_mirror ? metrics_mirrored(v, role) : metrics_judged(v, role);
     if (before)
         handover_counts_add(&all, before);
     return all.judged;
 }
 
+static struct judged_totals port_counts(void *host, const char *route, const char *version,
+                                        enum metric_role role)
+{
+    return counts_of(host, route, version, role, false);
+}
+
 static struct judged_totals port_mirrored(void *host, const char *route, const char *canary,
                                           enum metric_role role)
 {
-    struct control *c = host;
-    const struct variant_metrics *v = metrics_variant(c->metrics, route, canary);
-    return v ? metrics_mirrored(v, role) : (struct judged_totals){0};
+    return counts_of(host, route, canary, role, true);
 }
 
 static uint64_t port_weighed(void *host, const char *route, const char *version,

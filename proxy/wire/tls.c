@@ -263,34 +263,47 @@ ssize_t tls_recv(struct stream *s, char *buf, size_t room)
     return n;
 }
 
-/* Writes one record, of at most RECORD_MAX, from the front of the parts: from where they lie, or gathered where it is
- * made of several. Moves on *part and *at behind it. */
-static bool write_record(struct tls *t, const struct iovec **part, size_t *at, size_t left)
+/* What is left of the parts that are sent. */
+struct rest {
+    const struct iovec *part;
+    size_t at, left; /* within the part; of all of them */
+};
+
+static const char *skip_empty(struct rest *rest)
 {
-    size_t want = left < RECORD_MAX ? left : RECORD_MAX, done = 0;
-    while (*at == (*part)->iov_len) {
-        ++*part;
-        *at = 0;
+    while (rest->at == rest->part->iov_len) {
+        rest->part++;
+        rest->at = 0;
     }
-    const char *from = (const char *)(*part)->iov_base + *at;
-    if ((*part)->iov_len - *at >= want) {
-        *at += want;
+    return (const char *)rest->part->iov_base + rest->at;
+}
+
+/* Copies the next n bytes, which are there. */
+static void gather(struct rest *rest, char *to, size_t n)
+{
+    while (n) {
+        const char *from = skip_empty(rest);
+        size_t have = rest->part->iov_len - rest->at, cut = have < n ? have : n;
+        memcpy(to, from, cut);
+        rest->at += cut;
+        to += cut;
+        n -= cut;
+    }
+}
+
+/* Writes one record: from where its bytes lie, or gathered where they are of several parts. */
+static bool write_record(struct tls *t, struct rest *rest)
+{
+    size_t n = rest->left < RECORD_MAX ? rest->left : RECORD_MAX, written;
+    const char *from = skip_empty(rest);
+    if (rest->part->iov_len - rest->at >= n) {
+        rest->at += n;
     } else {
         from = t->records->plain;
-        while (done < want) {
-            size_t rest = (*part)->iov_len - *at, n = rest < want - done ? rest : want - done;
-            if (n)
-                memcpy(t->records->plain + done, (const char *)(*part)->iov_base + *at, n);
-            done += n;
-            *at += n;
-            if (done < want) {
-                ++*part;
-                *at = 0;
-            }
-        }
+        gather(rest, t->records->plain, n);
     }
-    int result = SSL_write_ex(t->ssl, from, want, &done);
-    if (result == 1 && done == want)
+    rest->left -= n;
+    if (SSL_write_ex(t->ssl, from, n, &written) == 1 && written == n)
         return true;
     fail_by_queue(t);
     return false;
@@ -299,18 +312,18 @@ static bool write_record(struct tls *t, const struct iovec **part, size_t *at, s
 enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
 {
     struct tls *t = s->tls;
-    size_t total = 0, at = 0;
+    struct rest rest = {.part = parts};
     CHECK(n <= STREAM_PARTS_MAX);
     for (int i = 0; i < n; i++)
-        total += parts[i].iov_len;
-    if (total == 0)
+        rest.left += parts[i].iov_len;
+    if (rest.left == 0)
         return s->out ? STREAM_PENDING : STREAM_OK;
     errno = EPROTO;
     if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return STREAM_FAILED;
     struct records *r = enter(s);
-    for (size_t left = total; left; left -= left < RECORD_MAX ? left : RECORD_MAX)
-        if (!write_record(t, &parts, &at, left))
+    while (rest.left)
+        if (!write_record(t, &rest))
             return STREAM_FAILED;
     return records_send(r);
 }

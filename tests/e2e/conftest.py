@@ -96,7 +96,7 @@ def authority(tmp_path):
 def programs(tmp_path_factory):
     """The demo's programs and asker.c, compiled: {"app": path, "users": path, "asker": path}."""
     folder = tmp_path_factory.mktemp("programs")
-    flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "--libs", "libevent"], capture_output=True, text=True,
+    flags = shlex.split(subprocess.run(["pkg-config", "--cflags", "--libs", "libevent", "openssl"], capture_output=True, text=True,
                                        check=True).stdout)
     warnings = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes",
                 "-Wmissing-prototypes", "-Wvla", "-Wformat=2", "-Werror"]

@@ -53,9 +53,9 @@ class Users:
 class Askers:
     """asker.c: clients that count every request which does not get its whole answer. They try nothing twice."""
 
-    def __init__(self, program, address, keeps=True, threads=16, requests=10 ** 9, pause_us=0):
+    def __init__(self, program, address, keeps=True, threads=16, requests=10 ** 9, pause_us=0, tls=False):
         host, _, port = address.rpartition(":")
-        words = [program, host, port, threads, requests, "keep" if keeps else "close", pause_us]
+        words = [program, host, port, threads, requests, "keep" if keeps else "close", pause_us, *["tls"] * tls]
         self.process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
         self.counts = None
 

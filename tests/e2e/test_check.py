@@ -244,7 +244,6 @@ def test_the_list_of_keys():
         assert row[head.index(column):].startswith(text + " "), (column, row)
     for line in lines[1:]:
         assert line[head.index("RELOAD"):].startswith(("yes ", "next rollout ", "restart ")), line
-    assert not rows["routes[].rollout.abort_steps"].endswith("(not yet supported)")
 
 
 def test_the_list_of_keys_as_json():
@@ -252,9 +251,8 @@ def test_the_list_of_keys_as_json():
     assert len(keys) > 100
     assert keys["timeouts.connect"] == {
         "key": "timeouts.connect", "type": "duration", "range": "1ms..24h", "default": "2s", "unit": "ms s m h",
-        "reload": "yes", "help": "for a connection to an endpoint to come up", "required": False, "supported": True}
+        "reload": "yes", "help": "for a connection to an endpoint to come up", "required": False}
     assert keys["routes[].name"]["required"]
-    assert keys["routes[].health.path"]["supported"]
 
 
 def test_help():

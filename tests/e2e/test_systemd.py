@@ -63,6 +63,17 @@ def manager(tmp_path, cleanup):
     return made
 
 
+def test_another_process_takes_over(serin, v1, manager):
+    """The old one names it, while it is the one that systemd listens to; and then says nothing more."""
+    web = serin(route(v1.address), environment=manager.environment())
+    wait_until(lambda: manager.states() == ["READY"], 5, "READY")
+    web.hand_over().wait(10)
+    assert manager.all("MAINPID") == [str(web.process.pid)]
+    assert "STOPPING" not in manager.states()
+    web.stop()
+    assert manager.states()[-1] == "STOPPING"
+
+
 def test_states_in_their_order(serin, v1, manager):
     web = serin(route(v1.address), workers=2, environment=manager.environment())
     wait_until(lambda: manager.states() == ["READY"], 5, "READY")

@@ -206,15 +206,58 @@ def test_a_version_that_ends_its_tunnel_ends_the_client_s(proxy, backend, trusti
         assert data.endswith(b"bye")
 
 
-# ---- those that mean no good ----
-
-def hello(context):
-    """The first flight of a client."""
+def begun(context):
+    """A client that has written its first flight: (session, what comes in, what goes out)."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = context.wrap_bio(incoming, outgoing, server_hostname="web.test")
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
-    return outgoing.read()
+    return client, incoming, outgoing
+
+
+def hello(context):
+    return begun(context)[2].read()
+
+
+def is_listening(p):
+    try:
+        connect(p.address).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def through(s, incoming, outgoing, act):
+    """Does act, with the bytes that it needs from the other side."""
+    while True:
+        try:
+            return act()
+        except ssl.SSLWantReadError:
+            s.sendall(outgoing.read())
+            data = s.recv(65536)
+            assert data, "closed in the middle"
+            incoming.write(data)
+
+
+def test_a_stop_waits_for_a_handshake(proxy, v1, trusting):
+    """Half of the hello has come when serin is told to stop: the connection still gets its answer, the last one."""
+    p = proxy(route(v1.address), timeouts={"drain": "15s"})
+    client, incoming, outgoing = begun(trusting())
+    first = outgoing.read()
+    with connect(p.address) as s:
+        s.sendall(first[:60])
+        wait_until(lambda: p.metrics().sum("serin_client_connections") == 1, what="the connection being there")
+        p.process.terminate()
+        wait_until(lambda: not is_listening(p), what="the listener being closed")
+        s.sendall(first[60:])
+        through(s, incoming, outgoing, client.do_handshake)
+        client.write(GET)
+        answer = through(s, incoming, outgoing, lambda: client.read(65536))
+        assert answer.startswith(b"HTTP/1.1 200 ") and b"\r\nConnection: close\r\n" in answer
+    p.process.wait(10)
+
+
+# ---- those that mean no good ----
 
 
 def is_closed(s, seconds=10.0):

@@ -156,15 +156,6 @@ static void test_suggestions(void **state)
     assert_null(config_field_elsewhere(SLICE("nonsense")));
 }
 
-static void test_later_groups(void **state)
-{
-    (void)state;
-    assert_false(config_field_is_later(config_field_find("routes[].health.", SLICE("path"))));
-    assert_false(config_field_is_later(config_field_find("routes[].", SLICE("mirror"))));
-    assert_false(config_field_is_later(config_field_find("routes[].", SLICE("breaker"))));
-    assert_false(config_field_is_later(config_field_find("routes[].headers.", SLICE("forwarded"))));
-}
-
 /* The last word of a path as "word:" somewhere in the file, in a comment or not. */
 static void test_the_example_shows_every_key(void **state)
 {
@@ -191,7 +182,6 @@ int main(void)
         cmocka_unit_test(test_scopes_fit_what_is_kept),
         cmocka_unit_test(test_defaults_are_valid),
         cmocka_unit_test(test_suggestions),
-        cmocka_unit_test(test_later_groups),
         cmocka_unit_test(test_the_example_shows_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,7 +150,7 @@ static void test_missing(void **state)
     LISTENER "routes:\n  - name: r\n    stable: v1\n    versions:\n      v1: { endpoints: "        \
              "[\"10.0.0.1:80\"], " text " }\n"
 
-static const struct help_row later_rows[] = {
+static const struct help_row more_rows[] = {
     {GOOD "    health: {}\n", "f:7:5: routes[0].health.path: is missing (what is asked for; 2xx "
                               "and 3xx are good answers)\n"},
     {GOOD "    balance: hash\n    health: { path: /up }\n    eject: { consecutive: 0, base: 1s }\n",
@@ -181,10 +181,10 @@ static const struct help_row later_rows[] = {
      "thu, fri, sat, sun)\n"},
 };
 
-static void test_not_yet_supported(void **state)
+static void test_features(void **state)
 {
     (void)state;
-    run(later_rows, ARRAY_LEN(later_rows));
+    run(more_rows, ARRAY_LEN(more_rows));
 }
 
 /* The same value in another unit, or the same set in another order, is still the default. */
@@ -245,7 +245,7 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_not_yet_supported),
+        cmocka_unit_test(test_features),
         cmocka_unit_test(test_a_default_in_other_words),
         cmocka_unit_test(test_all_errors_at_once_in_order),
         cmocka_unit_test(test_too_many_errors),

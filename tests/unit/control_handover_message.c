@@ -88,6 +88,7 @@ static void test_counts(void **state)
         .route = "web",
         .gained = {.version = "v2",
                    .role = ROLE_CANARY,
+                   .is_mirror = true,
                    .judged = {9, 8, 7, {6, 5, 4}, 3, UINT64_C(1000000000000000)}}};
     struct handover_message back = pass(&m);
     assert_memory_equal(&back.gained, &m.gained, sizeof m.gained);
@@ -96,7 +97,8 @@ static void test_counts(void **state)
 static void test_those_of_one_word(void **state)
 {
     (void)state;
-    static const enum handover_kind kinds[] = {HANDOVER_OLDER, HANDOVER_GO, HANDOVER_SERVING};
+    static const enum handover_kind kinds[] = {HANDOVER_OLDER, HANDOVER_TICKETS, HANDOVER_GO,
+                                               HANDOVER_SERVING};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         struct handover_message m = {.kind = kinds[i]};
         (void)pass(&m);
@@ -160,7 +162,7 @@ static const struct bad {
     {"{\"kind\":\"split\",\"route\":\"web\",\"stable\":\"v1\",\"canary\":\"\",\"salt\":\"\","
      "\"weight_bp\":0,\"active\":true}",
      "canary: "},
-    {"{\"kind\":\"gained\",\"route\":\"web\",\"name\":\"v1\",\"canary\":false,"
+    {"{\"kind\":\"gained\",\"route\":\"web\",\"name\":\"v1\",\"canary\":false,\"mirror\":false,"
      "\"requests\":1,"
      "\"failed\":0,\"client_errors\":0,\"key_requests\":0,\"key_failed\":0,\"slow\":[1,2]}",
      "slow: "},

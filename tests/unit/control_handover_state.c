@@ -301,18 +301,21 @@ static void test_totals(void **state)
     struct handover_counts d = {.judged = {9, 2, 3, {4, 5, 6}, 7, 8}}, back;
     uint64_t sum = 0;
     handover_totals_init(&t);
-    assert_null(handover_totals_find(&t, "web", "v1", ROLE_STABLE));
-    assert_true(handover_counts_is_zero(handover_totals_of(&t, "web", "v1", ROLE_CANARY)));
+    assert_null(handover_totals_find(&t, "web", "v1", ROLE_STABLE, false));
+    assert_true(handover_counts_is_zero(handover_totals_of(&t, "web", "v1", ROLE_CANARY, false)));
     for (unsigned i = 0; i < 2; i++)
-        handover_counts_add(handover_totals_of(&t, "web", "v1", ROLE_STABLE), &d);
-    back = *handover_totals_find(&t, "web", "v1", ROLE_STABLE);
+        handover_counts_add(handover_totals_of(&t, "web", "v1", ROLE_STABLE, false), &d);
+    back = *handover_totals_find(&t, "web", "v1", ROLE_STABLE, false);
     assert_int_equal(back.judged.requests, 18);
     handover_counts_subtract(&back, &d);
     assert_memory_equal(&back.judged, &d.judged, sizeof d.judged);
-    assert_true(handover_counts_is_zero(handover_totals_find(&t, "web", "v1", ROLE_CANARY)));
+    assert_true(handover_counts_is_zero(handover_totals_find(&t, "web", "v1", ROLE_CANARY, false)));
+    handover_totals_of(&t, "web", "v1", ROLE_STABLE, true)->judged.failed =
+        1; /* copies stand apart */
+    assert_int_equal(handover_totals_find(&t, "web", "v1", ROLE_STABLE, false)->judged.failed, 4);
     handover_totals_each(&t, add_up, &sum);
     assert_int_equal(sum, 18);
-    assert_int_equal(t.n, 2);
+    assert_int_equal(t.n, 3);
     handover_totals_fini(&t);
     assert_int_equal(t.n, 0);
 }

@@ -283,6 +283,61 @@ static void an_update_under_way_is_taken_over(void **state)
     ended_on("v2", 0, 4);
 }
 
+/* The file has another plan. */
+static void take_plan(void)
+{
+    for (unsigned i = 0; i < PROXIES; i++) {
+        rollout_close(cluster.proxies[i].rollout);
+        proxy_open(&cluster.proxies[i]);
+    }
+    cluster_second(&cluster);
+}
+
+/* Nobody is sent there: both proxies send copies, to the pods of the first step that has users. */
+static void copies_have_the_pods_of_the_first_users(void **state)
+{
+    (void)state;
+    cluster.plan.steps[0].weight_bp = 0;
+    take_plan();
+    for (unsigned i = 0; i < PROXIES; i++)
+        cluster.proxies[i].world.mirror = 0.1;
+    command(leader(), ROLLOUT_START);
+    for (int i = 0; i < 30 && leader()->world.copies == 0; i++)
+        cluster_second(&cluster);
+    assert_int_equal(leader()->world.weight_bp, 0);
+    assert_int_equal(canary_pods(), 2);
+    cluster_pass(&cluster, 1);
+    assert_int_equal(follower()->world.copies, 100);
+    reach_weight(5000);
+    assert_true(cluster_reaches(&cluster, MACHINE_STABLE, 120));
+    cluster_pass(&cluster, 3);
+    ended_on("v2", 0, 4);
+}
+
+/* An abort that has the time brings stable's pods first, then goes back by the plan's steps. */
+static void abort_steps_come_after_the_pods(void **state)
+{
+    (void)state;
+    cluster.plan.n_abort_steps = 2;
+    cluster.plan.abort_steps[0] = 0.2;
+    take_plan();
+    command(leader(), ROLLOUT_START);
+    reach_weight(5000);
+    cluster.api.is_slow = true;
+    command(leader(), ROLLOUT_ABORT);
+    unsigned at_step = 0;
+    for (int i = 0; i < 60 && state_of(leader()) != MACHINE_ABORTED; i++) {
+        cluster_second(&cluster);
+        if (leader()->world.wanted_bp < 5000)
+            assert_int_equal(cluster.api.view.stable.available, 4);
+        at_step += leader()->world.wanted_bp == 2000;
+    }
+    assert_in_range(at_step, 9, 12);
+    cluster_pass(&cluster, 2);
+    assert_int_equal(state_of(leader()), MACHINE_ABORTED);
+    ended_on("v1", 4, 0);
+}
+
 static void coupled_the_weight_is_the_share_of_the_pods(void **state)
 {
     (void)state;
@@ -293,11 +348,7 @@ static void coupled_the_weight_is_the_share_of_the_pods(void **state)
     cluster.plan.hold_ms = cluster.plan.bake_ms = 3000;
     cluster.plan.harm_budget = 0.05;
     cluster.plan.latency_judged = false;
-    for (unsigned i = 0; i < PROXIES; i++) {
-        rollout_close(cluster.proxies[i].rollout);
-        proxy_open(&cluster.proxies[i]);
-    }
-    cluster_second(&cluster);
+    take_plan();
     command(leader(), ROLLOUT_START);
     reach_weight(2500);
     cluster_pass(&cluster, 2);
@@ -376,6 +427,8 @@ int main(void)
         TEST(nothing_widens_without_a_server),
         TEST(a_person_brings_stable_back_first),
         TEST(a_person_who_aborts_is_overtaken_by_proof),
+        TEST(abort_steps_come_after_the_pods),
+        TEST(copies_have_the_pods_of_the_first_users),
         TEST(what_is_gone_ends_it),
         TEST(without_stable_it_stays_on_the_canary),
         TEST(an_autoscaler_holds_it_before_any_write),

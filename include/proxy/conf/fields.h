@@ -45,16 +45,13 @@ enum config_reload {
 };
 
 /* Sets of flags of a key. */
-#define FIELD_REQUIRED 1u /* the mapping around it must have it */
-#define FIELD_LATER                                                                                \
-    2u /* not in this release: an error where it is set to something else than its default */
-#define FIELD_INLINE     4u /* a list whose items stand in the struct itself, room for max of them */
-#define FIELD_LOWER_CASE 8u /* kept in lower case: texts that compare without regard to case */
+#define FIELD_REQUIRED   1u /* the mapping around it must have it */
+#define FIELD_INLINE     2u /* a list whose items stand in the struct itself, room for max of them */
+#define FIELD_LOWER_CASE 4u /* kept in lower case: texts that compare without regard to case */
 
 struct config_choice {
     const char *name; /* NULL ends the list */
     uint32_t value;
-    bool later; /* not in this release */
 };
 
 struct config_field {
@@ -102,9 +99,5 @@ const char *config_field_suggest(const char *prefix, struct slice key);
 /* Where in the file a key of this name is known, when just one place knows it: its path, or NULL.
  * Pure. */
 const char *config_field_elsewhere(struct slice key);
-
-/* Whether this key, or a group around it, belongs to a feature that is not in this release.
- * O(keys). Pure. */
-bool config_field_is_later(const struct config_field *f);
 
 #endif

@@ -21,9 +21,6 @@ struct value {
 bool value_read(struct value *v, const struct config_field *f, struct node *node,
                 struct arena *scratch, struct config_errors *errors);
 
-/* Whether two values of one field are the same. Pure. */
-bool value_equal(const struct config_field *f, const struct value *a, const struct value *b);
-
 /* Puts the value at its place in the struct of the field's scope; texts are copied into keep.
  * Nothing happens for a field that is kept nowhere. False: out of memory. */
 bool value_store(const struct value *v, const struct config_field *f, void *target,

@@ -59,6 +59,7 @@ void handover_tell_splits(struct handover *h);
 
 /* What processes of before have counted of a version; NULL where nothing. Since the first of them started. h may be NULL. */
 const struct handover_counts *handover_gained(const struct handover *h, const char *route,
-                                              const char *version, enum metric_role role);
+                                              const char *version, enum metric_role role,
+                                              bool is_mirror);
 
 #endif

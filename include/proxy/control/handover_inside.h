@@ -29,6 +29,7 @@ struct handover {
     char why[WHY_MAX];         /* why it failed */
     bool *gave;                /* [listeners]: which sockets went over */
     bool gave_admin;
+    int tickets_fd;              /* keys on their way; -1 = none */
     struct handover_totals told; /* own counts that the new one knows */
 
     int heir_fd; /* the end to the process that this one takes over from; -1 = none, or it has */
@@ -66,7 +67,8 @@ unsigned handover_older_ends(const struct handover *h, int fds[]);
 void handover_older_rest(struct handover *h, bool rests);
 
 /* What this process alone has counted. */
-struct handover_counts handover_own_counts(const struct variant_metrics *v, enum metric_role role);
+struct handover_counts handover_own_counts(const struct variant_metrics *v, enum metric_role role,
+                                           bool is_mirror);
 
 /* Stops acting, and sends all that the new process needs, up to `go`. wants: of its READY. */
 void handover_give(struct handover *h, const struct handover_message *wants);

@@ -2,7 +2,7 @@
  *
  *   new                              old
  *   ready (wants)         ->
- *                         <-  refused, or: socket ... older ... route ... gained ... go
+ *                         <-  refused, or: socket ... older ... tickets, route ... gained ... go
  *   serving               ->                                    (from here on only the new one acts)
  *   split ...             ->
  *                         <-  gained ...
@@ -28,6 +28,7 @@ enum handover_kind {
     HANDOVER_REFUSED, /* old: no, and why */
     HANDOVER_SOCKET,  /* old, with descriptors: listening sockets of one name */
     HANDOVER_OLDER, /* old, with a descriptor: the channel to a process of before that still drains */
+    HANDOVER_TICKETS, /* old, with a descriptor: a file in memory with the keys of TLS tickets */
     HANDOVER_ROUTE,   /* old: what it knows of a route */
     HANDOVER_GO,      /* old: it has stopped acting */
     HANDOVER_SERVING, /* new: it acts, and accepts */
@@ -44,10 +45,11 @@ struct handover_socket {
     struct unix_file file; /* whose file goes with it; path "" = none */
 };
 
-/* Counts of one version in one role: what the judge compares. */
+/* Counts of one version in one role: what the judge compares. is_mirror: of the requests that were copied to it. */
 struct handover_counts {
     char version[KNOWN_NAME_MAX];
     enum metric_role role;
+    bool is_mirror;
     struct judged_totals judged;
 };
 

@@ -1,4 +1,4 @@
-/* Counts by route, version and role: what processes of before have counted, or what was told of one's own.
+/* Counts by route, version, role and kind: what processes of before have counted, or what was told of one's own.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_CONTROL_HANDOVER_TOTALS_H
 #define SERIN_PROXY_CONTROL_HANDOVER_TOTALS_H
@@ -17,12 +17,13 @@ void handover_totals_fini(struct handover_totals *t);
 
 /* The entry of a version, made where there is none: its counts are 0. NULL when memory is short or there are too many. O(n). */
 struct handover_counts *handover_totals_of(struct handover_totals *t, const char *route,
-                                           const char *version, enum metric_role role);
+                                           const char *version, enum metric_role role,
+                                           bool is_mirror);
 
 /* NULL where nothing was counted. O(n). */
 const struct handover_counts *handover_totals_find(const struct handover_totals *t,
                                                    const char *route, const char *version,
-                                                   enum metric_role role);
+                                                   enum metric_role role, bool is_mirror);
 
 /* Calls fn for each. */
 typedef void handover_counts_fn(void *arg, const char *route, const struct handover_counts *c);
