@@ -36,8 +36,6 @@ function end_key(    group, facts) {
         facts = facts "; default: " of["default"]
     print ".br"
     print escaped(facts "; " applied[of["reload"]] ".")
-    if (!is_supported)
-        print ".br\nNot yet supported: refused where it is set to something else."
     key = ""
 }
 
@@ -56,8 +54,6 @@ BEGIN {
         key = unquoted(value)
     } else if (name == "required")
         is_required = value ~ /^true/
-    else if (name == "supported")
-        is_supported = value ~ /^true/
     else
         of[name] = unquoted(value)
 }

@@ -64,10 +64,25 @@ static void handle_all(const struct poll *p, void (*handler)(int))
             handle(changes[i], handler);
 }
 
+/* Gives the terminal back while the job is stopped (Ctrl-Z), and takes it again. */
+static void suspend(struct poll *p)
+{
+    suspended = 0;
+    terminal_end(p->terminal);
+    handle(SIGTSTP, SIG_DFL);
+    (void)raise(SIGTSTP);
+    handle(SIGTSTP, on_signal);
+    terminal_begin(p->terminal);
+    resized = 1;
+}
+
+/* Hears signals and keys, also while an answer is awaited. */
 static bool should_stop(void *arg)
 {
     struct poll *p = arg;
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (suspended)
+        suspend(p);
     if (p->terminal && p->terminal->has_keys && poll(&in, 1, 0) == 1 &&
         terminal_has_quit(p->terminal))
         caught = SIGINT;
@@ -92,18 +107,6 @@ void poll_stop(struct poll *p)
         (void)raise(caught);
 }
 
-/* Gives the terminal back while the job is stopped (Ctrl-Z), and takes it again. */
-static void suspend(struct poll *p)
-{
-    suspended = 0;
-    terminal_end(p->terminal);
-    handle(SIGTSTP, SIG_DFL);
-    (void)raise(SIGTSTP);
-    handle(SIGTSTP, on_signal);
-    terminal_begin(p->terminal);
-    resized = 1;
-}
-
 /* Sleeps until a signal, a key, or the time. A signal that comes between the look and the sleep
  * ends it too. */
 static void sleep_until(struct poll *p, int64_t until_ms)
@@ -125,11 +128,9 @@ static void sleep_until(struct poll *p, int64_t until_ms)
 static enum err wait_for_turn(struct poll *p, struct why *why)
 {
     for (;;) {
-        int64_t now = now_ms(), until = p->next_ms;
         if (should_stop(p))
             return why_set(why, ERR_CLOSED, "interrupted");
-        if (suspended)
-            suspend(p);
+        int64_t now = now_ms(), until = p->next_ms;
         if (p->deadline_ms && now >= p->deadline_ms)
             return why_set(why, ERR_TIMEOUT, "timed out");
         if (resized || now >= until)

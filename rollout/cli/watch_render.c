@@ -55,9 +55,10 @@ static void add_spark(struct text *t, const struct style *s, const struct rates 
                       const struct status_version *v, size_t columns, double top)
 {
     enum rates_side side = side_of(v);
-    bool has_failed = rates_newest(r, side, columns) > 0;
-    enum colour colour = side == RATES_CANARY ? COLOUR_CYAN : COLOUR_DIM;
-    text_add(t, "%s", style_begin(s, has_failed && side == RATES_CANARY ? COLOUR_RED : colour));
+    enum colour colour = COLOUR_DIM;
+    if (side == RATES_CANARY)
+        colour = rates_newest(r, side, columns) > 0 ? COLOUR_RED : COLOUR_CYAN;
+    text_add(t, "%s", style_begin(s, colour));
     spark_add(t, s, &r->at[side][RATES_MAX - columns], columns, top);
     text_add(t, "%s", style_end(s, colour));
 }

@@ -63,7 +63,6 @@ def test_every_key(pages):
         assert re.sub(r"\s+", " ", key["help"])[1:] in one_line, key["key"]
         if key["default"] not in ("", "(none)", "(required)"):
             assert f"default: {key['default']};" in one_line, key["key"]
-    assert "Not yet supported" not in text or any(not key["supported"] for key in keys)
 
 
 def test_it_is_installed_with_the_completions(tmp_path):

@@ -1,5 +1,4 @@
-/* Tests what a watch shows: frames at several widths and heights against golden texts, and how the
- * screen is redrawn in place.
+/* Tests what a watch shows: frames at several widths and heights against golden texts.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,38 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "cli_files.h"
+
 #include "base/check.h"
 #include "rollout/cli/screen.h"
 #include "rollout/cli/watch_render.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Reads a file of tests/unit/status; the caller frees it. */
-static char *read_file(const char *name, const char *suffix)
-{
-    char path[512];
-    snprintf(path, sizeof path, TESTS_DIR "/unit/status/%s%s", name, suffix);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        fail_msg("%s is missing", path);
-    char *text = calloc(1, 32768);
-    assert_true(fread(text, 1, 32767, file) < 32767);
-    fclose(file);
-    return text;
-}
-
-static cJSON *read_json(const char *name)
-{
-    char *text = read_file(name, ".json");
-    cJSON *json = cJSON_Parse(text);
-    if (!json)
-        fail_msg("%s is no JSON", name);
-    free(text);
-    return json;
-}
 
 /* Stable fails now and then; the canary is young, and fails more in the last minute. */
 static void put_rates(struct rates_book *book, const char *route)
@@ -226,24 +202,6 @@ static void nothing_foreign_reaches_the_terminal(void **state)
     cJSON_Delete(routes);
 }
 
-static void a_screen_is_redrawn_in_place(void **state)
-{
-    (void)state;
-    struct style s = {WIDE(40), .height = 10};
-    struct screen screen = {0};
-    struct text t = {0};
-    screen_add_frame(&t, &screen, "one\ntwo\n", &s);
-    assert_string_equal(text_str(&t), "\033[?7l\rone\033[K\ntwo\033[K\n\033[J\033[?7h");
-    text_clear(&t);
-    screen_add_frame(&t, &screen, "three\n", &s);
-    assert_string_equal(text_str(&t), "\033[?7l\033[2A\rthree\033[K\n\033[J\033[?7h");
-    text_clear(&t);
-    screen_resized(&screen); /* where the last frame stands now, nobody knows */
-    screen_add_frame(&t, &screen, "four\n", &s);
-    assert_string_equal(text_str(&t), "\033[?7l\033[H\033[2J\rfour\033[K\n\033[J\033[?7h");
-    text_fini(&t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,7 +209,6 @@ int main(void)
         cmocka_unit_test(a_frame_fits_every_terminal),
         cmocka_unit_test(what_has_no_room_is_told),
         cmocka_unit_test(nothing_foreign_reaches_the_terminal),
-        cmocka_unit_test(a_screen_is_redrawn_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ struct style {
     size_t width;   /* columns that text may use */
     size_t columns; /* that there are: at least width; for what gains by length, as sparklines do */
     size_t height;  /* rows of the terminal; 0 = no terminal */
-    bool is_screen;  /* a terminal that can be drawn on: not a dumb one */
+    bool is_screen; /* a terminal that can be drawn on: not a dumb one */
     bool has_colour; /* the same, and NO_COLOR is unset or empty (no-color.org) */
     bool is_utf8;
 };

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 struct cJSON;
+struct status_view;
 
 struct watch_scene {
     const struct cJSON *status;     /* the last answer: of a route, or {"routes":[...]} */
@@ -27,7 +28,6 @@ struct watch_scene {
 void watch_render(struct text *t, const struct watch_scene *scene, const struct style *s);
 
 /* Whether a route is drawn with its figures: it has a rollout, a weight or a trouble. Pure. */
-struct status_view;
 bool watch_is_active(const struct status_view *v);
 
 #endif
