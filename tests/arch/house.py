@@ -26,19 +26,12 @@ USES = {
 }
 for at, room in enumerate(DATA_PLANE):
     USES[room] = BOTTOM | set(DATA_PLANE[:at]) | ({"metrics"} if at >= 1 else set())
-<<<<<<< HEAD
 USES["proxy/control"] |= {"rollout", "rollout/decide", "rollout/kube", "rollout/notify"}
-USES["proxy"] = USES["proxy/control"] | {"proxy/control", "rollout/cli"}
-ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h",
-                       "rollout/zone_file.h", "rollout/notify/kinds.h"}}  # single headers
-=======
-USES["proxy/control"] |= {"rollout", "rollout/decide", "rollout/kube"}
 USES["proxy/convert"] = {"base", "proxy/conf", "rollout/decide", "rollout/kube"}
 USES["proxy"] = USES["proxy/control"] | {"proxy/control", "proxy/convert", "rollout/cli"}
 ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h",
-                       "rollout/zone_file.h"},
+                       "rollout/zone_file.h", "rollout/notify/kinds.h"},
         "proxy/convert": {"rollout/cli/text.h"}}  # single headers
->>>>>>> 5941c02ee131540241da64b1e4f6bb1d07f4e8e5
 
 PURE = ("base", "rollout/decide", "proxy/http", "proxy/route", "proxy/convert")  # no I/O, clock, thread or global state
 PURE_FILES = {"proxy/flow/pace", "rollout/kube/objects", "rollout/kube/pod", "rollout/kube/scale_plan",

@@ -15,11 +15,7 @@ from rig import route, run_serin, wait_until
 
 STANDING = {"steps": ["10%", "50%", "100%"], "hold": "5m", "max_hold": "10m", "bake": "1s"}
 VERBS = ["start", "pause", "resume", "promote", "abort", "retry", "undo", "reset"]
-<<<<<<< HEAD
-COMMANDS = ["run", "check", "status", "wait", "history", "judge", "replay", "version", "reload", "notify", *VERBS]
-=======
-COMMANDS = ["run", "check", "convert", "status", "wait", "history", "judge", "replay", "version", "reload", *VERBS]
->>>>>>> 5941c02ee131540241da64b1e4f6bb1d07f4e8e5
+COMMANDS = ["run", "check", "convert", "status", "wait", "history", "judge", "replay", "version", "reload", "notify", *VERBS]
 
 
 @pytest.fixture
