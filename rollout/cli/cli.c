@@ -72,6 +72,9 @@ static const struct command commands[] = {
      "error.\n"
      "A running rollout keeps the plan that it started with.",
      "serin reload"},
+    {"notify", ROUTE_NONE, VERB_OPTIONS, command_notify,
+     "sends a test to everybody whom the configuration's notifications name",
+     "What became of it is in the log and in serin_notifications_total.", "serin notify"},
 };
 
 static const struct command *find_command(const char *word)
