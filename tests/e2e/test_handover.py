@@ -5,11 +5,14 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import re
+import signal
 import ssl
+import subprocess
 import time
 
 import pytest
 
+import rig
 from certificates import as_config
 from rig import QUICK, route, wait_until
 from test_lifecycle import in_flight
@@ -68,6 +71,30 @@ def test_no_request_of_100000_is_lost(serin, shop, askers):
     counts = [c.wait() for c in crowds]
     assert all(c["failed"] == 0 for c in counts) and sum(c["requests"] for c in counts) == 100000, counts
     assert handed >= 5
+
+
+def test_who_waits_for_a_rollout_goes_on_waiting(serin, v1, v2):
+    """A command that asks the admin port again and again, and one that follows its events."""
+    plan = {"steps": ["50%", "100%"], "hold": "5m", "max_hold": "10m"}
+    proxy = serin(route(v1.address, v2.address, rollout=plan))
+    proxy.cli("start", "web")
+    proxy.at_weight(50)
+    words = [rig.SERIN, "wait", "web", "--timeout", "1m"], [rig.SERIN, "status", "web", "--watch"]
+    waiting = [subprocess.Popen(w, env={**os.environ, "SERIN_ADMIN": proxy.admin_url}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, preexec_fn=rig.die_with_me) for w in words]
+    try:
+        for _ in range(3):
+            proxy.hand_over().wait(10)
+            end = time.monotonic() + 1.2        # as often as they ask
+            wait_until(lambda: time.monotonic() > end or any(w.poll() is not None for w in waiting))
+        proxy.cli("abort", "web")
+        out, _ = waiting[0].communicate(timeout=20)
+        assert waiting[0].returncode == 4, out
+        assert waiting[1].poll() in (None, 4)
+    finally:
+        for w in waiting:
+            w.kill()
+            w.wait()
 
 
 # --- TLS ---
@@ -198,6 +225,23 @@ def test_the_end_of_the_new_process_takes_the_canary_from_the_old(serin, chat):
     assert " newer_process_ended " in proxy.log()
 
 
+def test_no_more_processes_than_that_are_left_behind(serin, v1):
+    v1.answer = echo
+    proxy = serin(route(v1.address))
+    clients = []
+    for _ in range(8):
+        clients.append(open_tunnel(proxy))
+        proxy.hand_over()
+    assert all(is_alive(c) for c in clients)
+    proxy.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: " handover_refused " in proxy.log(), 10, "the refusal")
+    clients[3].close()
+    proxy.olds[3].wait(10)
+    wait_until(lambda: " older_process_ended left=7 " in proxy.log(), 10, "one less")
+    proxy.hand_over()
+    assert proxy.ask(headers={"X-Plain": "1"}).status == 200
+
+
 # --- rollouts ---
 
 def judged(proxy):
@@ -243,7 +287,8 @@ def test_a_rollout_goes_on_where_it_was(serin, shop, askers):
 @pytest.mark.load
 def test_a_whole_rollout_over_hand_overs(serin, shop, users):
     plan = {**QUICK, "start": "auto"}
-    proxy = serin(route(shop("v1").address, shop("v2").address, rollout=plan), workers=2)
+    # with that time an idle connection is not closed before 5 s: no user's pause is as long, so that none crosses the end
+    proxy = serin(route(shop("v1").address, shop("v2").address, rollout=plan), workers=2, timeouts={"drain": "30s"})
     crowd = users(proxy.address, users=100, rate=800)
     weights, handed = [], 0
 
