@@ -19,7 +19,9 @@
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
 #include "proxy/control/told.h"
+#include "proxy/control/webhooks.h"
 #include "proxy/wire/time.h"
+#include "rollout/notify/notifier.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -134,6 +136,8 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     for (unsigned i = 0; i < c->n_workers; i++)
         is_done = is_done && worker_is_done(c->workers[i]);
     if (!is_done && now_ms() < c->drain_until_ms)
+        return;
+    if (now_ms() < c->drain_until_ms && notifier_flush(c->notifier))
         return;
     if (!is_done)
         log_warn("drain_cut", "why=\"timeouts.drain has passed with connections still open\"");
@@ -313,7 +317,9 @@ static enum err control_start(struct control *c, struct why *why)
     c->access = access_log_new(c->metrics);
     c->http = http_new(c->base);
     c->names = names_new(c);
-    if (!c->access || !c->http || !c->names)
+    struct notifier_setup told = {c->base, c->http, now_ms, time_wall_ms};
+    c->notifier = c->http ? notifier_new(&told) : NULL;
+    if (!c->access || !c->notifier || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     if (tickets_init(&c->tickets, now_ms()) != OK)
         return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
@@ -329,6 +335,8 @@ static enum err control_start(struct control *c, struct why *why)
         e = names_configure(c->names, why);
     if (e == OK && handover_is_heir(c->handover))
         e = take_over(c, why);
+    if (e == OK && webhooks_use(c->keep->webhooks, c->notifier) != OK)
+        e = why_set(why, ERR_MEMORY, "out of memory");
     if (e != OK)
         return e;
     if (!host_open_rollouts(c, config, c->keep->manifests, why))
@@ -375,6 +383,7 @@ static void control_stop(struct control *c)
     if (c->metrics && c->base)
         known_fini(&c->known);
     cluster_stop(c);
+    notifier_free(c->notifier);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);
