@@ -149,6 +149,10 @@ enum metric_source {
     X(DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds", GAUGE, "seconds", HOST, \
       METRIC_LABELS("name"), \
       "Time since a name was last found; its addresses of then serve on.") \
+    X(NOTIFICATIONS_TOTAL, "serin_notifications_total", COUNTER, "", HOST, \
+      METRIC_LABELS("target", "result"), \
+      "What became of events for a receiver of notifications: sent, dropped and refused; retried " \
+      "counts tries that failed and were followed by another.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

@@ -75,9 +75,9 @@ void attempt_log_tls(const struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
     const char *why = tls_why(&x->up->stream);
-    log_warn("tls_failed", "route=%s version=%s endpoint=%s why=\"%s\"", x->route->conf->name,
-             a->variant->name, a->variant->endpoints[a->endpoint].text,
-             why[0] ? why : "no handshake within timeouts.connect");
+    log_warn("tls_failed", "route=%s version=%s endpoint=%s request_id=%.*s why=\"%s\"",
+             x->route->conf->name, a->variant->name, a->variant->endpoints[a->endpoint].text,
+             SLICE_ARG(x->request_id), why[0] ? why : "no handshake within timeouts.connect");
 }
 
 static void note_connect_failed(const struct exchange *x)

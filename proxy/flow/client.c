@@ -322,9 +322,11 @@ static void close_idle(struct client *c)
 {
     if (stream_unread(&c->stream))
         read_head(c);
-    if (c->state != CLIENT_READY || c->has_partial_head || c->until_ms > flow_now_ms(c->flow))
+    if (c->state != CLIENT_READY || c->until_ms > flow_now_ms(c->flow))
         return;
-    if (c->flow->is_draining)
+    if (c->has_partial_head) /* of a first request, which only now begins to have a time of its own */
+        set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
+    else if (c->flow->is_draining)
         parting_linger_idle(c);
     else
         client_hang_up(c);

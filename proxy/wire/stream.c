@@ -104,12 +104,30 @@ bool stream_is_due(const struct stream *s)
     return s->read.ev_evcallback.evcb_flags & EVLIST_ACTIVE;
 }
 
-/* One sendmsg; 0 when the kernel takes nothing now, -1 when the connection is broken. */
-static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
+/* Several small parts cost less as one: the kernel looks at a vector for as long as it takes to copy some KiB here. */
+#define GATHER_MAX 2048u
+
+static ssize_t send_once(struct stream *s, const struct iovec *parts, int n, size_t total)
 {
+    if (n == 1)
+        return send(s->fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
+    if (total <= GATHER_MAX) {
+        char gathered[GATHER_MAX];
+        size_t at = 0;
+        for (int i = 0; i < n; at += parts[i++].iov_len)
+            if (parts[i].iov_len)
+                memcpy(gathered + at, parts[i].iov_base, parts[i].iov_len);
+        return send(s->fd, gathered, at, MSG_NOSIGNAL);
+    }
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+}
+
+/* One system call; 0 when the kernel takes nothing now, -1 when the connection is broken. total: bytes of all parts. */
+static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n, size_t total)
+{
     for (;;) {
-        ssize_t sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        ssize_t sent = send_once(s, parts, n, total);
         if (sent >= 0) {
             s->sent += (uint64_t)sent;
             return sent;
@@ -162,7 +180,7 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)
         return STREAM_OK;
-    ssize_t sent = send_parts(s, parts, n);
+    ssize_t sent = send_parts(s, parts, n, total);
     if (sent < 0)
         return STREAM_FAILED;
     if ((size_t)sent == total)
@@ -238,7 +256,7 @@ enum stream_result stream_flush(struct stream *s)
         return first;
     if (s->out) {
         struct iovec rest = {s->out + s->out_at, stream_pending(s)};
-        ssize_t sent = send_parts(s, &rest, 1);
+        ssize_t sent = send_parts(s, &rest, 1, rest.iov_len);
         if (sent < 0)
             return STREAM_FAILED;
         s->out_at += (uint32_t)sent;
