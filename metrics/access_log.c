@@ -245,9 +245,9 @@ static void *run(void *arg)
         tell(log, failure);
     }
     take_file(log);
-    int64_t until_ms = now_ms() + ACCESS_END_MS / 2;
+    int64_t until_ms = now_ms() + ACCESS_STALL_MS;
     while ((failure = empty_rings(log)) == EAGAIN && now_ms() < until_ms)
-        rest(log, failure, ACCESS_END_MS / 10);
+        rest(log, failure, ACCESS_STALL_MS / 10);
     if (failure)
         log_warn("access_log_cut", "why=\"%s\"",
                  failure == EAGAIN ? "nobody takes it" : strerror(failure));

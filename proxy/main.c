@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "proxy/check_command.h"
+#include "proxy/convert_command.h"
 #include "proxy/judge_command.h"
 #include "proxy/replay_command.h"
 #include "proxy/run_command.h"
@@ -28,6 +29,8 @@ static const struct command {
      "read the configuration, print every error or the plan of each rollout"},
     {"judge", judge_command, "the judge alone, on standard input and output"},
     {"replay", replay_configured, "judge a recorded rollout again, under other thresholds"},
+    {"convert", convert_command,
+     "write a configuration out of that of ingress-nginx, Argo Rollouts or Flagger"},
     {"version", version_command, "version, libraries, build"},
     {"rolling-update", rolling_update_command,
      "replace a replication controller by another, pod by pod"},

@@ -453,6 +453,10 @@ enum err lifecycle_reset(struct rollout *r, const char *who, struct why *why)
     if (ends)
         r->results[next.run.result]++;
     sink_apply(r);
+    struct why said;
+    (void)why_set(&said, OK, "the record is forgotten, asked for by %s: %s serves everyone",
+                  who[0] ? who : "a person", next.pair.stable.name);
+    sink_event(r, "RolloutReset", said.text);
     return OK;
 }
 

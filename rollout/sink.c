@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "rollout/asks.h"
+#include "rollout/event.h"
+#include "rollout/explain.h"
 #include "rollout/inside.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -98,15 +100,72 @@ static cJSON *event_json(const struct rollout *r, const char *why)
     return NULL;
 }
 
-void sink_event(struct rollout *r, const char *name, const char *why)
+static void count(struct rollout_event_counts *out, const struct judge_side *now,
+                  const struct judge_side *at_stage)
+{
+    out->requests = now->requests - at_stage->requests;
+    out->failed = now->failed - at_stage->failed;
+}
+
+/* Whose run was the one before: what had been told of that canary may be over now. "" = nobody's. */
+static const char *canary_before(const struct record *record)
+{
+    if (strcmp(record->run.canary, record->pair.canary.name) != 0)
+        return record->run.canary;
+    const char *name = cJSON_GetStringValue(
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(record->history, 0), "canary"));
+    return name ? name : "";
+}
+
+/* move: NULL where the event is none of a move. */
+static void tell_elsewhere(const struct rollout *r, const struct machine_move *move,
+                           const char *name, const char *why)
+{
+    const struct record *record = &r->record;
+    const struct machine *m = &record->machine;
+    unsigned steps = (unsigned)plan_judged_steps(&record->plan) + 1;
+    unsigned step = m->step < steps ? m->step : steps - 1;
+    if (!r->ports.tell || !r->leads)
+        return;
+    struct rollout_event e = {.wall_ms = r->ports.wall_ms(r->ports.host),
+                              .name = name,
+                              .phase = rollout_phase_name(machine_phase(m)),
+                              .state = machine_state_name(m->state),
+                              .verdict =
+                                  r->decided ? judge_verdict_name(r->decision.verdict) : "none",
+                              .is_failure = move && machine_cause_is_failure(move->cause),
+                              .step = step + 1,
+                              .steps = steps,
+                              .step_bp = (uint32_t)plan_stage_weight_bp(&record->plan, step),
+                              .weight_from_bp = move ? move->weight_from_bp : m->weight_bp,
+                              .weight_bp = m->weight_bp};
+    memcpy(e.route, record->route, sizeof e.route);
+    memcpy(e.rollout_id, record->run.id, sizeof e.rollout_id);
+    memcpy(e.stable, record->pair.stable.name, sizeof e.stable);
+    memcpy(e.canary, record->pair.canary.name, sizeof e.canary);
+    explain_copy(e.canary_before, sizeof e.canary_before, canary_before(record));
+    explain_copy(e.why, sizeof e.why, why);
+    count(&e.of_stable, &m->counts.stable, &m->at_stage.stable);
+    count(&e.of_canary, &m->counts.canary, &m->at_stage.canary);
+    r->ports.tell(r->ports.host, &e);
+}
+
+static void tell(struct rollout *r, const struct machine_move *move, const char *name,
+                 const char *why)
 {
     gate_tell(r, GATE_EVENT, name, why);
+    tell_elsewhere(r, move, name, why);
     if (!r->ports.event)
         return;
     cJSON *json = event_json(r, why);
     if (json)
         r->ports.event(r->ports.host, r->record.route, name, json);
     cJSON_Delete(json);
+}
+
+void sink_event(struct rollout *r, const char *name, const char *why)
+{
+    tell(r, NULL, name, why);
 }
 
 void sink_log(const struct rollout *r, const struct machine_move *move, const char *why)
@@ -145,8 +204,11 @@ static const char *entered(const struct machine_move *move)
         return "StableRestored";
     case MACHINE_COMPLETED:
         return "RolloutCompleted";
-    default:
-        return NULL;
+    case MACHINE_FAILED_PROMOTION:
+        return "PromotionFailed";
+    default: /* where a hold has ended, and no step begins with it */
+        return move->from == MACHINE_HOLDING && move->to != MACHINE_STABLE ? "RolloutResumed"
+                                                                           : NULL;
     }
 }
 
@@ -159,17 +221,17 @@ void sink_tell(struct rollout *r, const struct machine_move *move, const char *w
                             move->cause == MACHINE_CAUSE_STEP_PAUSE
                       : false;
     if (passed)
-        sink_event(r, "StepCompleted", why);
+        tell(r, move, "StepCompleted", why);
     if (move->cause == MACHINE_CAUSE_LOW_EVIDENCE && move->from != move->to)
-        sink_event(r, "AnalysisInconclusive", why);
+        tell(r, move, "AnalysisInconclusive", why);
     bool failed = move->to == MACHINE_ABORTING || move->to == MACHINE_PAUSED;
     if (failed && machine_cause_is_failure(move->cause))
-        sink_event(r, "AnalysisFailed", why);
+        tell(r, move, "AnalysisFailed", why);
     if (move->weight_from_bp != move->weight_to_bp)
-        sink_event(r, "WeightChanged", why);
+        tell(r, move, "WeightChanged", why);
     const char *name = move->from == move->to ? NULL : entered(move);
     if (name)
-        sink_event(r, name, why);
+        tell(r, move, name, why);
     if (name && (move->to == MACHINE_ABORTED || move->to == MACHINE_COMPLETED))
         gate_tell(r, GATE_AFTER_END, name, why);
 }

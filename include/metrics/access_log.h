@@ -9,9 +9,10 @@
 #include <stdbool.h>
 
 #define ACCESS_RING_BYTES                                                                          \
-    (1u << 20)              /* of one worker: what waits while nobody takes it; a power of two */
-#define ACCESS_LOOK_MS 250  /* a line is written at the latest so long after its request */
-#define ACCESS_END_MS  1000 /* so long a stop waits for what was not written yet */
+    (1u << 20)               /* of one worker: what waits while nobody takes it; a power of two */
+#define ACCESS_LOOK_MS  250  /* a line is written at the latest so long after its request */
+#define ACCESS_STALL_MS 500  /* so long a stop waits for a reader that takes nothing ... */
+#define ACCESS_END_MS   5000 /* ... and for a disk that is slow */
 
 struct access_log;
 struct access_ring;
@@ -31,7 +32,7 @@ enum err access_log_reopen(struct access_log *log, struct why *why) MUST_USE;
 /* The file is closed after what waits has been written; what comes later is thrown away. */
 void access_log_close(struct access_log *log);
 
-/* Writes what waits, for at most ACCESS_END_MS, and frees. No worker may use its ring any more. NULL is allowed. */
+/* Writes what waits, within ACCESS_STALL_MS and ACCESS_END_MS, and frees. No worker may use its ring any more. NULL is allowed. */
 void access_log_free(struct access_log *log);
 
 /* The ring of one worker. Borrowed; as long as the log. */

@@ -99,6 +99,10 @@ enum metric_source {
     X(ACCESS_LINES_DROPPED_TOTAL, "serin_access_lines_dropped_total", COUNTER, "", CELLS, \
       METRIC_NO_LABELS, \
       "Lines of the access log that were not written: its file or its reader did not take them.") \
+    X(SPLICED_BYTES_TOTAL, "serin_spliced_bytes_total", COUNTER, "bytes", CELLS, \
+      METRIC_LABELS("direction"), \
+      "Bytes of large request and response bodies that the kernel moved from socket to socket; all " \
+      "others were copied.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
       "1 where the endpoint may get requests, 0 where it is down or ejected.") \
@@ -145,6 +149,10 @@ enum metric_source {
     X(DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds", GAUGE, "seconds", HOST, \
       METRIC_LABELS("name"), \
       "Time since a name was last found; its addresses of then serve on.") \
+    X(NOTIFICATIONS_TOTAL, "serin_notifications_total", COUNTER, "", HOST, \
+      METRIC_LABELS("target", "result"), \
+      "What became of events for a receiver of notifications: sent, dropped and refused; retried " \
+      "counts tries that failed and were followed by another.") \
     X(CONFIG_RELOADS_TOTAL, "serin_config_reloads_total", COUNTER, "", HOST, \
       METRIC_LABELS("result"), \
       "Attempts to read the configuration anew, by result.") \

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct cJSON;
+struct rollout_event;
 
 /* Room for a rollout's id with its NUL; the id is also the salt of sticky assignment. */
 #define ROLLOUT_ID_MAX 96
@@ -108,6 +109,10 @@ struct rollout_ports {
     /* A state change or a tick for server-sent events. name: RolloutStarted, WeightChanged ... or
      * "tick". json is borrowed. NULL = nobody listens. */
     void (*event)(void *host, const char *route, const char *name, const struct cJSON *json);
+
+    /* The same change for people elsewhere, told only by the process that decides, and once: not again after a restart. NULL =
+     * nobody is told. */
+    void (*tell)(void *host, const struct rollout_event *event);
 
     /* Whether anybody follows the events now; otherwise no status is made for them each second. NULL = somebody does. */
     bool (*is_followed)(void *host);

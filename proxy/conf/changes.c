@@ -166,6 +166,15 @@ static void show_value(struct shown *s, const struct config_field *f, const char
         show(s, f->absent_help ? f->absent_help : "none");
 }
 
+/* Places of two texts, each of which may be absent. */
+static bool same_text(const char *a_place, const char *b_place)
+{
+    const char *a, *b;
+    memcpy(&a, a_place, sizeof a);
+    memcpy(&b, b_place, sizeof b);
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Long lists are cut where they are shown: they are compared whole. */
 static bool same_texts(const struct config_string_list *a, const struct config_string_list *b)
 {
@@ -190,6 +199,13 @@ static bool same_steps(const struct plan *a, const struct plan *b)
     return true;
 }
 
+static void tell_key(struct comparison *c, const char *key, const char *what)
+{
+    char line[LINE_MAX_BYTES];
+    (void)snprintf(line, sizeof line, "%s%s: %s", c->before, key, what);
+    c->tell(c->arg, line);
+}
+
 static void compare(struct comparison *c, const struct config_field *f, const char *key,
                     const char *old, const char *new)
 {
@@ -198,6 +214,8 @@ static void compare(struct comparison *c, const struct config_field *f, const ch
     show_value(&before, f, old);
     show_value(&after, f, new);
     bool is_same = strcmp(before.at, after.at) == 0;
+    if (f->flags & FIELD_SECRET)
+        is_same = same_text(old + f->offset, new + f->offset);
     if (is_same && f->type == TYPE_TEXTS)
         is_same = same_texts((const void *)(old + f->offset), (const void *)(new + f->offset));
     if (is_same && f->type == TYPE_LIST)
@@ -205,6 +223,10 @@ static void compare(struct comparison *c, const struct config_field *f, const ch
                              &((const struct config_route *)(const void *)new)->plan);
     if (is_same)
         return;
+    if (f->flags & FIELD_SECRET) { /* there or not is all that may be said of it */
+        tell_key(c, key, "another one");
+        return;
+    }
     (void)snprintf(line, sizeof line, "%s%s: %s (before: %s)%s", c->before, key, after.at,
                    before.at, f->reload == RELOAD_ROLLOUT ? ", for the next rollout" : "");
     c->tell(c->arg, line);
@@ -221,13 +243,6 @@ static void compare_scope(struct comparison *c, enum config_scope scope, const v
         if (f->scope == scope && is_value && f->reload != RELOAD_RESTART)
             compare(c, f, f->path + strlen(c->prefix), old, new);
     }
-}
-
-static void tell_key(struct comparison *c, const char *key, const char *what)
-{
-    char line[LINE_MAX_BYTES];
-    (void)snprintf(line, sizeof line, "%s%s: %s", c->before, key, what);
-    c->tell(c->arg, line);
 }
 
 static void compare_versions(struct comparison *route, const struct config_route *old,
@@ -317,12 +332,42 @@ static void compare_listeners(const struct comparison *all, const struct config 
     }
 }
 
+static const struct config_notification *find_notification(const struct config *config,
+                                                           const char *name)
+{
+    for (size_t i = 0; i < config->n_notifications; i++)
+        if (strcmp(config->notifications[i].name, name) == 0)
+            return &config->notifications[i];
+    return NULL;
+}
+
+static void compare_notifications(const struct comparison *all, const struct config *old,
+                                  const struct config *new)
+{
+    struct comparison c = {all->tell, all->arg, "notifications[].", ""};
+    for (size_t i = 0; i < new->n_notifications; i++) {
+        const struct config_notification *n = &new->notifications[i],
+                                         *before = find_notification(old, n->name);
+        (void)snprintf(c.before, sizeof c.before, "notification %s%s", n->name, before ? ": " : "");
+        if (before)
+            compare_scope(&c, SCOPE_NOTIFICATION, before, n);
+        else
+            tell_key(&c, "", "added");
+    }
+    for (size_t i = 0; i < old->n_notifications; i++) {
+        (void)snprintf(c.before, sizeof c.before, "notification %s", old->notifications[i].name);
+        if (!find_notification(new, old->notifications[i].name))
+            tell_key(&c, "", "removed");
+    }
+}
+
 void changes_tell(const struct config *old, const struct config *new, changes_line_fn *tell,
                   void *arg)
 {
     struct comparison c = {tell, arg, "", ""};
     compare_scope(&c, SCOPE_CONFIG, old, new);
     compare_listeners(&c, old, new);
+    compare_notifications(&c, old, new);
     compare_routes(&c, old, new);
 }
 

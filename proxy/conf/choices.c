@@ -5,6 +5,7 @@
 #include "proxy/conf/config.h"
 #include "proxy/http/head.h"
 #include "proxy/http/rewrite.h"
+#include "rollout/notify/kinds.h"
 
 const struct config_choice config_tls_versions[] = {
     {"1.2", CONFIG_TLS_1_2}, {"1.3", CONFIG_TLS_1_3}, {0}};
@@ -68,3 +69,13 @@ const struct config_choice config_gate_moments[] = {{"before_start", GATE_BEFORE
                                                     {0}};
 const struct config_choice config_weekdays[] = {{"mon", 1},  {"tue", 2},  {"wed", 4},  {"thu", 8},
                                                 {"fri", 16}, {"sat", 32}, {"sun", 64}, {0}};
+const struct config_choice config_notify_formats[] = {{"generic", NOTIFY_GENERIC},
+                                                      {"slack", NOTIFY_SLACK},
+                                                      {"alertmanager", NOTIFY_ALERTMANAGER},
+                                                      {0}};
+const struct config_choice config_notify_kinds[] = {
+    {"started", NOTIFY_STARTED},   {"step", NOTIFY_STEP},           {"judged", NOTIFY_JUDGED},
+    {"weight", NOTIFY_WEIGHT},     {"held", NOTIFY_HELD},           {"paused", NOTIFY_PAUSED},
+    {"resumed", NOTIFY_RESUMED},   {"failed", NOTIFY_FAILED},       {"aborted", NOTIFY_ABORTED},
+    {"restored", NOTIFY_RESTORED}, {"completed", NOTIFY_COMPLETED}, {"reset", NOTIFY_RESET},
+    {"warning", NOTIFY_WARNING},   {"leader", NOTIFY_LEADER},       {0}};

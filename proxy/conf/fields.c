@@ -25,6 +25,7 @@
 #define MATCHES_MAX      256 /* hosts, and paths, of one route */
 #define SERVERS_MAX      8   /* that names are asked of: a socket each while a name is looked up */
 #define CERTIFICATES_MAX 64  /* of one listener */
+#define NOTIFICATIONS_MAX 16 /* a queue of events each */
 #define TRUSTED_MAX      64  /* networks of one listener: each connection is held against them */
 
 #define MEMBER(type, member) sizeof(((struct type *)0)->member)
@@ -32,6 +33,7 @@
     .scope = scope_, .offset = offsetof(struct type, m), .width = MEMBER(type, m)
 #define IN_CONFIG(m)      KEEP(SCOPE_CONFIG, config, m)
 #define IN_LISTENER(m)    KEEP(SCOPE_LISTENER, config_listener, m)
+#define IN_NOTIFICATION(m) KEEP(SCOPE_NOTIFICATION, config_notification, m)
 #define IN_CERTIFICATE(m) KEEP(SCOPE_CERTIFICATE, config_certificate, m)
 #define IN_ROUTE(m)       KEEP(SCOPE_ROUTE, config_route, m)
 #define IN_VERSION(m)     KEEP(SCOPE_VERSION, config_version, m)
@@ -86,6 +88,8 @@ const struct config_field config_fields[] = {
  IN_CONFIG(admin.bind), FORM(TEXT_BIND)},
 {"admin.token_file", TYPE_TEXT, NULL, 0, 0, RELOAD_RESTART,
  "file with the token that changes need, beside this file if relative; required unless bind is local", IN_CONFIG(admin.token_file), FORM(TEXT_FILE)},
+{"admin.url", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "where people reach its page, for the links in notifications",
+ IN_CONFIG(admin.url), FORM(TEXT_URL), .absent_help = "no links"},
 
 {"log", TYPE_MAPPING, NULL, 0, 0, RELOAD_YES, "what serin says about itself", NOWHERE},
 {"log.level", TYPE_CHOICE, "info", 0, 0, RELOAD_YES, "least important level that is written",
@@ -159,6 +163,27 @@ const struct config_field config_fields[] = {
  IN_CONFIG(kubernetes.lease), FORM(TEXT_OBJECT)},
 {"kubernetes.lease_duration", TYPE_DURATION, "15s", 3 * SECOND, HOUR, RELOAD_RESTART,
  "after which another may take the Lease of one that is gone; whole seconds", IN_CONFIG(kubernetes.lease_duration_ms)},
+
+{"notifications", TYPE_LIST, "[]", 0, NOTIFICATIONS_MAX, RELOAD_YES, "who is told of rollouts by a POST",
+ IN_CONFIG(notifications), COUNT(config, n_notifications), .items = SCOPE_NOTIFICATION},
+{"notifications[].name", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "its name in the log and in metrics, where the URL is not shown",
+ IN_NOTIFICATION(name), REQUIRED, FORM(TEXT_NAME)},
+{"notifications[].url", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "where the POST goes; of an Alertmanager its address",
+ IN_NOTIFICATION(url), .flags = FIELD_SECRET, FORM(TEXT_URL), .absent_help = "that of url_file"},
+{"notifications[].url_file", TYPE_TEXT, NULL, 0, 0, RELOAD_YES, "file with the URL, beside this file if relative",
+ IN_NOTIFICATION(url_file), FORM(TEXT_FILE), .absent_help = "none: url has it"},
+{"notifications[].format", TYPE_CHOICE, "generic", 0, 0, RELOAD_YES, "form of the message", IN_NOTIFICATION(format),
+ CHOICES(notify_formats)},
+{"notifications[].events", TYPE_SET, "[started, step, held, paused, resumed, failed, aborted, restored, completed, reset, warning]",
+ 1, 14, RELOAD_YES, "what it is told of; an Alertmanager: what fires, what has ended it is told always", IN_NOTIFICATION(events),
+ CHOICES(notify_kinds)},
+{"notifications[].routes", TYPE_TEXTS, NULL, 1, ROUTES_MAX, RELOAD_YES, "whose rollouts", IN_NOTIFICATION(routes),
+ FORM(TEXT_NAME), .absent_help = "those of every route"},
+{"notifications[].secret_file", TYPE_TEXT, NULL, 0, 0, RELOAD_YES,
+ "file with the secret that messages are signed with, beside this file if relative", IN_NOTIFICATION(secret_file),
+ FORM(TEXT_FILE), .absent_help = "not signed"},
+{"notifications[].timeout", TYPE_DURATION, "10s", 100, 60 * SECOND, RELOAD_YES, "for an answer, before it is tried again",
+ IN_NOTIFICATION(timeout_ms)},
 
 {"routes", TYPE_LIST, NULL, 1, ROUTES_MAX, RELOAD_YES, "which requests go where",
  IN_CONFIG(routes), COUNT(config, n_routes), REQUIRED, .items = SCOPE_ROUTE},
@@ -404,6 +429,7 @@ size_t config_scope_size(enum config_scope scope)
         [SCOPE_CONFIG] = sizeof(struct config),
         [SCOPE_CERTIFICATE] = sizeof(struct config_certificate),
         [SCOPE_LISTENER] = sizeof(struct config_listener),
+        [SCOPE_NOTIFICATION] = sizeof(struct config_notification),
         [SCOPE_ROUTE] = sizeof(struct config_route),
         [SCOPE_VERSION] = sizeof(struct config_version),
         [SCOPE_STEP] = sizeof(struct plan_step),

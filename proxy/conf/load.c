@@ -6,6 +6,7 @@
 #include "proxy/conf/more_checks.h"
 #include "proxy/conf/file.h"
 #include "proxy/conf/listener_tls.h"
+#include "proxy/conf/notifications.h"
 #include "proxy/conf/place.h"
 #include "proxy/conf/schema.h"
 #include "proxy/conf/token.h"
@@ -81,6 +82,7 @@ static void note_places(struct config *config, const struct tree *tree)
         config->listeners[i].place = place_of(node_child(node_item(listeners, i), "bind"));
     listener_tls_note_places(config, tree);
     upstream_tls_note_places(config, tree);
+    notifications_note_places(config, tree);
 }
 
 /* The networks of a listener as its connections are held against them. */
@@ -285,6 +287,9 @@ static bool resolve_all(struct config *config)
         resolve(config, &config->kubernetes.kubeconfig);
     for (size_t i = 0; i < config->n_listeners; i++)
         ok = ok && resolve_tls(config, &config->listeners[i].tls);
+    for (size_t i = 0; i < config->n_notifications; i++)
+        ok = ok && resolve(config, &config->notifications[i].url_file) &&
+             resolve(config, &config->notifications[i].secret_file);
     for (size_t i = 0; i < config->n_routes; i++)
         for (size_t k = 0; k < config->routes[i].n_versions; k++)
             ok = ok && resolve_version(config, &config->routes[i].versions[k]);

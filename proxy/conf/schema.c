@@ -266,9 +266,9 @@ static bool read_standards(struct schema *s)
 static bool fill_images(struct schema *s)
 {
     /* steps stand in the default of a route, so they come first */
-    static const enum config_scope order[] = {SCOPE_STEP,    SCOPE_CERTIFICATE, SCOPE_LISTENER,
-                                              SCOPE_VERSION, SCOPE_MORE_CHECK,  SCOPE_GATE,
-                                              SCOPE_WINDOW,  SCOPE_ROUTE};
+    static const enum config_scope order[] = {SCOPE_STEP,    SCOPE_CERTIFICATE,  SCOPE_LISTENER,
+                                              SCOPE_VERSION, SCOPE_MORE_CHECK,   SCOPE_GATE,
+                                              SCOPE_WINDOW,  SCOPE_NOTIFICATION, SCOPE_ROUTE};
     s->images[SCOPE_NONE] = NULL;
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         size_t size = config_scope_size(order[i]);

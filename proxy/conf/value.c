@@ -32,7 +32,9 @@ static bool refuse_kind(struct value_reader *r, struct node *node)
 static bool refuse(struct value_reader *r, struct node *node, const char *what)
 {
     char quoted[TREE_QUOTE_MAX], expected[DESCRIBE_MAX];
-    node_complain(node, r->errors, "%s %s (%s)", tree_quote(node->text, quoted), what,
+    bool is_secret = r->field->flags & FIELD_SECRET;
+    node_complain(node, r->errors, "%s %s (%s)",
+                  is_secret ? "what stands here" : tree_quote(node->text, quoted), what,
                   expectation(r, node, expected));
     return false;
 }

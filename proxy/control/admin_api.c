@@ -174,6 +174,11 @@ static void answer_reload(struct request *r)
     admin_change_reload(&r->api->host, r->req);
 }
 
+static void answer_notify(struct request *r)
+{
+    admin_change_notify(&r->api->host, r->req);
+}
+
 static const struct resource fixed[] = {
     {"/healthz", ACCESS_OPEN, answer_health}, /* a kubelet has no token */
     {"/readyz", ACCESS_OPEN, answer_ready},
@@ -181,6 +186,7 @@ static const struct resource fixed[] = {
     {"/api/v1/routes", ACCESS_READ, answer_routes},
     {"/api/v1/events", ACCESS_READ, answer_events},
     {"/api/v1/reload", ACCESS_CHANGE, answer_reload},
+    {"/api/v1/notifications/test", ACCESS_CHANGE, answer_notify},
 };
 
 static const struct resource nothing = {NULL, ACCESS_OPEN, NULL};
@@ -309,7 +315,8 @@ static void dispatch(struct request *r)
         return;
     }
     if (resource.access == ACCESS_CHANGE)
-        log_warn("admin_refused", "verb=%s reason=%s", r->action ? r->action : "reload",
+        log_warn("admin_refused", "verb=%s reason=%s",
+                 r->action ? r->action : strrchr(r->path, '/') + 1,
                  verdict == ADMIN_NO_TOKEN         ? "token"
                  : verdict == ADMIN_WRONG_HOST     ? "host"
                  : verdict == ADMIN_FOREIGN_ORIGIN ? "origin"

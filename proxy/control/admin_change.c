@@ -16,7 +16,8 @@
 #define WHO_MAX 64u
 
 struct change {
-    const char *route; /* NULL = a reload */
+    const char *route; /* NULL = a reload, or a test of notifications */
+    bool is_notify;
     const char *verb;
     bool is_full;
     char who[WHO_MAX + 1]; /* "" = not said */
@@ -172,8 +173,12 @@ static void carry_out(const struct admin_host *host, struct evhttp_request *req,
     }
     if (c->who[0])
         who = c->who;
-    e = c->route ? host->verb(host->host, c->route, c->verb, c->is_full, who, &why)
-                 : host->reload(host->host, c->lines, &why);
+    if (c->route)
+        e = host->verb(host->host, c->route, c->verb, c->is_full, who, &why);
+    else if (c->is_notify)
+        e = host->notify(host->host, &why);
+    else
+        e = host->reload(host->host, c->lines, &why);
     audit(c, e, &why);
     if (e)
         reply_refused(req, c, e, &why);
@@ -185,6 +190,12 @@ void admin_change_route(const struct admin_host *host, struct evhttp_request *re
                         const char *route, const char *verb)
 {
     struct change c = {.route = route, .verb = verb};
+    carry_out(host, req, &c);
+}
+
+void admin_change_notify(const struct admin_host *host, struct evhttp_request *req)
+{
+    struct change c = {.verb = "notify", .is_notify = true};
     carry_out(host, req, &c);
 }
 

@@ -9,6 +9,7 @@
 #include "proxy/control/reload.h"
 #include "proxy/control/told.h"
 #include "proxy/wire/time.h"
+#include "rollout/notify/notifier.h"
 #include <cjson/cJSON.h>
 #include <event2/buffer.h>
 
@@ -180,6 +181,19 @@ static enum err api_reload(void *host, cJSON *lines, struct why *why)
     return reload(host, lines, why);
 }
 
+static enum err api_notify(void *host, struct why *why)
+{
+    struct control *c = host;
+    if (!c->acts)
+        return why_set(why, ERR_CONFLICT, "another process is taking over: say it again");
+    size_t n = notifier_test(c->notifier);
+    if (n == 0)
+        return why_set(why, ERR_CONFLICT, "the file names nobody to be told (notifications)");
+    return why_set(why, OK,
+                   "a test is on its way to %zu receiver%s; the log says if one does not take it",
+                   n, n == 1 ? "" : "s");
+}
+
 static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 {
     struct control *c = host;
@@ -209,6 +223,7 @@ struct admin_host api_host(struct control *c)
                                .series = api_series,
                                .verb = api_verb,
                                .reload = api_reload,
+                               .notify = api_notify,
                                .metrics = api_metrics,
                                .is_ready = api_is_ready};
 }

@@ -131,20 +131,30 @@ static char **make_environment(char *channel)
     return all;
 }
 
+/* Signals that would end the new process before it can listen to them: they wait until then. Whoever signals every process
+ * of a service, as logrotate does, means those that run. */
+static void fill_blocked(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGUSR1);
+    (void)sigaddset(set, SIGUSR2);
+}
+
 static int spawn(const struct binary *b, int channel, char **environment, pid_t *pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
-    sigset_t none;
+    sigset_t blocked;
     if (posix_spawn_file_actions_init(&files) != 0)
         return ENOMEM;
     (void)posix_spawnattr_init(&attributes);
-    (void)sigemptyset(&none);
+    fill_blocked(&blocked);
     int failure = posix_spawn_file_actions_adddup2(&files, channel, BINARY_CHANNEL_FD);
     if (failure == 0)
         failure = posix_spawn_file_actions_addclosefrom_np(&files, BINARY_CHANNEL_FD + 1);
     if (failure == 0)
-        failure = posix_spawnattr_setsigmask(&attributes, &none);
+        failure = posix_spawnattr_setsigmask(&attributes, &blocked);
     if (failure == 0)
         failure = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     if (failure == 0)

@@ -19,7 +19,9 @@
 #include "proxy/control/publish.h"
 #include "proxy/control/reload.h"
 #include "proxy/control/told.h"
+#include "proxy/control/webhooks.h"
 #include "proxy/wire/time.h"
+#include "rollout/notify/notifier.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -101,8 +103,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (c->is_publish_due && publish(c) != OK)
         log_error("publish_failed", "why=\"out of memory\"");
     handover_tick(c->handover);
-    if (!c->acts)
+    if (!c->acts) {
+        if (c->is_stopping)
+            notify_tick(c);
         return;
+    }
     health_look(&c->known, c->base, control_config(c)->timeouts.connect_ms);
     cluster_tick(c);
     look_at_slowness(c);
@@ -131,6 +136,8 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     for (unsigned i = 0; i < c->n_workers; i++)
         is_done = is_done && worker_is_done(c->workers[i]);
     if (!is_done && now_ms() < c->drain_until_ms)
+        return;
+    if (now_ms() < c->drain_until_ms && notifier_flush(c->notifier))
         return;
     if (!is_done)
         log_warn("drain_cut", "why=\"timeouts.drain has passed with connections still open\"");
@@ -184,6 +191,7 @@ static bool make_events(struct control *c)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     struct timeval second = {ROLLOUT_TICK_MS / 1000, ROLLOUT_TICK_MS % 1000 * 1000};
+    sigset_t none;
     c->base = event_base_new();
     if (!c->base)
         return false;
@@ -194,6 +202,9 @@ static bool make_events(struct control *c)
         if (!c->signals[i] || event_add(c->signals[i], NULL) < 0)
             return false;
     }
+    (void)sigemptyset(
+        &none); /* who hands over starts this process with some of them blocked (binary.c) */
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     return c->tick && c->drain_poll && event_add(c->tick, &second) == 0;
 }
 
@@ -306,7 +317,9 @@ static enum err control_start(struct control *c, struct why *why)
     c->access = access_log_new(c->metrics);
     c->http = http_new(c->base);
     c->names = names_new(c);
-    if (!c->access || !c->http || !c->names)
+    struct notifier_setup told = {c->base, c->http, now_ms, time_wall_ms};
+    c->notifier = c->http ? notifier_new(&told) : NULL;
+    if (!c->access || !c->notifier || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
     if (tickets_init(&c->tickets, now_ms()) != OK)
         return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
@@ -322,6 +335,8 @@ static enum err control_start(struct control *c, struct why *why)
         e = names_configure(c->names, why);
     if (e == OK && handover_is_heir(c->handover))
         e = take_over(c, why);
+    if (e == OK && webhooks_use(c->keep->webhooks, c->notifier) != OK)
+        e = why_set(why, ERR_MEMORY, "out of memory");
     if (e != OK)
         return e;
     if (!host_open_rollouts(c, config, c->keep->manifests, why))
@@ -358,7 +373,7 @@ static void control_stop(struct control *c)
     for (unsigned i = 0; i < c->n_workers; i++)
         worker_stop(c->workers[i]);
     free(c->workers);
-    handover_free(c->handover);            /* the workers have counted their last */
+    handover_free(c->handover); /* the workers have counted their last */
     access_log_free(c->access);
     listeners_remove_files(&c->listeners); /* where the start failed half way */
     listeners_free(&c->listeners);
@@ -368,6 +383,7 @@ static void control_stop(struct control *c)
     if (c->metrics && c->base)
         known_fini(&c->known);
     cluster_stop(c);
+    notifier_free(c->notifier);
     http_free(c->http);
     snapshot_unref(c->snapshot);
     config_keep_unref(c->keep);

@@ -9,6 +9,7 @@
 #include "proxy/control/names.h"
 #include "proxy/control/upstream_tls.h"
 #include "proxy/wire/time.h"
+#include "rollout/notify/notifier.h"
 #include <math.h>
 
 /* A gauge that has no value now is left out rather than shown as NaN. */
@@ -78,6 +79,17 @@ static void expose_expiry(void *arg, const char *listener, const char *file, int
 {
     const char *labels[] = {listener, file};
     sample(arg, METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS, labels, (double)expires);
+}
+
+static void expose_notifications(const struct control *c, struct expo *e, enum metric_id id)
+{
+    uint64_t counts[NOTIFIER_RESULTS];
+    const char *target;
+    for (size_t i = 0; c->notifier && (target = notifier_counts(c->notifier, i, counts)); i++)
+        for (unsigned k = 0; k < NOTIFIER_RESULTS; k++) {
+            const char *labels[] = {target, notifier_result_name((enum notifier_result)k)};
+            sample(e, id, labels, (double)counts[k]);
+        }
 }
 
 static void expose_weight(struct expo *e, const char *route, double intended, double observed)
@@ -198,6 +210,9 @@ void gauges_expose(void *host, struct expo *e, enum metric_id id)
     case METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS:
         certificates_expiries(c->keep->certificates, expose_expiry, e);
         upstream_tls_expiries(c->keep->upstream_tls, expose_expiry, e);
+        break;
+    case METRIC_NOTIFICATIONS_TOTAL:
+        expose_notifications(c, e, id);
         break;
     case METRIC_CONFIG_RELOADS_TOTAL:
         sample(e, id, ok, (double)c->reloads_ok);

@@ -329,15 +329,26 @@ bool handover_is_under_way(const struct handover *h)
     return h->phase != HANDOVER_IDLE;
 }
 
+/* One that has been given all may have accepted connections already, and be about to say so: it finishes what it has. */
+static void end_child(const struct handover *h)
+{
+    if (h->phase == HANDOVER_GIVEN) {
+        (void)kill(h->child, SIGTERM);
+        return;
+    }
+    (void)kill(h->child, SIGKILL);
+    (void)waitpid(h->child, NULL, 0); /* at once: SIGKILL waits for nobody */
+}
+
 void handover_cancel(struct handover *h)
 {
     if (h->phase == HANDOVER_IDLE || h->phase == HANDOVER_DONE)
         return;
     if (h->child) {
-        (void)kill(h->child, SIGKILL);
-        (void)waitpid(h->child, NULL, 0); /* at once: SIGKILL waits for nobody */
+        end_child(h);
         log_warn("handover_failed", "pid=%d why=\"this process stops\"", (int)h->child);
     }
+    admin_rest(h->control->admin, false); /* for /metrics and /readyz */
     h->child = 0;
     handover_channel_free(h->channel);
     h->channel = NULL;

@@ -124,7 +124,9 @@ static enum err receive(int fd, char *buf, struct handover_received *r, struct w
     enum err e = OK;
     if (n == 0)
         e = why_set(why, ERR_CLOSED, "the other process has ended");
-    else if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+    else if (msg.msg_flags & MSG_CTRUNC)
+        e = why_set(why, ERR_LIMIT, "no descriptor is left for what it hands over (RLIMIT_NOFILE)");
+    else if (msg.msg_flags & MSG_TRUNC)
         e = why_set(why, ERR_LIMIT, "a message that is too long");
     else
         e = handover_decode(&r->message, buf, (size_t)n, why);

@@ -11,6 +11,7 @@
 #include "proxy/control/told.h"
 #include "proxy/wire/time.h"
 #include "rollout/kube/fleet.h"
+#include "rollout/notify/notifier.h"
 #include <cjson/cJSON.h>
 
 /* What this process and those before it have counted. */
@@ -217,6 +218,11 @@ static void port_event(void *host, const char *route, const char *name, const cJ
     cJSON_free(text);
 }
 
+static void port_tell(void *host, const struct rollout_event *event)
+{
+    notifier_tell(((struct control *)host)->notifier, event);
+}
+
 static bool port_is_followed(void *host)
 {
     const struct control *c = host;
@@ -243,6 +249,7 @@ struct rollout_ports host_ports(struct control *c)
                                   .cluster_store = port_cluster_store,
                                   .cluster_stored = port_cluster_stored,
                                   .event = port_event,
+                                  .tell = port_tell,
                                   .is_followed = port_is_followed};
 }
 

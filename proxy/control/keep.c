@@ -6,6 +6,7 @@
 #include "proxy/control/certificates.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/upstream_tls.h"
+#include "proxy/control/webhooks.h"
 #include "proxy/wire/time.h"
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ static void read_rest(struct config_keep *k, const struct config_keep *before,
     k->certificates = certificates_read(k->config, now, errors);
     k->upstream_tls =
         upstream_tls_read(k->config, now, before ? before->upstream_tls : NULL, errors);
+    k->webhooks = webhooks_read(k->config, errors);
 }
 
 struct config_keep *config_keep_read(const char *path, const struct config_keep *before,
@@ -53,6 +55,7 @@ void config_keep_warn(const struct config_keep *k, struct config_errors *warning
     config_errors_init(warnings, k->config->file);
     certificates_warn(k->certificates, time_wall_ms() / 1000, warnings);
     upstream_tls_warn(k->upstream_tls, k->config, time_wall_ms() / 1000, warnings);
+    webhooks_warn(k->webhooks, warnings);
 }
 
 void config_keep_unref(struct config_keep *k)
@@ -62,6 +65,7 @@ void config_keep_unref(struct config_keep *k)
     manifests_free(k->manifests);
     upstream_tls_free(k->upstream_tls);
     certificates_free(k->certificates);
+    webhooks_free(k->webhooks);
     config_free(k->config);
     free(k);
 }

@@ -12,6 +12,7 @@
 #include "proxy/control/names.h"
 #include "proxy/control/publish.h"
 #include "proxy/control/upstream_tls.h"
+#include "proxy/control/webhooks.h"
 #include <cjson/cJSON.h>
 
 #define LINE_MAX_BYTES 1024 /* of one configuration error */
@@ -187,6 +188,8 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
         c->is_reloading = false;
         e = publish(c);
     }
+    if (e == OK)
+        e = webhooks_use(keep->webhooks, c->notifier);
     if (e != OK) { /* only for want of memory: the workers go on with the snapshot that they have */
         c->keep = old;
         config_keep_unref(keep);
@@ -199,6 +202,7 @@ static enum err take(struct control *c, struct config_keep *keep, struct report 
     changes_tell(old->config, config, report_line, report);
     certificates_tell_changes(old->certificates, keep->certificates, report_line, report);
     upstream_tls_tell_changes(old->config, config, report_line, report);
+    webhooks_tell_changes(old->webhooks, keep->webhooks, report_line, report);
     reload_warn(keep);
     config_keep_unref(old);
     access_settle(c);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct ticket_key) % sizeof(uint64_t) == 0, "a key is whole words");
-_Static_assert(TICKETS_EXPORT_BYTES == sizeof(((struct tickets *)0)->words), "words are the bytes");
+_Static_assert(TICKETS_KEYS * sizeof(struct ticket_key) == sizeof(((struct tickets *)0)->words),
+               "words are the bytes");
 
 /* Each word is released behind the odd sequence: a reader that sees one of them sees that too, and reads again. */
 static void store(struct tickets *t, const struct ticket_key keys[TICKETS_KEYS])
@@ -103,14 +104,17 @@ void tickets_export(struct tickets *t, unsigned char out[TICKETS_EXPORT_BYTES])
     struct ticket_key keys[TICKETS_KEYS];
     load(t, keys);
     memcpy(out, keys, sizeof keys);
+    memcpy(out + sizeof keys, &t->rotated_ms, sizeof t->rotated_ms);
     OPENSSL_cleanse(keys, sizeof keys);
 }
 
 void tickets_import(struct tickets *t, const unsigned char in[TICKETS_EXPORT_BYTES], int64_t now_ms)
 {
     struct ticket_key keys[TICKETS_KEYS];
+    int64_t rotated_ms;
     memcpy(keys, in, sizeof keys);
+    memcpy(&rotated_ms, in + sizeof keys, sizeof rotated_ms);
     store(t, keys);
-    t->rotated_ms = now_ms;
+    t->rotated_ms = rotated_ms < now_ms ? rotated_ms : now_ms;
     OPENSSL_cleanse(keys, sizeof keys);
 }

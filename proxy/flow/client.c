@@ -8,6 +8,7 @@
 #include "proxy/flow/parting.h"
 #include "proxy/flow/refuse.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/splice.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "base/log.h"
@@ -235,7 +236,12 @@ static void take_origin(struct client *c, enum origin origin)
 static void read_busy(struct client *c)
 {
     char *in = c->flow->in;
-    ssize_t n = stream_recv(&c->stream, in, FLOW_RECV_BYTES);
+    ssize_t n =
+        splice_may_request(c->exchange) ? splice_request(c->exchange) : (ssize_t)STREAM_NO_PIPE;
+    if (n > 0)
+        return;
+    if (n == STREAM_NO_PIPE)
+        n = stream_recv(&c->stream, in, FLOW_RECV_BYTES);
     if (n == STREAM_AGAIN)
         return;
     if (n <= 0) {
@@ -314,9 +320,11 @@ static void close_idle(struct client *c)
 {
     if (stream_unread(&c->stream))
         read_head(c);
-    if (c->state != CLIENT_READY || c->has_partial_head || c->until_ms > flow_now_ms(c->flow))
+    if (c->state != CLIENT_READY || c->until_ms > flow_now_ms(c->flow))
         return;
-    if (c->flow->is_draining)
+    if (c->has_partial_head) /* of a first request, which only now begins to have a time of its own */
+        set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
+    else if (c->flow->is_draining)
         parting_linger_idle(c);
     else
         client_hang_up(c);

@@ -87,6 +87,8 @@ static void drop_out(struct stream *s)
     if (!s->out)
         return;
     (void)event_del(&s->out->event);
+    if (s->out->pipe)
+        pipe_give(s->out->pipe);
     free(s->out->bytes);
     free(s->out);
     s->out = NULL;
@@ -126,13 +128,31 @@ bool stream_is_due(const struct stream *s)
     return s->read.ev_evcallback.evcb_flags & EVLIST_ACTIVE;
 }
 
-/* One sendmsg; 0 when the kernel takes nothing now, -1 when the connection is broken. */
-static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
+/* Several small parts cost less as one: the kernel looks at a vector for as long as it takes to copy some KiB here. */
+#define GATHER_MAX 2048u
+
+static ssize_t send_once(struct stream *s, const struct iovec *parts, int n, size_t total)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
     int flags = MSG_NOSIGNAL | (s->is_ending ? MSG_MORE : 0);
+    if (n == 1)
+        return send(s->fd, parts->iov_base, parts->iov_len, flags);
+    if (total <= GATHER_MAX) {
+        char gathered[GATHER_MAX];
+        size_t at = 0;
+        for (int i = 0; i < n; at += parts[i++].iov_len)
+            if (parts[i].iov_len)
+                memcpy(gathered + at, parts[i].iov_base, parts[i].iov_len);
+        return send(s->fd, gathered, at, flags);
+    }
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    return sendmsg(s->fd, &msg, flags);
+}
+
+/* One system call; 0 when the kernel takes nothing now, -1 when the connection is broken. total: bytes of all parts. */
+static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n, size_t total)
+{
     for (;;) {
-        ssize_t sent = sendmsg(s->fd, &msg, flags);
+        ssize_t sent = send_once(s, parts, n, total);
         if (sent >= 0) {
             s->sent += (uint64_t)sent;
             return sent;
@@ -144,10 +164,10 @@ static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n)
     }
 }
 
-/* Copies all bytes of the parts but the first skip behind what waits already. */
+/* Copies all bytes of the parts but the first skip behind what waits in out already. */
 static enum stream_result keep_rest(struct stream *s, const struct iovec *parts, int n, size_t skip)
 {
-    size_t total = 0, waiting = stream_pending(s);
+    size_t total = 0, waiting = s->out ? s->out->len - s->out->at : 0;
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
     if (total - skip > UINT32_MAX - waiting) {
@@ -186,7 +206,7 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)
         return STREAM_OK;
-    ssize_t sent = send_parts(s, parts, n);
+    ssize_t sent = send_parts(s, parts, n, total);
     if (sent < 0)
         return STREAM_FAILED;
     if ((size_t)sent == total)
@@ -199,11 +219,63 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
 }
 
+/* Moves on what is in the pipe. */
+static enum stream_result drain_pipe(struct stream *s, struct pipe *p)
+{
+    ssize_t sent = pipe_drain(p, s->fd);
+    if (sent < 0)
+        return STREAM_FAILED;
+    s->sent += (uint64_t)sent;
+    return p->len ? STREAM_PENDING : STREAM_OK;
+}
+
+ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
+                      enum stream_result *sent)
+{
+    CHECK(!from->tls && !to->tls && stream_pending(to) == 0);
+    struct pipe *p = pipe_take(pipes);
+    if (!p)
+        return STREAM_NO_PIPE;
+    ssize_t got = pipe_fill(p, from->fd, most);
+    if (got <= 0) {
+        int failure = errno;
+        pipe_give(p);
+        if (got == 0)
+            return STREAM_EOF;
+        errno = failure;
+        return failure == EAGAIN || failure == EWOULDBLOCK ? STREAM_AGAIN
+               : failure == EINVAL                         ? STREAM_NO_PIPE
+                                                           : STREAM_ERROR;
+    }
+    *sent = drain_pipe(to, p);
+    if (*sent == STREAM_PENDING && write_on(to)) {
+        to->out->pipe = p;
+        return got;
+    }
+    if (*sent == STREAM_PENDING)
+        *sent = STREAM_FAILED;
+    pipe_give(p);
+    return got;
+}
+
+static enum stream_result flush_pipe(struct stream *s)
+{
+    enum stream_result r = drain_pipe(s, s->out->pipe);
+    if (r == STREAM_OK) {
+        pipe_give(s->out->pipe);
+        s->out->pipe = NULL;
+    }
+    return r;
+}
+
 enum stream_result stream_flush(struct stream *s)
 {
+    enum stream_result first = s->out && s->out->pipe ? flush_pipe(s) : STREAM_OK;
+    if (first != STREAM_OK)
+        return first;
     if (stream_pending(s)) {
         struct iovec rest = {s->out->bytes + s->out->at, stream_pending(s)};
-        ssize_t sent = send_parts(s, &rest, 1);
+        ssize_t sent = send_parts(s, &rest, 1, rest.iov_len);
         if (sent < 0)
             return STREAM_FAILED;
         s->out->at += (uint32_t)sent;

@@ -27,14 +27,17 @@ static const struct command commands[] = {
     {"status", ROUTE_OPTIONAL, OPTION_JSON | OPTION_WATCH, command_status,
      "shows phase, step, weight, both versions, and why it is (not) moving",
      "Without ROUTE: all routes. With --watch it follows until the rollout that runs has ended;\n"
-     "if none runs, it waits for one.\n"
-     "Exit code: 0 healthy or done, 3 progressing, 4 degraded (aborted, a promotion that failed, "
-     "or no "
-     "endpoint of stable is available), 5 paused.",
+     "if none runs, it waits for one. On a terminal it is redrawn in place, and q or Ctrl-C ends\n"
+     "it, not the rollout; else it prints one line a change. Colours only on a terminal, and not\n"
+     "with NO_COLOR.\n"
+     "Exit code: 0 healthy or done, 3 progressing, 4 degraded (aborted, a promotion that failed,\n"
+     "or no endpoint of stable is available), 5 paused.",
      "serin status my-web --watch"},
     {"wait", ROUTE_REQUIRED, OPTION_JSON | OPTION_TIMEOUT, command_wait,
      "blocks until the rollout ends, for continuous integration",
-     "Prints one line a change, or with --json the last status. Ends at once if no rollout runs.\n"
+     "Prints one line a change (on a terminal one that is redrawn), or with --json the last "
+     "status.\n"
+     "Ends at once if no rollout runs.\n"
      "A pause goes on waiting, unless the canary failed (on_failure: pause): only a person moves "
      "it.\n"
      "Exit code: 0 done, 4 aborted, 5 the canary failed and the rollout is paused, 6 timed out.",
@@ -69,6 +72,9 @@ static const struct command commands[] = {
      "error.\n"
      "A running rollout keeps the plan that it started with.",
      "serin reload"},
+    {"notify", ROUTE_NONE, VERB_OPTIONS, command_notify,
+     "sends a test to everybody whom the configuration's notifications name",
+     "What became of it is in the log and in serin_notifications_total.", "serin notify"},
 };
 
 static const struct command *find_command(const char *word)

@@ -22,6 +22,8 @@ struct client {
     char *address; /* as the user named it */
     char *base;    /* URL without its path */
     char error[CURL_ERROR_SIZE];
+    client_stop_fn *should_stop;
+    void *stop_arg;
     cJSON *refusal; /* the last answer, where it was an error */
     struct {
         char *at;
@@ -45,6 +47,20 @@ static size_t on_answer(char *bytes, size_t one, size_t n, void *arg)
     c->answer.at = at;
     c->answer.len += n;
     return n;
+}
+
+static int on_progress(void *arg, curl_off_t down, curl_off_t down_now, curl_off_t up,
+                       curl_off_t up_now)
+{
+    struct client *c = arg;
+    (void)down, (void)down_now, (void)up, (void)up_now;
+    return c->should_stop && c->should_stop(c->stop_arg);
+}
+
+void client_set_stop(struct client *c, client_stop_fn *should_stop, void *arg)
+{
+    c->should_stop = should_stop;
+    c->stop_arg = arg;
 }
 
 /* NULL when memory is short; else the caller's to free. */
@@ -84,6 +100,9 @@ static enum err set_options(struct client *c, const char *token, struct why *why
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, c->error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, c);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
@@ -147,6 +166,8 @@ static enum err explain_no_answer(const struct client *c, CURLcode code, struct 
     if (c->answer.is_too_large)
         return why_set(why, ERR_LIMIT, "%s answers with more than %u bytes", c->address,
                        ANSWER_MAX_BYTES);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return why_set(why, ERR_CLOSED, "interrupted");
     if (code == CURLE_OPERATION_TIMEDOUT)
         return why_set(why, ERR_TIMEOUT, "%s does not answer in time %s", c->address, hint);
     if (code == CURLE_COULDNT_CONNECT && os_error)

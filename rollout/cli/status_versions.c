@@ -2,14 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
 #include "rollout/cli/numbers.h"
+#include "rollout/cli/status_parts.h"
 #include "rollout/cli/status_render.h"
 
 #include <math.h>
 #include <string.h>
 
 #define COLUMN_GAP 3u
-/* Longest name that is shown whole; a table with a longer one would be all name. */
-#define NAME_COLUMNS_MAX 24u
 
 enum column {
     COLUMN_NAME,
@@ -32,31 +31,9 @@ struct row {
     enum colour errors;
 };
 
-static void name_cell(struct cell *cell, const struct status_version *v, const struct style *s)
+static void set_cell(struct cell *cell, const struct text *words)
 {
-    struct text clean = {0};
-    text_add_clean(&clean, v->name);
-    const char *name = text_str(&clean);
-    bool is_long = text_columns(name) > NAME_COLUMNS_MAX;
-    size_t len = is_long ? text_cut(name, NAME_COLUMNS_MAX - 1) : strlen(name);
-    snprintf(cell->at, sizeof cell->at, "%.*s%s", (int)len, name,
-             is_long ? style_glyph(s, GLYPH_ELLIPSIS) : "");
-    text_clear(&clean);
-    text_add_clean(&clean, v->role);
-    size_t used = strlen(cell->at);
-    if (v->role[0])
-        snprintf(cell->at + used, sizeof cell->at - used, " %.12s", text_str(&clean));
-    text_fini(&clean);
-}
-
-/* The interval tells how much the figure is worth: few requests, wide interval. */
-static void errors_cell(struct cell *cell, const struct status_version *v, const struct style *s)
-{
-    if (v->error_rate >= 0 && v->low >= 0 && v->high >= 0)
-        snprintf(cell->at, sizeof cell->at, "%s (%s %s %s)", number_rate(v->error_rate).at,
-                 number_rate(v->low).at, style_glyph(s, GLYPH_DASH), number_rate(v->high).at);
-    else
-        snprintf(cell->at, sizeof cell->at, "%s", number_rate(v->error_rate).at);
+    snprintf(cell->at, sizeof cell->at, "%s", text_str(words));
 }
 
 static void available_cell(struct cell *cell, const struct status_version *v)
@@ -71,10 +48,15 @@ static void available_cell(struct cell *cell, const struct status_version *v)
 static struct row row_of(const struct status_version *v, const struct style *s)
 {
     struct row row = {0};
-    name_cell(&row.cells[COLUMN_NAME], v, s);
+    struct text words = {0};
+    status_part_version(&words, v, s);
+    set_cell(&row.cells[COLUMN_NAME], &words);
     snprintf(row.cells[COLUMN_REQUESTS].at, sizeof(struct cell), "%s",
              number_count(v->requests).at);
-    errors_cell(&row.cells[COLUMN_ERRORS], v, s);
+    text_clear(&words);
+    status_part_errors(&words, v, s);
+    set_cell(&row.cells[COLUMN_ERRORS], &words);
+    text_fini(&words);
     bool is_timed = v->requests != 0; /* a quantile of nothing is not 0 ms */
     snprintf(row.cells[COLUMN_P50].at, sizeof(struct cell), "%s",
              number_latency(is_timed ? v->p50_ms : NAN).at);

@@ -8,36 +8,37 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static size_t width_of_environment(void)
+static size_t columns_of_environment(void)
 {
     uint64_t columns;
     const char *text = getenv("COLUMNS");
-    if (text && slice_parse_u64(slice_str(text), &columns) && columns <= STYLE_WIDTH_MAX)
+    if (text && slice_parse_u64(slice_str(text), &columns) && columns <= STYLE_COLUMNS_MAX)
         return (size_t)columns;
     return STYLE_WIDTH_DEFAULT;
 }
 
-static size_t clamp_width(size_t width)
+static size_t clamp(size_t columns, size_t most)
 {
-    if (width < STYLE_WIDTH_MIN)
+    if (columns < STYLE_WIDTH_MIN)
         return STYLE_WIDTH_MIN;
-    return width > STYLE_WIDTH_MAX ? STYLE_WIDTH_MAX : width;
+    return columns > most ? most : columns;
 }
 
 struct style style_of(int fd)
 {
-    struct style s = {.is_terminal = isatty(fd) == 1};
+    bool is_terminal = isatty(fd) == 1;
+    struct style s = {.is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
     struct winsize window;
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    s.width = width_of_environment();
-    if (s.is_terminal && ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) {
-        s.width = window.ws_col;
+    size_t columns = columns_of_environment();
+    if (is_terminal && ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) {
+        columns = window.ws_col;
         s.height = window.ws_row;
     }
-    s.width = clamp_width(s.width);
-    s.has_colour =
-        s.is_terminal && !(no_colour && no_colour[0]) && term && strcmp(term, "dumb") != 0;
-    s.is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    s.columns = clamp(columns, STYLE_COLUMNS_MAX);
+    s.width = clamp(columns, STYLE_WIDTH_MAX);
+    s.is_screen = is_terminal && term && term[0] && strcmp(term, "dumb") != 0;
+    s.has_colour = s.is_screen && !(no_colour && no_colour[0]);
     return s;
 }
 
@@ -62,7 +63,7 @@ const char *style_glyph(const struct style *s, enum glyph g)
         [GLYPH_ARROW] = {"->", "→"},   [GLYPH_DOT] = {"-", "·"},
         [GLYPH_DASH] = {"-", "–"},     [GLYPH_BAR_FULL] = {"#", "━"},
         [GLYPH_BAR_HALF] = {">", "╸"}, [GLYPH_BAR_EMPTY] = {".", "─"},
-        [GLYPH_ELLIPSIS] = {"~", "…"},
+        [GLYPH_ELLIPSIS] = {"~", "…"}, [GLYPH_SPARK_TOP] = {"#", "█"},
     };
     return glyphs[g][s->is_utf8];
 }

@@ -1,4 +1,4 @@
-/* The commands start, pause, ... and reload: one verb, one audit line.
+/* The commands start, pause, ..., reload and notify: one verb, one audit line.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/cli/command.h"
 #include "rollout/cli/numbers.h"
@@ -91,6 +91,11 @@ enum cli_exit command_verb(struct client *c, const struct cli_options *o)
     char path[CLIENT_PATH_MAX];
     client_route_path(path, o->route, o->command);
     return change(c, o, path);
+}
+
+enum cli_exit command_notify(struct client *c, const struct cli_options *o)
+{
+    return change(c, o, "/api/v1/notifications/test");
 }
 
 enum cli_exit command_reload(struct client *c, const struct cli_options *o)

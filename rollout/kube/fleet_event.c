@@ -11,7 +11,7 @@
 static const char *type_of(const char *name)
 {
     static const char *const warnings[] = {"RolloutAborted", "AnalysisFailed", "RolloutHeld",
-                                           "WeightVerifyError"};
+                                           "PromotionFailed", "WeightVerifyError"};
     for (size_t i = 0; i < ARRAY_LEN(warnings); i++)
         if (strcmp(name, warnings[i]) == 0)
             return "Warning";

@@ -24,7 +24,8 @@ struct reader {
     struct cJSON *root;            /* of the document that is being read */
     struct cJSON *open[DEPTH_MAX]; /* the containers that are being filled */
     unsigned depth, values;
-    char *key; /* of the next value of a mapping */
+    char *key;       /* of the next value of a mapping */
+    size_t key_line; /* from 0 */
 };
 
 static enum err refuse(struct reader *r, const yaml_mark_t *at, const char *fmt, ...)
@@ -61,8 +62,14 @@ static struct cJSON *top(const struct reader *r)
     return r->depth ? r->open[r->depth - 1] : NULL;
 }
 
-/* Takes item, also where it fails. cJSON keeps numbers in valueint, which other kinds leave free
- * for their line. */
+/* Where a person looks for a value: at its key. A text, or an item of a list, has only its own place. */
+static size_t line_of(const struct reader *r, const yaml_mark_t *at, const struct cJSON *item)
+{
+    bool has_key = r->key && (cJSON_IsObject(item) || cJSON_IsArray(item));
+    return has_key ? r->key_line : at->line;
+}
+
+/* Takes item, also where it fails. */
 static enum err add(struct reader *r, const yaml_mark_t *at, struct cJSON *item)
 {
     struct cJSON *into = top(r);
@@ -72,8 +79,7 @@ static enum err add(struct reader *r, const yaml_mark_t *at, struct cJSON *item)
         cJSON_Delete(item);
         return refuse(r, at, "more than %u values", VALUES_MAX);
     }
-    if (cJSON_IsString(item) || cJSON_IsObject(item) || cJSON_IsArray(item))
-        item->valueint = (int)at->line + 1;
+    item->valueint = (int)line_of(r, at, item) + 1;
     if (!into) {
         r->root = item;
         return OK;
@@ -122,6 +128,7 @@ static enum err take_key(struct reader *r, const yaml_event_t *e, struct slice k
     if (err != OK)
         return err;
     r->key = strndup(key.at, key.len);
+    r->key_line = e->start_mark.line;
     if (!r->key)
         return no_memory(r);
     if (cJSON_GetObjectItemCaseSensitive(into, r->key))
@@ -251,13 +258,15 @@ static enum err read_yaml(struct reader *r, const char *text, size_t len)
     return err;
 }
 
-/* No deeper than YAML may be, and no key twice: cJSON would take both. */
-static bool is_proper(const struct cJSON *item, unsigned depth)
+/* No deeper than YAML may be, and no key twice: cJSON would take both. Its numbers lose their valueint: what
+ * manifest_line takes for a line. */
+static bool is_proper(struct cJSON *item, unsigned depth)
 {
     int keys = 0;
     if (depth > DEPTH_MAX)
         return false;
-    for (const struct cJSON *child = item->child; child; child = child->next) {
+    item->valueint = 0;
+    for (struct cJSON *child = item->child; child; child = child->next) {
         bool is_member = cJSON_IsObject(item);
         if (is_member &&
             (++keys > KEYS_MAX || cJSON_GetObjectItemCaseSensitive(item, child->string) != child))
@@ -309,8 +318,7 @@ struct cJSON *manifest_parse(const char *name, const char *text, size_t len, str
 
 unsigned manifest_line(const struct cJSON *value)
 {
-    bool has_line = cJSON_IsString(value) || cJSON_IsObject(value) || cJSON_IsArray(value);
-    return has_line && value->valueint > 0 ? (unsigned)value->valueint : 0;
+    return value && value->valueint > 0 ? (unsigned)value->valueint : 0;
 }
 
 struct cJSON *manifest_read(const char *path, struct why *why)

@@ -148,7 +148,7 @@ enum err rolling_new_from_file(struct rolling *r, const struct rolling_object *o
     r->manifest = rolling_bare_copy(manifest);
     if (!r->manifest || rolling_hash_of_file(r) != OK)
         return why_set(why, ERR_MEMORY, "out of memory");
-    r->desired = cJSON_IsNumber(replicas) ? replicas->valueint : 0;
+    r->desired = cJSON_IsNumber(replicas) ? (int)replicas->valuedouble : 0;
     if (r->desired == 0) /* left out: as many as there are */
         r->desired = old->w.replicas;
     return check_beside(r, old, file, why);

@@ -19,20 +19,24 @@ USES = {
     "rollout/decide": {"base"},
     "rollout/kube": {"base", "metrics", "rollout", "rollout/decide"},
     "rollout": {"base", "metrics", "rollout/decide"},
+    "rollout/notify": {"base", "metrics", "rollout", "rollout/decide"},
     "rollout/cli": {"base", "metrics", "rollout", "rollout/decide", "rollout/kube"},
     "proxy/http": {"base"},
     "proxy/wire": {"base"},
 }
 for at, room in enumerate(DATA_PLANE):
     USES[room] = BOTTOM | set(DATA_PLANE[:at]) | ({"metrics"} if at >= 1 else set())
-USES["proxy/control"] |= {"rollout", "rollout/decide", "rollout/kube"}
-USES["proxy"] = USES["proxy/control"] | {"proxy/control", "rollout/cli"}
+USES["proxy/control"] |= {"rollout", "rollout/decide", "rollout/kube", "rollout/notify"}
+USES["proxy/convert"] = {"base", "proxy/conf", "rollout/decide", "rollout/kube"}
+USES["proxy"] = USES["proxy/control"] | {"proxy/control", "proxy/convert", "rollout/cli"}
 ALSO = {"proxy/conf": {"rollout/decide/plan.h", "rollout/decide/outside.h",
-                       "rollout/zone_file.h"}}  # single headers
+                       "rollout/zone_file.h", "rollout/notify/kinds.h"},
+        "proxy/convert": {"rollout/cli/text.h"}}  # single headers
 
-PURE = ("base", "rollout/decide", "proxy/http", "proxy/route")  # no I/O, clock, thread or global state
+PURE = ("base", "rollout/decide", "proxy/http", "proxy/route", "proxy/convert")  # no I/O, clock, thread or global state
 PURE_FILES = {"proxy/flow/pace", "rollout/kube/objects", "rollout/kube/pod", "rollout/kube/scale_plan",
-              "rollout/kube/fleet_plan"}  # the same, in a folder that is not pure
+              "rollout/kube/fleet_plan", "rollout/notify/kinds", "rollout/notify/message", "rollout/notify/slack",
+              "rollout/notify/alerts", "rollout/notify/queue"}  # the same, in a folder that is not pure
 IMPURE = re.compile(r"(event2/.*|curl/.*|openssl/.*|sys/(socket|time|epoll|stat|mman|select|un|uio)\.h|time\.h|netdb\.h"
                     r"|netinet/.*|arpa/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|pthread\.h|threads\.h)$")
 

@@ -11,9 +11,10 @@ from rig import ask, die_with_me, wait_until
 class Shop:
     """conf/demo/app.c: a version whose errors (percent) and delay (ms) can be set while it runs."""
 
-    def __init__(self, program, version, address="127.0.0.1"):
+    def __init__(self, program, version, address="127.0.0.1", port=0, before=()):
+        """before: words of a program that becomes it."""
         self.version = version
-        self.process = subprocess.Popen([program, version, "0", address], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
+        self.process = subprocess.Popen([*before, program, version, str(port), address], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
         self.address = f"127.0.0.1:{int(self.process.stdout.readline())}"
 
     def control(self, **values):
@@ -53,9 +54,10 @@ class Users:
 class Askers:
     """asker.c: clients that count every request which does not get its whole answer. They try nothing twice."""
 
-    def __init__(self, program, address, keeps=True, threads=16, requests=10 ** 9, pause_us=0, tls=False):
+    def __init__(self, program, address, keeps=True, threads=16, requests=10 ** 9, pause_us=0, tls=False,
+                 before=()):
         host, _, port = address.rpartition(":")
-        words = [program, host, port, threads, requests, "keep" if keeps else "close", pause_us, *["tls"] * tls]
+        words = [*before, program, host, port, threads, requests, "keep" if keeps else "close", pause_us, *["tls"] * tls]
         self.process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
         self.counts = None
 

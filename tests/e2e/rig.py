@@ -410,13 +410,17 @@ class Serin:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
-    def hand_over(self, signal_it=True):
-        """SIGUSR2, and the new process serves. Returns the old one, which drains."""
+    def hand_over(self, signal_it=True, meanwhile=None):
+        """SIGUSR2, and the new process serves. Returns the old one, which drains. meanwhile: a signal that the new process gets as
+        soon as it is there."""
         adopt_orphans()
         old = self.process
         log = self.log()
         if signal_it:
             old.send_signal(signal.SIGUSR2)
+        if meanwhile:
+            started = wait_until(lambda: re.search(r" handover_started pid=(\d+)", self.log()[len(log):]), 10, "the new process")
+            os.kill(int(started[1]), meanwhile)
         pid = int(wait_until(lambda: re.search(r" handed_over to_pid=(\d+)", self.log()[len(log):]), 20, "the hand-over")[1])
         wait_until(lambda: f" took_over from_pid={old.pid} " in self.log()[len(log):], 20, "the new process' word")
         self.process = Adopted(pid)

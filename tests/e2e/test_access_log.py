@@ -245,6 +245,22 @@ def test_no_line_is_lost_or_torn_by_a_rotation_under_load(access, v1):
     assert sorted(targets) == sorted(f"/{i}/{n}" for i, count in enumerate(counts) for n in range(count))
 
 
+def test_no_line_is_lost_by_a_hand_over(access, shop, askers):
+    log = access(route(shop("v1").address), workers=2)
+    crowd = askers(log.proxy.address, keeps=True, pause_us=10000)   # what waits for a slow disk finds room
+    old = []
+    for _ in range(2):
+        old.append(log.proxy.hand_over())
+        size = log.file.stat().st_size
+        wait_until(lambda: log.file.stat().st_size > size + 50000, 20, "lines of the new process")
+    counts = crowd.end()
+    assert counts["failed"] == 0 and all(process.wait(15) == 0 for process in old)
+    log.proxy.stop()
+    assert "access_log" not in log.proxy.log()
+    lines = [parse_json(line) for line in open(log.file)]
+    assert len(lines) == counts["requests"] and len({line["request_id"] for line in lines}) == len(lines)
+
+
 def test_what_cannot_be_opened_again(access, v1, tmp_path):
     log = access(route(v1.address))
     os.rename(log.file, tmp_path / "old")

@@ -192,7 +192,7 @@ def test_a_static_split(file):
         0, [f"{path}: ok", "route shop: 12.5% of requests to v2, without a controller"])
 
 
-@pytest.mark.parametrize("name", ["serin.yaml", "minimal.yaml", "demo/serin.yaml"])
+@pytest.mark.parametrize("name", ["serin.yaml", "minimal.yaml", "default/serin.yaml", "demo/serin.yaml"])
 def test_the_projects_own_files(name):
     done = check("-c", os.path.join(CONF, name))
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,7 @@ from rig import route, run_serin, wait_until
 
 STANDING = {"steps": ["10%", "50%", "100%"], "hold": "5m", "max_hold": "10m", "bake": "1s"}
 VERBS = ["start", "pause", "resume", "promote", "abort", "retry", "undo", "reset"]
-COMMANDS = ["run", "check", "status", "wait", "history", "judge", "replay", "version", "reload", *VERBS]
+COMMANDS = ["run", "check", "convert", "status", "wait", "history", "judge", "replay", "version", "reload", "notify", *VERBS]
 
 
 @pytest.fixture

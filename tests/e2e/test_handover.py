@@ -287,7 +287,8 @@ def test_a_rollout_goes_on_where_it_was(serin, shop, askers):
 @pytest.mark.load
 def test_a_whole_rollout_over_hand_overs(serin, shop, users):
     plan = {**QUICK, "start": "auto"}
-    proxy = serin(route(shop("v1").address, shop("v2").address, rollout=plan), workers=2)
+    # with that time an idle connection is not closed before 5 s: no user's pause is as long, so that none crosses the end
+    proxy = serin(route(shop("v1").address, shop("v2").address, rollout=plan), workers=2, timeouts={"drain": "30s"})
     crowd = users(proxy.address, users=100, rate=800)
     weights, handed = [], 0
 

@@ -203,6 +203,30 @@ def test_a_stop_ends_the_new_process_too(proxy):
     assert not is_alive(pid)
 
 
+def test_a_stop_lets_the_new_process_finish(proxy):
+    """It has the sockets, and may have accepted somebody: it is asked to end, not killed."""
+    become(proxy, "import signal\nready(); hear('go')\n"
+                  "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print(' peer_finishes', file=sys.stderr, flush=True)))\n"
+                  "print(' peer_has_all', file=sys.stderr, flush=True)\ntime.sleep(600)")
+    proxy.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: " peer_has_all" in proxy.log(), 20, "the new process having everything")
+    with Client(proxy.address) as busy, Client(proxy.admin) as admin:
+        busy.send("GET / HTTP/1.1\r\n")          # the stop waits for the rest of it
+        proxy.process.terminate()
+        wait_until(lambda: " peer_finishes" in proxy.log(), 10, "its end")
+        assert admin.ask(target="/metrics", host=proxy.admin_host).status == 200
+    proxy.stop()
+
+
+def test_signals_to_all_processes_do_not_end_the_new_one(serin, v1, tmp_path):
+    """Its start is long enough to be met: logrotate signals every process of the service."""
+    proxy = serin(route(v1.address), log={"access": "json", "access_file": str(tmp_path / "access.log")})
+    for number, word in ((signal.SIGUSR1, " access_log_reopened "), (signal.SIGHUP, " reloaded ")):
+        proxy.hand_over(meanwhile=number)
+        wait_until(lambda: word in proxy.log(), 10, "the signal being heard")
+    assert " handover_failed " not in proxy.log() and proxy.ask().status == 200
+
+
 def test_a_channel_that_is_none(serin, v1, tmp_path):
     for value in ("", "0", "2", "99", "x"):
         done = rig.run_serin("run", "-c", serin(route(v1.address), start=False).file, environment={"SERIN_HANDOVER_FD": value})

@@ -386,7 +386,7 @@ def units(tmp_path):
     """Copies of the unit files, with the serin that is tested as their program."""
     for name in os.listdir(UNITS):
         text = open(os.path.join(UNITS, name)).read()
-        (tmp_path / name).write_text(text.replace("/usr/sbin/serin ", os.path.abspath(rig.SERIN) + " "))
+        (tmp_path / name).write_text(text.replace("/usr/bin/serin ", os.path.abspath(rig.SERIN) + " "))
     return tmp_path
 
 

@@ -168,7 +168,7 @@ def test_the_image_has_what_serin_needs():
     builds, runs = ([w for word, words in steps[a:b] if word == "RUN" for w in words]
                     for a, b in ((0, stages[1]), (stages[1], None)))
     assert set(wanted) <= set(builds)
-    assert ("ENTRYPOINT", ['["/usr/sbin/serin"]']) in steps
+    assert ("ENTRYPOINT", ['["/usr/bin/serin"]']) in steps
     args = rights.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
     assert json.loads(" ".join(steps[-1][1])) == args
     needed = subprocess.run(["readelf", "-d", SERIN], capture_output=True, text=True, check=True).stdout

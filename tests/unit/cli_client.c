@@ -250,6 +250,7 @@ static const struct {
     {"promote my-web --full --json", {OK_HEAD "{}"}, 0, "POST /api/v1/routes/my-web/promote "},
     {"undo my-web", {REFUSED}, 1, "POST "},
     {"reload", {OK_HEAD "{}"}, 0, "POST /api/v1/reload "},
+    {"notify", {OK_HEAD "{}"}, 0, "POST /api/v1/notifications/test "},
 };
 
 static void commands_have_their_exit_codes(void **state)

@@ -6,39 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "cli_files.h"
+
 #include "base/check.h"
 #include "rollout/cli/bar.h"
 #include "rollout/cli/history_render.h"
 #include "rollout/cli/news.h"
 #include "rollout/cli/status_render.h"
 
-#include <cjson/cJSON.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Reads a file of tests/unit/status; the caller frees it. */
-static char *read_file(const char *name, const char *suffix)
-{
-    char path[512];
-    snprintf(path, sizeof path, TESTS_DIR "/unit/status/%s%s", name, suffix);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        fail_msg("%s is missing", path);
-    char *text = calloc(1, 32768);
-    assert_true(fread(text, 1, 32767, file) < 32767);
-    fclose(file);
-    return text;
-}
-
-static cJSON *read_json(const char *name)
-{
-    char *text = read_file(name, ".json");
-    cJSON *json = cJSON_Parse(text);
-    if (!json)
-        fail_msg("%s is no JSON", name);
-    free(text);
-    return json;
-}
 
 static void draw(struct text *t, const cJSON *json, const struct style *s)
 {

@@ -159,25 +159,33 @@ static void text_stops_at_its_ceiling(void **state)
     text_fini(&t);
 }
 
+#define WRAP_OFF "\033[?7l" /* so that a wide character at the end begins no line */
+#define WRAP_ON  "\033[?7h"
+
 static void frames_replace_each_other(void **state)
 {
     (void)state;
-    struct style s = {.width = 5, .height = 10};
+    struct style s = {.width = 5, .columns = 5, .height = 10};
     struct screen screen = {0};
     struct text out = {0};
     screen_add_frame(&out, &screen, "one\ntwo\n", &s);
-    assert_string_equal(text_str(&out), "\rone\033[K\ntwo\033[K\n\033[J");
+    assert_string_equal(text_str(&out), WRAP_OFF "\rone\033[K\ntwo\033[K\n\033[J" WRAP_ON);
     text_clear(&out);
     screen_add_frame(&out, &screen, "longer than that\n", &s);
-    assert_string_equal(text_str(&out), "\033[2A\rlonge\033[K\n\033[J");
+    assert_string_equal(text_str(&out), WRAP_OFF "\033[2A\rlonge\033[K\n\033[J" WRAP_ON);
     text_clear(&out);
     s.height = 3;
     screen_add_frame(&out, &screen, "1\n2\n3\n4\n", &s);
-    assert_string_equal(text_str(&out), "\033[1A\r1\033[K\n2\033[K\n\033[J");
+    assert_string_equal(text_str(&out), WRAP_OFF "\033[1A\r1\033[K\n2\033[K\n\033[J" WRAP_ON);
     text_clear(&out);
     s.has_colour = true;
     screen_add_frame(&out, &screen, "\033[1mlonger than that\033[0m\n", &s);
-    assert_string_equal(text_str(&out), "\033[2A\r\033[1mlonge\033[0m\033[K\n\033[J");
+    assert_string_equal(text_str(&out),
+                        WRAP_OFF "\033[2A\r\033[1mlonge\033[0m\033[K\n\033[J" WRAP_ON);
+    text_clear(&out);
+    screen_resized(&screen); /* where the last frame stands now, nobody knows */
+    screen_add_frame(&out, &screen, "four\n", &s);
+    assert_string_equal(text_str(&out), WRAP_OFF "\033[H\033[2J\rfour\033[K\n\033[J" WRAP_ON);
     text_fini(&out);
 }
 

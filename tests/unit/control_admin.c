@@ -60,6 +60,9 @@ static const struct {
     {"DELETE /api/v1/routes/my-web HTTP/1.1\r\n" HOST LAST, 405, "Allow: GET, HEAD\r\n"},
     {"GET /api/v1/routes/my-web/abort HTTP/1.1\r\n" HOST LAST, 405, "Allow: POST\r\n"},
     {"GET /api/v1/reload HTTP/1.1\r\n" HOST LAST, 405, "\"code\":\"method_not_allowed\""},
+    {"GET /api/v1/notifications/test HTTP/1.1\r\n" HOST LAST, 405,
+     "\"code\":\"method_not_allowed\""},
+    {"POST /api/v1/notifications/test HTTP/1.1\r\n" HOST LAST, 400, "\"code\":\"not_json\""},
     {"OPTIONS /api/v1/routes/my-web/abort HTTP/1.1\r\n" HOST LAST, 405, "Allow: POST\r\n"},
     {"PUT /metrics HTTP/1.1\r\n" HOST LAST, 405, "Allow: GET, HEAD\r\n"},
     {"BREW / HTTP/1.1\r\n" HOST LAST, 501, ""},
@@ -78,7 +81,7 @@ static void resources_answer_as_the_table_says(void **state)
             fail_msg("row %zu: %s\nexpected %d and \"%s\", got: %s", i, readings[i].request,
                      readings[i].status, readings[i].text, f->response);
     }
-    assert_int_equal(f->fake.verbs + f->fake.reloads, 0);
+    assert_int_equal(f->fake.verbs + f->fake.reloads + f->fake.notifies, 0);
 }
 
 static void a_browser_that_has_a_file_gets_304(void **state)
@@ -220,6 +223,19 @@ static void the_hosts_refusals_have_their_status(void **state)
     assert_response_has(f, "no route other");
 }
 
+static void a_test_of_notifications_reaches_the_host(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.why = "a test is on its way to 2 receivers";
+    assert_int_equal(ask(f, "POST /api/v1/notifications/test HTTP/1.1\r\n" HOST JSON LAST), 200);
+    assert_response_has(f, "\"verb\":\"notify\"");
+    assert_response_has(f, "2 receivers");
+    assert_int_equal(f->fake.notifies, 1);
+    assert_int_equal(f->fake.reloads, 0);
+    f->fake.answer = ERR_CONFLICT;
+    assert_int_equal(ask(f, "POST /api/v1/notifications/test HTTP/1.1\r\n" HOST JSON LAST), 409);
+}
+
 static void reload_reaches_the_host(void **state)
 {
     struct fixture *f = *state;
@@ -317,6 +333,7 @@ int main(void)
         CASE(the_body_says_full_and_who),
         CASE(bad_bodies_change_nothing),
         CASE(the_hosts_refusals_have_their_status),
+        CASE(a_test_of_notifications_reaches_the_host),
         CASE(reload_reaches_the_host),
         CASE(forged_requests_change_nothing),
         cmocka_unit_test_setup_teardown(a_token_is_asked_of_changes_alone, set_up_token, tear_down),

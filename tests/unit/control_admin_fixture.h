@@ -38,7 +38,7 @@
 
 struct fake {
     char verb[32], route[64], who[80];
-    unsigned verbs, reloads;
+    unsigned verbs, reloads, notifies;
     bool full, has_who, ready;
     enum err answer;
     const char *why;
@@ -120,6 +120,13 @@ static inline enum err fake_reload(void *host, struct cJSON *lines, struct why *
     return why_set(why, fake->answer, "%s", fake->why);
 }
 
+static inline enum err fake_notify(void *host, struct why *why)
+{
+    struct fake *fake = host;
+    fake->notifies++;
+    return why_set(why, fake->answer, "%s", fake->why);
+}
+
 static inline void fake_metrics(void *host, bool openmetrics, struct evbuffer *out)
 {
     (void)host;
@@ -143,6 +150,7 @@ static inline struct admin *start(struct fixture *f, const char *bind, const cha
                               .series = fake_series,
                               .verb = fake_verb,
                               .reload = fake_reload,
+                              .notify = fake_notify,
                               .metrics = fake_metrics,
                               .is_ready = fake_is_ready};
     return admin_start(f->base, &setup, &host, why);

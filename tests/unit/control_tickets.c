@@ -62,6 +62,29 @@ static void test_another_process_opens_them(void **state)
     assert_memory_equal(&mine, &wiped, sizeof mine);
 }
 
+/* Otherwise keys would live for ever where processes take over from each other within the hour. */
+static void test_another_process_changes_them_when_it_was_due(void **state)
+{
+    (void)state;
+    struct tickets mine = {0}, other = {0};
+    struct ticket_key first, key;
+    unsigned char bytes[TICKETS_EXPORT_BYTES];
+    assert_int_equal(tickets_init(&mine, 1000), OK);
+    tickets_sealing(&mine, &first);
+    tickets_export(&mine, bytes);
+    tickets_import(&other, bytes, TICKETS_ROTATE_MS);
+    assert_int_equal(tickets_tick(&other, TICKETS_ROTATE_MS + 999), OK);
+    tickets_sealing(&other, &key);
+    assert_memory_equal(&key, &first, sizeof key);
+    assert_int_equal(tickets_tick(&other, TICKETS_ROTATE_MS + 1000), OK);
+    tickets_sealing(&other, &key);
+    assert_memory_not_equal(&key, &first, sizeof key);
+    tickets_import(&other, bytes, 500); /* a clock that is behind: an hour from now at the latest */
+    assert_int_equal(tickets_tick(&other, 500 + TICKETS_ROTATE_MS), OK);
+    tickets_sealing(&other, &key);
+    assert_memory_not_equal(&key, &first, sizeof key);
+}
+
 #define CHANGES 20000
 
 struct reader {
@@ -113,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys_age),
         cmocka_unit_test(test_another_process_opens_them),
+        cmocka_unit_test(test_another_process_changes_them_when_it_was_due),
         cmocka_unit_test(test_no_reader_sees_half_a_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,6 +270,21 @@ static void the_first_head_has_its_time_from_accept_on(void **state)
     (void)close(client);
 }
 
+/* Half a head that comes in the very moment in which the time is over has a deadline all the same: its own. */
+static void half_a_head_in_the_last_moment_has_an_end(void **state)
+{
+    struct fixture *f = *state;
+    static const char half[] = "GET / HTTP/1.1\r\n";
+    int client = client_open(f);
+    pass(f, f->config.timeouts.client_header_ms - 1);
+    assert_int_equal(send(client, half, sizeof half - 1, 0), sizeof half - 1);
+    pass(f, 1 + WHEEL_TICK_MS);
+    assert_silent(client);
+    pass(f, f->config.timeouts.client_header_ms + WHEEL_TICK_MS);
+    assert_hears(client, "HTTP/1.1 408 ", "408 Request Timeout\n");
+    (void)close(client);
+}
+
 /* Behind a head that came in pieces the idle time runs, and the next head in pieces has all of its
  * own. */
 static void each_head_has_a_deadline_of_its_own(void **state)
@@ -341,6 +356,7 @@ int main(void)
         TEST(a_silent_client_is_closed_after_the_time_of_a_head),
         TEST(a_slow_head_is_answered_408),
         TEST(the_first_head_has_its_time_from_accept_on),
+        TEST(half_a_head_in_the_last_moment_has_an_end),
         TEST(each_head_has_a_deadline_of_its_own),
         TEST(what_is_held_ends_with_the_worker),
         TEST(one_that_leaves_within_its_head_counts_as_aborted),

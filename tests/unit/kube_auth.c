@@ -122,7 +122,7 @@ static const struct {
      ":6: clusters[k].certificate-authority: /nowhere cannot be read"},
     {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h',\n"
              "    insecure-skip-tls-verify: true}}\n",
-     ":5: clusters[k].insecure-skip-tls-verify: refused: whoever answers there would get the "
+     ":6: clusters[k].insecure-skip-tls-verify: refused: whoever answers there would get the "
      "credentials; put the server's CA into certificate-authority-data"},
     {CONTEXT "clusters:\n- {name: k, cluster: {server: 'https://h', proxy-url: 'http://p'}}\n",
      ":5: clusters[k].proxy-url: serin speaks to no proxy"},

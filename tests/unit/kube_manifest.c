@@ -132,9 +132,9 @@ static void everything_is_bounded(void **state)
     free(closed);
 }
 
-static void texts_know_their_lines(void **state)
+static void values_know_their_lines(void **state)
 {
-    static const char yaml[] = "a: x\nb:\n  c: [1,\n   z]\n";
+    static const char yaml[] = "a: x\nb:\n  c: [1,\n   z]\n  d: 70\n\n  e: true\n";
     struct why why;
     struct cJSON *got = manifest_parse("f", yaml, strlen(yaml), &why);
     const struct cJSON *root = cJSON_GetArrayItem(got, 0);
@@ -142,11 +142,18 @@ static void texts_know_their_lines(void **state)
     (void)state;
     assert_int_equal(manifest_line(root), 1);
     assert_int_equal(manifest_line(cJSON_GetObjectItem(root, "a")), 1);
-    assert_int_equal(manifest_line(cJSON_GetObjectItem(root, "b")), 3);
+    const struct cJSON *b = cJSON_GetObjectItem(root, "b"), *d = cJSON_GetObjectItem(b, "d");
+    assert_int_equal(manifest_line(b), 2); /* where its key stands */
     assert_int_equal(manifest_line(list), 3);
-    assert_int_equal(manifest_line(cJSON_GetArrayItem(list, 0)), 0);
+    assert_int_equal(manifest_line(cJSON_GetArrayItem(list, 0)), 3);
     assert_int_equal(manifest_line(cJSON_GetArrayItem(list, 1)), 4);
+    assert_int_equal(manifest_line(d), 5);
+    assert_true(d->valuedouble == 70);
+    assert_int_equal(manifest_line(cJSON_GetObjectItem(b, "e")), 7);
     assert_int_equal(manifest_line(NULL), 0);
+    cJSON_Delete(got);
+    got = manifest_parse("f", "{\"a\": 7}", 8, &why);
+    assert_int_equal(manifest_line(cJSON_GetObjectItem(cJSON_GetArrayItem(got, 0), "a")), 0);
     cJSON_Delete(got);
 }
 
@@ -164,7 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(yaml_becomes_json),       cmocka_unit_test(what_is_refused_has_its_place),
-        cmocka_unit_test(everything_is_bounded),   cmocka_unit_test(texts_know_their_lines),
+        cmocka_unit_test(everything_is_bounded),   cmocka_unit_test(values_know_their_lines),
         cmocka_unit_test(files_are_read_or_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,8 @@ static void helps_are_sentences_without_escapes(void **state)
     }
 }
 
-/* These names are API: a change here breaks dashboards and alerts. */
+/* These names are API: a change here breaks dashboards and alerts.
+ * Longer than the house allows: a table. */
 static void names_and_labels_are_the_documented_ones(void **state)
 {
     (void)state;
@@ -111,6 +112,7 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_CLIENT_ERRORS_TOTAL, "serin_client_errors_total reason"},
         {METRIC_ACCEPT_PAUSES_TOTAL, "serin_accept_pauses_total"},
         {METRIC_ACCESS_LINES_DROPPED_TOTAL, "serin_access_lines_dropped_total"},
+        {METRIC_SPLICED_BYTES_TOTAL, "serin_spliced_bytes_total direction"},
         {METRIC_ENDPOINT_UP, "serin_endpoint_up route version endpoint"},
         {METRIC_ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio route kind"},
         {METRIC_ROLLOUT_PHASE, "serin_rollout_phase route phase"},
@@ -126,6 +128,7 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_KUBERNETES_REQUESTS_TOTAL, "serin_kubernetes_requests_total verb code"},
         {METRIC_DNS_LOOKUPS_TOTAL, "serin_dns_lookups_total result"},
         {METRIC_DNS_ANSWER_AGE_SECONDS, "serin_dns_answer_age_seconds name"},
+        {METRIC_NOTIFICATIONS_TOTAL, "serin_notifications_total target result"},
         {METRIC_CONFIG_RELOADS_TOTAL, "serin_config_reloads_total result"},
         {METRIC_CONFIG_GENERATION, "serin_config_generation"},
         {METRIC_CERTIFICATE_EXPIRY_TIMESTAMP_SECONDS,

@@ -11,6 +11,6 @@ extern const struct config_choice config_tls_versions[], config_client_certifica
     config_stickies[], config_retry_causes[], config_retry_targets[], config_methods[],
     config_mirror_methods[], config_forwardings[], config_starts[], config_low_evidences[],
     config_failures[], config_new_versions[], config_replica_modes[], config_cleanups[],
-    config_gate_moments[], config_weekdays[];
+    config_gate_moments[], config_weekdays[], config_notify_formats[], config_notify_kinds[];
 
 #endif

@@ -58,6 +58,7 @@ struct config_listener {
 struct config_admin {
     const char *bind;
     const char *token_file; /* NULL = none */
+    const char *url;        /* where people reach it; NULL = not said */
 };
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -210,6 +211,18 @@ struct config_kubernetes {
     uint32_t lease_duration_ms;
 };
 
+/* Somebody who is told of rollouts. The URL may be a secret: neither it nor what a file says is ever shown. */
+struct config_notification {
+    const char *name;
+    const char *url, *url_file;       /* one of the two; the other NULL */
+    const char *secret_file;          /* NULL = messages are not signed */
+    uint32_t format;                  /* enum notify_format (rollout/notify/kinds.h) */
+    uint32_t events;                  /* sum of enum notify_kind */
+    struct config_string_list routes; /* n 0 = every route */
+    uint32_t timeout_ms;
+    struct config_place url_file_place, secret_file_place;
+};
+
 struct config {
     struct arena arena;
     const char *file; /* as named by the user */
@@ -225,6 +238,8 @@ struct config {
     struct config_limits limits;
     struct config_dns dns;
     struct config_kubernetes kubernetes;
+    struct config_notification *notifications;
+    size_t n_notifications;
     struct config_route *routes;
     size_t n_routes;
     struct {

@@ -29,6 +29,7 @@ enum config_scope {
     SCOPE_CONFIG,
     SCOPE_CERTIFICATE,
     SCOPE_LISTENER,
+    SCOPE_NOTIFICATION,
     SCOPE_ROUTE,
     SCOPE_VERSION,
     SCOPE_STEP,
@@ -48,6 +49,7 @@ enum config_reload {
 #define FIELD_REQUIRED   1u /* the mapping around it must have it */
 #define FIELD_INLINE     2u /* a list whose items stand in the struct itself, room for max of them */
 #define FIELD_LOWER_CASE 4u /* kept in lower case: texts that compare without regard to case */
+#define FIELD_SECRET     8u /* a text that no message shows */
 
 struct config_choice {
     const char *name; /* NULL ends the list */

@@ -57,6 +57,9 @@ struct admin_host {
      * lines, an array, one string a change, or one an error. */
     enum err (*reload)(void *host, struct cJSON *lines, struct why *why);
 
+    /* Sends a test to everybody who is told of rollouts. OK: *why says to how many; ERR_CONFLICT: there is nobody. */
+    enum err (*notify)(void *host, struct why *why);
+
     /* Appends the page of /metrics; nothing when memory is short. */
     void (*metrics)(void *host, bool openmetrics, struct evbuffer *out);
 

@@ -16,6 +16,9 @@ bool admin_change_is_verb(const char *verb);
 void admin_change_route(const struct admin_host *host, struct evhttp_request *req,
                         const char *route, const char *verb);
 
+/* Sends a test to the receivers of notifications and answers; the body likewise. */
+void admin_change_notify(const struct admin_host *host, struct evhttp_request *req);
+
 /* Reads the configuration anew and answers; the body as above, without full. */
 void admin_change_reload(const struct admin_host *host, struct evhttp_request *req);
 

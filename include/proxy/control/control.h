@@ -18,6 +18,7 @@ struct cluster;
 struct handover;
 struct http;
 struct names;
+struct notifier;
 
 struct control {
     struct event_base *base;
@@ -35,10 +36,11 @@ struct control {
     struct snapshot *snapshot; /* the newest; one reference */
     uint64_t generation;
     struct admin *admin;
-    struct http *http;       /* for the rollouts that ask others */
-    struct cluster *cluster; /* NULL where no version is a workload */
-    struct names *names;     /* endpoints that are names */
-    char *token;             /* of the admin port; NULL = none */
+    struct http *http;         /* for the rollouts that ask others */
+    struct notifier *notifier; /* tells people of them */
+    struct cluster *cluster;   /* NULL where no version is a workload */
+    struct names *names;       /* endpoints that are names */
+    char *token;               /* of the admin port; NULL = none */
     struct event *tick, *drain_poll;
     struct event *signals[5];
     uint64_t reloads_ok, reloads_failed;

@@ -10,6 +10,7 @@
 struct certificates;
 struct manifests;
 struct upstream_tls;
+struct webhooks;
 
 /* Snapshots point into it; freed by whoever lets go last, on any thread. */
 struct config_keep {
@@ -18,6 +19,7 @@ struct config_keep {
     struct manifests *manifests;
     struct certificates *certificates; /* NULL for a configuration alone */
     struct upstream_tls *upstream_tls; /* likewise */
+    struct webhooks *webhooks;         /* likewise */
 };
 
 /* Reads the file and what it names, with one reference. before: the configuration in force, of which it takes over what has
@@ -27,7 +29,7 @@ struct config_keep *config_keep_read(const char *path, const struct config_keep 
                                      struct config_errors *errors) MUST_USE;
 
 /* What is right now and will not stay so, or is not wise: certificates that expire, keys that anybody may read, endpoints
- * that are believed without proof. Nothing is
+ * that are believed without proof, secrets that anybody may read. Nothing is
  * there before the call. */
 void config_keep_warn(const struct config_keep *k, struct config_errors *warnings);
 

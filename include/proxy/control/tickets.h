@@ -45,12 +45,14 @@ void tickets_sealing(struct tickets *t, struct ticket_key *out);
 bool tickets_opening(struct tickets *t, const unsigned char name[16], struct ticket_key *out,
                      bool *is_old);
 
-/* All keys as bytes, so that a process that takes over opens what this one has sealed. They are secret: the caller wipes
- * them (OPENSSL_cleanse) and sends them nowhere but to that process. Control thread. */
-#define TICKETS_EXPORT_BYTES (TICKETS_KEYS * sizeof(struct ticket_key))
+/* All keys as bytes and when they were changed, so that a process that takes over opens what this one has sealed, and changes
+ * them when it was due. They are secret: the caller wipes them (OPENSSL_cleanse) and sends them nowhere but to that process.
+ * Control thread. */
+#define TICKETS_EXPORT_BYTES (TICKETS_KEYS * sizeof(struct ticket_key) + sizeof(int64_t))
 void tickets_export(struct tickets *t, unsigned char out[TICKETS_EXPORT_BYTES]);
 
-/* Takes over the keys of another process in place of its own. Control thread; also while workers run. */
+/* Takes over the keys of another process in place of its own. Both have one clock; a change that lies ahead of now_ms was of
+ * another. Control thread; also while workers run. */
 void tickets_import(struct tickets *t, const unsigned char in[TICKETS_EXPORT_BYTES],
                     int64_t now_ms);
 

@@ -9,6 +9,7 @@
 #include "proxy/http/head.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/wire/date.h"
+#include "proxy/wire/pipes.h"
 
 /* One receive buffer per worker: a kept-over partial head stands before the bytes of one recv. */
 #define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
@@ -33,6 +34,7 @@ struct flow {
     struct wheel wheel;
     struct event tick; /* turns the wheel while it has entries */
     struct graveyard graves;
+    struct pipes pipes; /* for large bodies (proxy/flow/splice.h) */
     struct upstream upstream;
     struct world *world; /* adopted last; requests hold the one that they started with */
     const struct split_order *order;

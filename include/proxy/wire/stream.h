@@ -5,6 +5,7 @@
 #ifndef SERIN_PROXY_WIRE_STREAM_H
 #define SERIN_PROXY_WIRE_STREAM_H
 
+#include "proxy/wire/pipes.h"
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -31,8 +32,9 @@ struct stream {
 /* What a stream has while the kernel is to tell that it takes bytes. Apart, as an idle connection pays for the other. */
 struct stream_out {
     struct event event;
+    struct pipe *pipe; /* lent while bytes wait in it, in front of those of bytes; else NULL */
     uint32_t at, len;
-    char *bytes; /* those from at to len wait; NULL: a connect is under way */
+    char *bytes; /* those from at to len wait; NULL: none do here */
 };
 
 enum stream_result {
@@ -46,9 +48,10 @@ enum stream_result {
  * its way to a peer that reads does not count: its speed is its own. */
 #define STREAM_UNSENT_MAX (128 << 10)
 
-#define STREAM_EOF   0  /* stream_recv: the peer closed its side */
-#define STREAM_AGAIN -1 /* stream_recv: nothing there now */
-#define STREAM_ERROR -2 /* stream_recv: reset or worse; errno says how */
+#define STREAM_EOF     0  /* stream_recv: the peer closed its side */
+#define STREAM_AGAIN   -1 /* stream_recv: nothing there now */
+#define STREAM_ERROR   -2 /* stream_recv: reset or worse; errno says how */
+#define STREAM_NO_PIPE -3 /* stream_splice: it cannot be done now; nothing was read */
 
 /* Keeps a TCP socket to STREAM_UNSENT_MAX, and lets every send leave at once (TCP_NODELAY: heads and bodies go out together).
  * What a listening socket accepts inherits both. Nothing happens to a socket of another kind. */
@@ -89,13 +92,21 @@ static inline void stream_expect_end(struct stream *s)
     s->is_ending = true;
 }
 
+/* Moves up to most bytes of what is there from one plain stream to another for which nothing waits, without copying them.
+ * Returns what stream_recv would, and where that is > 0 sets *sent to what stream_send would return: what the peer does not
+ * take waits in the pipe, which to holds until then. Or STREAM_NO_PIPE: the bytes are to be copied, which may be done at
+ * any time. Two system calls. */
+ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
+                      enum stream_result *sent);
+
 /* Called from on_write: sends what waits. STREAM_OK: drained, the write event rests. */
 enum stream_result stream_flush(struct stream *s);
 
 /* Bytes that wait for the kernel. */
 static inline size_t stream_pending(const struct stream *s)
 {
-    return s->out ? s->out->len - s->out->at : 0;
+    const struct stream_out *out = s->out;
+    return out ? out->len - out->at + (out->pipe ? out->pipe->len : 0) : 0;
 }
 
 /* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it; a second

@@ -4,6 +4,7 @@
 #define SERIN_ROLLOUT_CLI_CLIENT_H
 
 #include "base/err.h"
+#include <stdbool.h>
 
 struct cJSON;
 struct client;
@@ -13,10 +14,15 @@ struct client;
 struct client *client_open(const char *admin, const char *token, struct why *why);
 void client_close(struct client *c);
 
+/* Asked about once a second while an answer is awaited: true ends the question with ERR_CLOSED. So
+ * that a signal and a key are heard while a server hangs. NULL = nobody is asked. */
+typedef bool client_stop_fn(void *arg);
+void client_set_stop(struct client *c, client_stop_fn *should_stop, void *arg);
+
 /* Asks and waits. body: NULL = GET, else a POST of that JSON text. On OK *json is the answer, the
  * caller's to free. why tells a person everything else. ERR_IO: nobody answers at the address;
  * ERR_TIMEOUT: not in time; ERR_NOT_FOUND: 404; ERR_CONFLICT: 409; ERR_INVALID: refused otherwise,
- * or the answer is none of serin's; ERR_LIMIT: it is too large. */
+ * or the answer is none of serin's; ERR_LIMIT: it is too large; ERR_CLOSED: client_set_stop. */
 enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
                     struct why *why) MUST_USE;
 

@@ -14,6 +14,7 @@ enum cli_exit command_wait(struct client *c, const struct cli_options *o);
 enum cli_exit command_history(struct client *c, const struct cli_options *o);
 enum cli_exit command_verb(struct client *c, const struct cli_options *o);
 enum cli_exit command_reload(struct client *c, const struct cli_options *o);
+enum cli_exit command_notify(struct client *c, const struct cli_options *o);
 
 /* Tells on standard error why a question failed; for an unknown route it asks for the known ones
  * and names them. Returns the exit code. */

@@ -8,8 +8,13 @@
 #include "rollout/cli/text.h"
 
 struct screen {
-    size_t lines; /* drawn last time, above the cursor */
+    size_t lines;    /* drawn last time, above the cursor */
+    bool is_unknown; /* whether they still stand there */
 };
+
+/* The terminal has another size, or something else has written on it: the next frame begins on an
+ * empty screen. Pure but for *screen. */
+void screen_resized(struct screen *screen);
 
 /* Adds what a terminal needs to show drawing in place of the one before: each line cut to the
  * width, no more lines than the terminal has. drawing: lines, each ended. Pure but for *screen. */

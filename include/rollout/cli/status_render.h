@@ -10,6 +10,9 @@
 /* Adds one route, drawn on several lines. Pure. */
 void status_render(struct text *t, const struct status_view *v, const struct style *s);
 
+/* Adds how far a rollout is as one line, cut to the terminal's columns, ended. Pure. */
+void status_render_progress(struct text *t, const struct status_view *v, const struct style *s);
+
 /* Adds what GET /api/v1/routes answers: one route drawn in full, more as a table. Pure. */
 void status_render_all(struct text *t, const struct cJSON *json, const struct style *s);
 

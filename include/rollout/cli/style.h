@@ -9,12 +9,14 @@
 #define STYLE_WIDTH_DEFAULT 80u /* where there is no terminal to ask */
 #define STYLE_WIDTH_MIN     30u
 #define STYLE_WIDTH_MAX     100u /* longer lines are hard to read */
+#define STYLE_COLUMNS_MAX   500u /* of a terminal; bounds what a frame takes */
 
 struct style {
-    size_t width;  /* columns that may be used */
-    size_t height; /* rows of the terminal; 0 = no terminal */
-    bool is_terminal;
-    bool has_colour; /* a terminal, not a dumb one, and NO_COLOR is not set (no-color.org) */
+    size_t width;   /* columns that text may use */
+    size_t columns; /* that there are: at least width; for what gains by length, as sparklines do */
+    size_t height;  /* rows of the terminal; 0 = no terminal */
+    bool is_screen; /* a terminal that can be drawn on: not a dumb one */
+    bool has_colour; /* the same, and NO_COLOR is unset or empty (no-color.org) */
     bool is_utf8;
 };
 
@@ -42,7 +44,8 @@ enum glyph {
     GLYPH_BAR_FULL,
     GLYPH_BAR_HALF,
     GLYPH_BAR_EMPTY,
-    GLYPH_ELLIPSIS
+    GLYPH_ELLIPSIS,
+    GLYPH_SPARK_TOP /* the highest bar of spark.h */
 };
 
 /* A character, or its ASCII stand-in; each takes one column but the ASCII arrow, which takes two.

@@ -19,8 +19,8 @@ struct cJSON *manifest_parse(const char *name, const char *text, size_t len,
 /* The same of a file; "-" is standard input. Blocks. */
 struct cJSON *manifest_read(const char *path, struct why *why) MUST_USE;
 
-/* The line on which a text, mapping or list begins; 0 where that is not known (numbers and the like, JSON). Only of
- * what manifest_parse gave: it keeps the line in valueint, which cJSON uses for numbers alone. */
+/* The line of a value: of its key where it is a mapping or a list that has one. 0 where that is not known: of JSON.
+ * Only of what manifest_parse gave: it keeps the line in valueint, so that a number's value is in valuedouble alone. */
 unsigned manifest_line(const struct cJSON *value);
 
 #endif
