@@ -7,6 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Built with SERIN_NO_METRICS nothing is counted, and much does not work: to measure what counting costs, and for nothing else
+ * (tests/bench/README.md). */
+#ifdef SERIN_NO_METRICS
+#define METRICS_COUNT 0
+#else
+#define METRICS_COUNT 1
+#endif
+
 /* 2^5 cells an octave: a cell is at most 3.2 % wide. Microseconds up to 2^32 (71 minutes); longer
  * falls into the last. */
 #define HIST_SUB_BITS 5u
@@ -43,6 +51,8 @@ uint64_t hist_cell_top_us(unsigned cell);
 /* Counts one duration. Only the owner thread writes: two relaxed stores, no locked instruction. */
 static inline void hist_record(struct hist *h, uint64_t us)
 {
+    if (!METRICS_COUNT)
+        return;
     _Atomic uint64_t *c = &h->cells[hist_cell(us)];
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1,
                           memory_order_relaxed);

@@ -170,12 +170,16 @@ struct worker_cells {
 /* Adds to a cell that this thread alone writes. */
 static inline void cell_add(metric_cell *c, uint64_t n)
 {
+    if (!METRICS_COUNT)
+        return;
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
 
 static inline void cell_sub(metric_cell *c, uint64_t n)
 {
+    if (!METRICS_COUNT)
+        return;
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n,
                           memory_order_relaxed);
 }
