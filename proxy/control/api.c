@@ -207,8 +207,7 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 bool api_is_ready(void *host)
 {
     struct control *c = host;
-    if (c->is_serving && cluster_is_known(c) &&
-        names_are_ready(c->names, time_monotonic_us() / 1000))
+    if (c->is_serving && cluster_is_known(c) && names_are_ready(c->names, time_monotonic_ms()))
         c->was_ready = true;
     return c->was_ready && c->drain_until_ms == 0;
 }
