@@ -3,6 +3,7 @@
 #include "proxy/control/handover_inside.h"
 
 #include "base/log.h"
+#include "proxy/control/admin.h"
 #include "proxy/control/handover_state.h"
 #include "proxy/wire/time.h"
 #include "rollout/carry.h"
@@ -72,7 +73,9 @@ static enum err say_ready(struct handover *h, int64_t until_ms, struct why *why)
 static enum err take_socket(struct control *c, struct handover_received *r)
 {
     const struct handover_socket *s = &r->message.socket;
-    enum err e = s->is_more ? OK : inherited_begin(&c->inherited, s->is_admin, s->bind, &s->file);
+    struct unix_file file = s->file;
+    file.is_lent = true; /* until we serve: where we fail the other process goes on with it */
+    enum err e = s->is_more ? OK : inherited_begin(&c->inherited, s->is_admin, s->bind, &file);
     if (e != OK)
         return e;
     unsigned n = r->n_fds;
@@ -187,6 +190,8 @@ void handover_serve(struct handover *h)
     h->heir_fd = -1;
     if (handover_send_now(fd, &m, time_monotonic_ms() + HANDOVER_WAIT_MS, &why) != OK)
         log_warn("handover_unheard", "why=\"%s\"", why.text);
+    listeners_own_files(&h->control->listeners);
+    admin_own_file(h->control->admin);
     for (unsigned i = 0; i < h->n_older_fds; i++)
         handover_older_add(h, h->older_fds[i]);
     h->n_older_fds = 0;

@@ -147,6 +147,26 @@ def test_a_listener_that_cannot_be_opened(proxy, crowds, free_port):
         goes_on(proxy, crowds)
 
 
+def test_the_files_of_sockets_stay_where_it_fails(serin, v1, tmp_path):
+    """They are the old process's as long as the new one does not serve, also where that has taken the sockets over."""
+    import socket
+    paths = [str(tmp_path / name) for name in ("web.sock", "admin.sock")]
+    proxy = serin(route(v1.address), listeners=[{"bind": "unix:" + paths[0]}], admin={"bind": "unix:" + paths[1]})
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        proxy.config["listeners"].append({"bind": "127.0.0.1:%d" % other.getsockname()[1]})
+        proxy.write()
+        assert "exit code 1" in try_hand_over(proxy)
+        proxy.config["listeners"].pop()
+        proxy.write()
+    assert proxy.ask().status == 200 and proxy.status()["state"] == "STABLE"
+    proxy.hand_over().wait(10)
+    assert proxy.ask().status == 200 and proxy.status()["state"] == "STABLE"
+    proxy.stop()
+    assert not any(map(os.path.exists, paths))
+
+
 def test_a_program_that_is_gone(proxy, crowds):
     os.unlink(proxy.program)
     assert "No such file" in try_hand_over(proxy)

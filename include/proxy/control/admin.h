@@ -94,6 +94,9 @@ void admin_rest(struct admin *a, bool rests);
 /* The UNIX socket's file stays when the port is closed: it is another process's by now. */
 void admin_forget_file(struct admin *a);
 
+/* Where a process of before has lent it, it is ours now. */
+void admin_own_file(struct admin *a);
+
 /* Closes the port and every connection, removes its UNIX socket. NULL is allowed. Not from within a
  * callback of the host. */
 void admin_stop(struct admin *a);
