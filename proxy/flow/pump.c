@@ -361,6 +361,8 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     x->body_sent = data.len;
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
+    if (x->response_body.done && !x->down_keep_alive)
+        stream_expect_end(&x->client->stream);
     pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
 }
 
