@@ -298,6 +298,17 @@ static void write_client_errors(struct expo *e, const struct metrics *m)
     }
 }
 
+static void write_spliced(struct expo *e, const struct metrics *m)
+{
+    for (unsigned direction = 0; direction < DIRECTION_COUNT; direction++) {
+        const char *labels[] = {metric_direction_text(direction)};
+        uint64_t n = 0;
+        for (unsigned i = 0; i < metrics_workers(m); i++)
+            n += cell_read(&metrics_worker_at(m, i)->spliced_bytes[direction]);
+        expo_sample(e, METRIC_SPLICED_BYTES_TOTAL, labels, (double)n);
+    }
+}
+
 static void write_workers(struct expo *e, const struct metrics *m, enum metric_id id)
 {
     uint64_t n = 0;
@@ -352,6 +363,9 @@ void expo_cells(struct expo *e, const struct metrics *m, enum metric_id id)
     case METRIC_ACCEPT_PAUSES_TOTAL:
     case METRIC_ACCESS_LINES_DROPPED_TOTAL:
         write_workers(e, m, id);
+        return;
+    case METRIC_SPLICED_BYTES_TOTAL:
+        write_spliced(e, m);
         return;
     default:
         CHECK(metric_get(id)->source != METRIC_FROM_CELLS); /* a row of the catalog without code */

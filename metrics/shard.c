@@ -104,3 +104,10 @@ const char *metric_handshake_text(enum metric_handshake result)
     CHECK((unsigned)result < HANDSHAKE_COUNT);
     return texts[result];
 }
+
+const char *metric_direction_text(enum metric_direction direction)
+{
+    static const char *const texts[DIRECTION_COUNT] = {"request", "response"};
+    CHECK((unsigned)direction < DIRECTION_COUNT);
+    return texts[direction];
+}

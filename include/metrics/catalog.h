@@ -99,6 +99,10 @@ enum metric_source {
     X(ACCESS_LINES_DROPPED_TOTAL, "serin_access_lines_dropped_total", COUNTER, "", CELLS, \
       METRIC_NO_LABELS, \
       "Lines of the access log that were not written: its file or its reader did not take them.") \
+    X(SPLICED_BYTES_TOTAL, "serin_spliced_bytes_total", COUNTER, "bytes", CELLS, \
+      METRIC_LABELS("direction"), \
+      "Bytes of large request and response bodies that the kernel moved from socket to socket; all " \
+      "others were copied.") \
     X(ENDPOINT_UP, "serin_endpoint_up", GAUGE, "", HOST, \
       METRIC_LABELS("route", "version", "endpoint"), \
       "1 where the endpoint may get requests, 0 where it is down or ejected.") \

@@ -75,6 +75,9 @@ enum metric_mirror_skip {
 /* How a TLS handshake with an endpoint ended. */
 enum metric_handshake { HANDSHAKE_FULL, HANDSHAKE_RESUMED, HANDSHAKE_FAILED, HANDSHAKE_COUNT };
 
+/* Which way a body goes. */
+enum metric_direction { DIRECTION_REQUEST, DIRECTION_RESPONSE, DIRECTION_COUNT };
+
 /* The codes of the IANA registry have a cell each; the others share one per class. */
 #define CODE_CELLS 80
 extern const uint8_t code_cell_table[600];
@@ -92,6 +95,7 @@ const char *metric_retry_result_text(enum metric_retry_result result);
 const char *metric_mirrored_text(enum metric_mirrored result);
 const char *metric_mirror_skip_text(enum metric_mirror_skip reason);
 const char *metric_handshake_text(enum metric_handshake result);
+const char *metric_direction_text(enum metric_direction direction);
 
 /* The cell of a status code; anything outside 100..599 counts as the 5xx class. Pure. */
 static inline unsigned code_cell(unsigned status)
@@ -160,6 +164,7 @@ struct worker_cells {
     metric_cell
         accept_pauses; /* times that accepting stopped for want of descriptors or of limits.connections */
     metric_cell access_dropped; /* lines of the access log for which there was no room */
+    metric_cell spliced_bytes[DIRECTION_COUNT]; /* of bodies that were not copied */
 };
 
 /* Adds to a cell that this thread alone writes. */

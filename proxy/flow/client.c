@@ -8,6 +8,7 @@
 #include "proxy/flow/parting.h"
 #include "proxy/flow/refuse.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/splice.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "base/log.h"
@@ -237,7 +238,12 @@ static void take_origin(struct client *c, enum origin origin)
 static void read_busy(struct client *c)
 {
     char *in = c->flow->in;
-    ssize_t n = stream_recv(&c->stream, in, FLOW_RECV_BYTES);
+    ssize_t n =
+        splice_may_request(c->exchange) ? splice_request(c->exchange) : (ssize_t)STREAM_NO_PIPE;
+    if (n > 0)
+        return;
+    if (n == STREAM_NO_PIPE)
+        n = stream_recv(&c->stream, in, FLOW_RECV_BYTES);
     if (n == STREAM_AGAIN)
         return;
     if (n <= 0) {

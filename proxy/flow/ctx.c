@@ -91,6 +91,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     wheel_init(&f->wheel, flow_now_ms(f));
     CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
     graveyard_init(&f->graves, base);
+    pipes_init(&f->pipes);
     list_init(&f->clients);
     list_init(&f->tunnels);
     list_init(&f->copies);
@@ -111,6 +112,7 @@ void flow_fini(struct flow *f)
     upstream_fini(&f->upstream);
     (void)event_del(&f->tick);
     graveyard_fini(&f->graves);
+    pipes_fini(&f->pipes);
     while (f->spare) {
         struct exchange *x = f->spare;
         f->spare = x->next_spare;

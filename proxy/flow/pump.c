@@ -6,6 +6,7 @@
 #include "proxy/flow/attempt.h"
 #include "proxy/flow/failover.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/splice.h"
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "proxy/http/rewrite.h"
@@ -59,7 +60,7 @@ static void stop_sending(struct exchange *x)
     stream_wake(&x->up->stream);
 }
 
-static void after_send(struct exchange *x, enum stream_result r)
+void pump_after_send(struct exchange *x, enum stream_result r)
 {
     if (r == STREAM_FAILED) {
         stop_sending(x);
@@ -87,7 +88,7 @@ void pump_request_begin(struct exchange *x)
 {
     struct iovec parts[] = {part(x->head_out.at, x->head_out.len), part(x->replay, x->replay_len)};
     stream_read_on(&x->up->stream);
-    after_send(x, stream_send(&x->up->stream, parts, x->replay_len ? 2 : 1));
+    pump_after_send(x, stream_send(&x->up->stream, parts, x->replay_len ? 2 : 1));
 }
 
 /* Keeps framed bytes for another attempt. False: no room or no memory, and nothing is kept any more. */
@@ -139,7 +140,7 @@ bool pump_request_body(struct exchange *x, struct slice data)
             forget_replay(x);
     }
     if (is_open && !x->send_failed)
-        after_send(x, stream_send(&x->up->stream, parts, n));
+        pump_after_send(x, stream_send(&x->up->stream, parts, n));
     return true;
 }
 
@@ -147,7 +148,7 @@ void pump_on_upstream_writable(void *owner)
 {
     struct exchange *x = owner;
     flow_refresh_now(x->flow);
-    after_send(x, stream_flush(&x->up->stream));
+    pump_after_send(x, stream_flush(&x->up->stream));
 }
 
 /* ---- down: the response ---- */
@@ -167,8 +168,7 @@ static void client_broke(struct exchange *x)
     exchange_on_client_gone(x, CLIENT_ERROR_ABORTED);
 }
 
-/* After bytes went down: ends a whole response, else waits for whoever is slower. */
-static void after_reply(struct exchange *x, enum stream_result r)
+void pump_after_reply(struct exchange *x, enum stream_result r)
 {
     if (r == STREAM_FAILED) {
         client_broke(x);
@@ -200,7 +200,7 @@ static void note_tls(const struct exchange *x)
         attempt_log_tls(x);
 }
 
-static void upstream_gone(struct exchange *x, bool is_eof)
+void pump_upstream_gone(struct exchange *x, bool is_eof)
 {
     if (!is_eof)
         note_tls(x);
@@ -209,7 +209,7 @@ static void upstream_gone(struct exchange *x, bool is_eof)
         if (is_eof && x->response_body.kind == BODY_UNTIL_CLOSE && !x->send_failed) {
             struct iovec last = part(CHUNK_LAST, sizeof CHUNK_LAST - 1);
             x->response_body.done = true;
-            after_reply(x, stream_send(&x->client->stream, &last, x->down_chunked ? 1 : 0));
+            pump_after_reply(x, stream_send(&x->client->stream, &last, x->down_chunked ? 1 : 0));
         } else {
             cut(x, REASON_RESET);
         }
@@ -218,8 +218,7 @@ static void upstream_gone(struct exchange *x, bool is_eof)
     }
 }
 
-/* More than one response came: the connection never serves again. */
-static void distrust(struct exchange *x)
+void pump_distrust(struct exchange *x)
 {
     x->up_keep_alive = false;
     x->up->idle_since_us = x->flow->now_us;
@@ -352,7 +351,7 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         return;
     }
     if ((size_t)used < len - head_len)
-        distrust(x);
+        pump_distrust(x);
     exchange_goto(x, EXCHANGE_REPLY);
     x->head_down = true;
     cell_add(&x->route->metrics->cells[x->flow->worker]->responses[code_cell(x->status)], 1);
@@ -362,7 +361,7 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     x->body_sent = data.len;
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
-    after_reply(x, stream_send(&x->client->stream, parts, n + 1));
+    pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
 }
 
 static void read_response_head(struct exchange *x)
@@ -377,7 +376,7 @@ static void read_response_head(struct exchange *x)
         return;
     }
     if (got <= 0) {
-        upstream_gone(x, got == STREAM_EOF);
+        pump_upstream_gone(x, got == STREAM_EOF);
         return;
     }
     x->attempt.got_bytes = true;
@@ -416,11 +415,13 @@ static void read_response_body(struct exchange *x)
     char chunk[BODY_CHUNK_HEAD_MAX];
     struct slice data;
     char *in = x->flow->in;
+    if (splice_may_reply(x) && splice_reply(x))
+        return;
     ssize_t got = stream_recv(&x->up->stream, in, FLOW_RECV_BYTES);
     if (got == STREAM_AGAIN)
         return;
     if (got <= 0) {
-        upstream_gone(x, got == STREAM_EOF);
+        pump_upstream_gone(x, got == STREAM_EOF);
         return;
     }
     ssize_t used = body_feed(&x->response_body, in, (size_t)got, &data);
@@ -429,10 +430,10 @@ static void read_response_body(struct exchange *x)
         return;
     }
     if (used < got)
-        distrust(x);
+        pump_distrust(x);
     x->body_sent += data.len;
     int n = frame(parts, chunk, data, x->down_chunked, x->response_body.done);
-    after_reply(x, stream_send(&x->client->stream, parts, n));
+    pump_after_reply(x, stream_send(&x->client->stream, parts, n));
 }
 
 void pump_on_upstream_readable(void *owner)

@@ -265,6 +265,13 @@ static ssize_t feed_chunks(struct body *b, char *buf, size_t len, struct slice *
     return (ssize_t)i;
 }
 
+void body_pass(struct body *b, uint64_t n)
+{
+    CHECK(b->kind == BODY_LENGTH && n <= b->left);
+    b->left -= n;
+    b->done = b->left == 0;
+}
+
 ssize_t body_feed(struct body *b, char *buf, size_t len, struct slice *data)
 {
     *data = slice_of(buf, 0);
@@ -275,8 +282,7 @@ ssize_t body_feed(struct body *b, char *buf, size_t len, struct slice *data)
     size_t n = len;
     if (b->kind == BODY_LENGTH) {
         n = b->left < len ? (size_t)b->left : len;
-        b->left -= n;
-        b->done = b->left == 0;
+        body_pass(b, n);
     }
     data->len = n;
     return (ssize_t)n;

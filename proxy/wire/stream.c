@@ -27,7 +27,8 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = false;
     s->out = NULL;
-    s->out_at = s->out_len = 0;
+    s->pipe = NULL;
+    s->out_at = s->out_len = s->piped = 0;
     s->sent = 0;
     s->tls = NULL;
     CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
@@ -138,10 +139,10 @@ static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n, si
     }
 }
 
-/* Copies all bytes of the parts but the first skip behind what waits already. */
+/* Copies all bytes of the parts but the first skip behind what waits in out already. */
 static enum stream_result keep_rest(struct stream *s, const struct iovec *parts, int n, size_t skip)
 {
-    size_t total = 0, waiting = stream_pending(s);
+    size_t total = 0, waiting = stream_pending(s) - s->piped;
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
     if (total - skip > UINT32_MAX - waiting) {
@@ -175,7 +176,7 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     CHECK(n <= STREAM_PARTS_MAX);
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
-    if (s->out)
+    if (stream_pending(s))
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)
         return STREAM_OK;
@@ -192,16 +193,67 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
 }
 
+static void give_pipe(struct stream *s)
+{
+    pipe_give(s->pipe);
+    s->pipe = NULL;
+    s->piped = 0;
+}
+
 static void drop_out(struct stream *s)
 {
+    if (s->pipe)
+        give_pipe(s);
     free(s->out);
     s->out = NULL;
     s->out_at = s->out_len = 0;
     write_off(s);
 }
 
+static enum stream_result flush_pipe(struct stream *s)
+{
+    ssize_t sent = pipe_drain(s->pipe, s->fd);
+    if (sent < 0)
+        return STREAM_FAILED;
+    s->sent += (uint64_t)sent;
+    s->piped = s->pipe->len;
+    if (s->piped)
+        return STREAM_PENDING;
+    give_pipe(s);
+    return STREAM_OK;
+}
+
+ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
+                      enum stream_result *sent)
+{
+    CHECK(!from->tls && !to->tls && stream_pending(to) == 0);
+    struct pipe *p = pipe_take(pipes);
+    if (!p)
+        return STREAM_NO_PIPE;
+    ssize_t got = pipe_fill(p, from->fd, most);
+    if (got <= 0) {
+        int failure = errno;
+        pipe_give(p);
+        if (got == 0)
+            return STREAM_EOF;
+        errno = failure;
+        return failure == EAGAIN || failure == EWOULDBLOCK ? STREAM_AGAIN
+               : failure == EINVAL                         ? STREAM_NO_PIPE
+                                                           : STREAM_ERROR;
+    }
+    to->pipe = p;
+    to->piped = p->len;
+    *sent = flush_pipe(to);
+    if (*sent == STREAM_PENDING)
+        stream_write_on(to);
+    return got;
+}
+
 enum stream_result stream_flush(struct stream *s)
 {
+    enum stream_result first = s->pipe ? flush_pipe(s) : STREAM_OK;
+    if (first != STREAM_OK)
+        return first;
     if (s->out) {
         struct iovec rest = {s->out + s->out_at, stream_pending(s)};
         ssize_t sent = send_parts(s, &rest, 1, rest.iov_len);
@@ -226,7 +278,7 @@ bool stream_end(struct stream *s)
 
 void stream_discard(struct stream *s)
 {
-    s->is_torn = s->is_torn || s->out;
+    s->is_torn = s->is_torn || stream_pending(s) > 0;
     drop_out(s);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/flow/client.h"
+#include "proxy/wire/reserve.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -117,19 +118,13 @@ enum err listener_add(const struct wire_addr *bound, int fds[], unsigned have, u
     return OK;
 }
 
-/* The kernel gives out the lowest free number: a high one says how many are in use. */
-static bool is_in_reserve(const struct listener *l, int fd)
-{
-    return l->fd_reserve_from > 0 && (rlim_t)fd >= l->fd_reserve_from;
-}
-
 static bool has_room(const struct listener *l)
 {
     int next = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
     if (next < 0)
         return false;
     (void)close(next);
-    return !is_in_reserve(l, next);
+    return !reserve_has(l->reserve_begin, next);
 }
 
 static void pause_accept(struct listener *l)
@@ -203,7 +198,7 @@ static bool accept_one(struct listener *l)
         }
         return false;
     }
-    bool was_last = is_in_reserve(l, fd);
+    bool was_last = reserve_has(l->reserve_begin, fd);
     l->is_paused = l->is_paused && was_last;
     memcpy(peer.bytes, &ss, sizeof ss);
     peer.len = (uint32_t)len;
@@ -231,14 +226,10 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
                     struct listener_cells *cells)
 {
-    struct rlimit most;
-    *l = (struct listener){.flow = f, .cells = cells, .index = index, .fd = fd};
+    *l = (struct listener){
+        .flow = f, .cells = cells, .index = index, .fd = fd, .reserve_begin = reserve_begin()};
     l->is_lent =
         slice_starts(slice_str(f->world->snapshot->config->listeners[index].bind), SLICE("fd:"));
-    if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY) {
-        rlim_t reserve = most.rlim_cur / FD_RESERVE_SHARE;
-        l->fd_reserve_from = most.rlim_cur - (reserve < FD_RESERVE_MAX ? reserve : FD_RESERVE_MAX);
-    }
     CHECK(event_assign(&l->accept, f->base, fd, EV_READ | EV_PERSIST, on_accept, l) == 0);
     CHECK(event_assign(&l->resume, f->base, -1, 0, on_resume, l) == 0);
     (void)event_add(&l->accept, NULL);

@@ -146,6 +146,7 @@ PEERS = {  # name: (command, config text, extra substitutions); a config is writ
     'nginx-defer': ('nginx -c @dir@/conf -p @dir@', NGINX, {'log': 'off', 'buffers': BIG, 'defer': 'deferred'}),
     'haproxy': ('haproxy -db -f @dir@/conf', HAPROXY, {'mode': 'http', 'fwd': HAFWD}),
     'haproxy-big': ('haproxy -db -f @dir@/conf', HAPROXY, {'mode': 'http', 'fwd': HAFWD + HASPL, 'maxconn': 4000, 'tune': '  tune.bufsize 131072\n  tune.pipesize 1048576\n'}),
+    'haproxy-splice': ('haproxy -db -f @dir@/conf', HAPROXY, {'mode': 'http', 'fwd': HAFWD + HASPL, 'maxconn': 4000, 'tune': '  tune.pipesize 1048576\n'}),
     'haproxy-defer': ('haproxy -db -f @dir@/conf', HAPROXY, {'mode': 'http', 'fwd': HAFWD, 'defer': 'defer-accept'}),
     'haproxy-l4': ('haproxy -db -f @dir@/conf', HAPROXY.split('  bind 127.0.0.1:@tls@')[0] + '  default_backend' +
                    HAPROXY.split('  default_backend')[1], {'mode': 'tcp', 'fwd': ''}),

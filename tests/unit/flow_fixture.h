@@ -17,6 +17,7 @@
 #include "proxy/http/rewrite.h"
 #include "proxy/wire/time.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,7 @@ static inline void begin(void)
     struct fixture *f = &fixture;
     const struct log_setup quiet = {.level = LOG_ERROR};
     memset(f, 0, sizeof *f);
+    (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
     assert_int_equal(log_open(&quiet, NULL), OK);
     fake_now_us = INT64_C(1000000000);
     for (unsigned i = 0; i < ROLE_COUNT; i++) {

@@ -112,6 +112,7 @@ static void names_and_labels_are_the_documented_ones(void **state)
         {METRIC_CLIENT_ERRORS_TOTAL, "serin_client_errors_total reason"},
         {METRIC_ACCEPT_PAUSES_TOTAL, "serin_accept_pauses_total"},
         {METRIC_ACCESS_LINES_DROPPED_TOTAL, "serin_access_lines_dropped_total"},
+        {METRIC_SPLICED_BYTES_TOTAL, "serin_spliced_bytes_total direction"},
         {METRIC_ENDPOINT_UP, "serin_endpoint_up route version endpoint"},
         {METRIC_ROLLOUT_WEIGHT_RATIO, "serin_rollout_weight_ratio route kind"},
         {METRIC_ROLLOUT_PHASE, "serin_rollout_phase route phase"},

@@ -86,6 +86,9 @@ static struct metrics *populated(void)
     cell_add(&metrics_worker(m, 0)->accept_pauses, 1);
     cell_add(&metrics_worker(m, 0)->access_dropped, 3);
     cell_add(&metrics_worker(m, 1)->access_dropped, 4);
+    cell_add(&metrics_worker(m, 0)->spliced_bytes[DIRECTION_RESPONSE], 1 << 20);
+    cell_add(&metrics_worker(m, 1)->spliced_bytes[DIRECTION_RESPONSE], 5);
+    cell_add(&metrics_worker(m, 1)->spliced_bytes[DIRECTION_REQUEST], 1 << 19);
     return m;
 }
 

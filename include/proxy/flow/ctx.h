@@ -9,6 +9,7 @@
 #include "proxy/http/head.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/wire/date.h"
+#include "proxy/wire/pipes.h"
 
 /* One receive buffer per worker: a kept-over partial head stands before the bytes of one recv. */
 #define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
@@ -33,16 +34,17 @@ struct flow {
     struct wheel wheel;
     struct event tick; /* turns the wheel while it has entries */
     struct graveyard graves;
+    struct pipes pipes; /* for large bodies (proxy/flow/splice.h) */
     struct upstream upstream;
     struct world *world; /* adopted last; requests hold the one that they started with */
     const struct split_order *order;
     struct flow_shared *shared;
     struct worker_cells *cells;
     struct access_ring *access; /* metrics/access_log.h; written to where log.access is on */
-    struct list clients;   /* all client connections of this worker */
-    struct list exchanges; /* all requests under way, the oldest first */
-    struct list tunnels;   /* all upgraded connections */
-    struct list copies;    /* all copies under way */
+    struct list clients;        /* all client connections of this worker */
+    struct list exchanges;      /* all requests under way, the oldest first */
+    struct list tunnels;        /* all upgraded connections */
+    struct list copies;         /* all copies under way */
     struct {
         struct list
             waiting; /* clients whose bytes came when no step was left in that turn, the first come first */

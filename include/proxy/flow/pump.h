@@ -14,6 +14,19 @@ void pump_request_begin(struct exchange *x);
  * False: they could not be kept (memory). */
 bool pump_request_body(struct exchange *x, struct slice data);
 
+/* Bytes of the request went up as r says: goes on with its body, or to the wait for the response. */
+void pump_after_send(struct exchange *x, enum stream_result r);
+
+/* Bytes of the response went down: ends a whole one, else waits for whoever is slower. x may be gone on return. */
+void pump_after_reply(struct exchange *x, enum stream_result r);
+
+/* The upstream has closed (is_eof) or broken its connection: the response is whole, cut, or asked for again. x may be gone on
+ * return. */
+void pump_upstream_gone(struct exchange *x, bool is_eof);
+
+/* More came than one response: the connection never serves again. */
+void pump_distrust(struct exchange *x);
+
 /* Callbacks of upstream_events. */
 void pump_on_upstream_readable(void *owner);
 void pump_on_upstream_writable(void *owner);

@@ -46,6 +46,9 @@ int body_plan_response(struct body *b, const struct head *h, bool to_head);
  * broken (fault says how; *data is empty; do not feed it again). Pure. O(len). */
 ssize_t body_feed(struct body *b, char *buf, size_t len, struct slice *data);
 
+/* Bytes of a body with a length have passed without being looked at: n of them, no more than are left. Pure. */
+void body_pass(struct body *b, uint64_t n);
+
 /* How many bytes body_chunk_head writes at most. */
 #define BODY_CHUNK_HEAD_MAX 18
 

@@ -5,6 +5,7 @@
 #ifndef SERIN_PROXY_WIRE_STREAM_H
 #define SERIN_PROXY_WIRE_STREAM_H
 
+#include "proxy/wire/pipes.h"
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -21,9 +22,11 @@ struct stream {
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
     bool is_torn; /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
     uint32_t out_at, out_len;
-    char *out;       /* bytes that wait for the kernel; NULL while there are none */
-    uint64_t sent;   /* bytes that the kernel has taken, since stream_init */
-    struct tls *tls; /* NULL = plain */
+    char *out;         /* bytes that wait for the kernel; NULL while there are none */
+    struct pipe *pipe; /* lent while bytes wait in it, in front of those of out; else NULL */
+    uint32_t piped;    /* how many do */
+    uint64_t sent;     /* bytes that the kernel has taken, since stream_init */
+    struct tls *tls;   /* NULL = plain */
     struct event read, write;
 };
 
@@ -38,9 +41,10 @@ enum stream_result {
  * its way to a peer that reads does not count: its speed is its own. */
 #define STREAM_UNSENT_MAX (128 << 10)
 
-#define STREAM_EOF   0  /* stream_recv: the peer closed its side */
-#define STREAM_AGAIN -1 /* stream_recv: nothing there now */
-#define STREAM_ERROR -2 /* stream_recv: reset or worse; errno says how */
+#define STREAM_EOF     0  /* stream_recv: the peer closed its side */
+#define STREAM_AGAIN   -1 /* stream_recv: nothing there now */
+#define STREAM_ERROR   -2 /* stream_recv: reset or worse; errno says how */
+#define STREAM_NO_PIPE -3 /* stream_splice: it cannot be done now; nothing was read */
 
 /* Keeps a TCP socket to STREAM_UNSENT_MAX; what a listening socket accepts inherits it. */
 void stream_limit_unsent(int fd);
@@ -74,13 +78,20 @@ bool stream_is_due(const struct stream *s);
 #define STREAM_PARTS_MAX 8
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n);
 
+/* Moves up to most bytes of what is there from one plain stream to another for which nothing waits, without copying them.
+ * Returns what stream_recv would, and where that is > 0 sets *sent to what stream_send would return: what the peer does not
+ * take waits in the pipe, which to holds until then. Or STREAM_NO_PIPE: the bytes are to be copied, which may be done at
+ * any time. Two system calls. */
+ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
+                      enum stream_result *sent);
+
 /* Called from on_write: sends what waits. STREAM_OK: drained, the write event rests. */
 enum stream_result stream_flush(struct stream *s);
 
 /* Bytes that wait for the kernel. */
 static inline size_t stream_pending(const struct stream *s)
 {
-    return s->out_len - s->out_at;
+    return s->out_len - s->out_at + s->piped;
 }
 
 /* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it; a second

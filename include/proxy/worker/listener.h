@@ -6,15 +6,10 @@
 
 #include "proxy/flow/ctx.h"
 #include "proxy/wire/unix_file.h"
-#include <sys/resource.h>
 
 #define LISTEN_BACKLOG  4096
 #define ACCEPT_BATCH    64  /* connections taken per turn: others wait their turn too */
 #define ACCEPT_PAUSE_MS 100 /* until accepting is tried again */
-
-/* Clients alone could take every descriptor, and nothing could be dialled for them: a share is kept back. */
-#define FD_RESERVE_SHARE 4u /* one in so many */
-#define FD_RESERVE_MAX   4096u
 
 #define LISTEN_UNIX_MODE                                                                           \
     0666 /* of a UNIX socket, whatever the umask: clients of a proxy are everybody, as with nginx */
@@ -46,8 +41,8 @@ struct listener {
     int fd;
     bool is_paused;
     bool is_lent; /* systemd's: the socket and its queue outlive this process */
-    rlim_t
-        fd_reserve_from; /* descriptors from here on are for upstreams, files and the admin port; 0 = no limit */
+    unsigned
+        reserve_begin; /* descriptors from here on are not for clients (wire/reserve.h); 0 = no limit */
     struct event accept, resume;
 };
 
