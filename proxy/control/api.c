@@ -212,6 +212,11 @@ bool api_is_ready(void *host)
     return c->was_ready && c->drain_until_ms == 0;
 }
 
+static bool api_acts(void *host)
+{
+    return ((struct control *)host)->acts;
+}
+
 struct admin_host api_host(struct control *c)
 {
     return (struct admin_host){.host = c,
@@ -224,5 +229,6 @@ struct admin_host api_host(struct control *c)
                                .reload = api_reload,
                                .notify = api_notify,
                                .metrics = api_metrics,
-                               .is_ready = api_is_ready};
+                               .is_ready = api_is_ready,
+                               .acts = api_acts};
 }

@@ -191,6 +191,10 @@ def test_while_the_new_process_takes_its_time(proxy, crowds):
         for path in ("routes/web/abort", "reload"):
             answer = admin.ask("POST", "/api/v1/" + path, {"Content-Type": "application/json"}, b"{}", host=proxy.admin_host)
             assert answer.status == 409 and b"taking over" in answer.body
+        for path in ("routes", "routes/web", "routes/web/history"):     # a route without its rollout would look as if all was done
+            answer = admin.ask(target="/api/v1/" + path, host=proxy.admin_host)
+            assert answer.status == 503 and b"taking over" in answer.body
+        assert admin.ask(target="/metrics", host=proxy.admin_host).status == 200
         proxy.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: ' handover_refused why="one is under way"' in proxy.log(), 10, "the refusal of a second one")
         proxy.process.send_signal(signal.SIGHUP)

@@ -65,6 +65,9 @@ struct admin_host {
 
     /* Listening and configured. */
     bool (*is_ready)(void *host);
+
+    /* False while nobody can say how rollouts stand, since they go over to another process: routes are answered 503. */
+    bool (*acts)(void *host);
 };
 
 /* Binds and serves. setup and admin_host are copied. NULL with the reason: a bind that is none, an
