@@ -184,6 +184,14 @@ static void owe_ticket(struct tls *t)
                      !(SSL_get_options(t->ssl) & SSL_OP_NO_TICKET);
 }
 
+/* Whether one is due: the next write begins with it. */
+static bool pay_ticket(struct tls *t)
+{
+    bool is_due = t->owes_ticket && SSL_new_session_ticket(t->ssl) == 1;
+    t->owes_ticket = false;
+    return is_due;
+}
+
 static void note_established(struct tls *t)
 {
     if (t->is_established || !SSL_is_init_finished(t->ssl))
@@ -342,13 +350,12 @@ enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
     if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return STREAM_FAILED;
     struct records *r = enter(s);
-    if (t->owes_ticket) {
-        t->owes_ticket = false;
-        (void)SSL_new_session_ticket(t->ssl); /* the next write begins with it */
-    }
+    bool has_ticket = pay_ticket(t);
     while (rest.left)
         if (!write_record(t, &rest))
             return STREAM_FAILED;
+    if (has_ticket)
+        (void)SSL_free_buffers(t->ssl); /* that of reading, which it has made anew */
     if (s->is_ending && SSL_shutdown(t->ssl) < 0)
         ERR_clear_error();
     return records_send(r);
