@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,16 +36,9 @@ static void write_identity(const char *name, const struct identity *id)
 {
     char file[80];
     (void)snprintf(file, sizeof file, "%s.crt", name);
-    FILE *f = fopen(path(file), "w");
-    assert_non_null(f);
-    assert_int_equal(PEM_write_X509(f, id->cert), 1);
-    (void)fclose(f);
+    identity_write_certificate(folder, file, id->cert);
     (void)snprintf(file, sizeof file, "%s.key", name);
-    f = fopen(path(file), "w");
-    assert_non_null(f);
-    assert_int_equal(PEM_write_PrivateKey(f, id->key, NULL, NULL, 0, NULL, NULL), 1);
-    (void)fclose(f);
-    assert_int_equal(chmod(path(file), 0600), 0);
+    identity_write_key(folder, file, id->key, 0600);
 }
 
 static int open_folder(void **state)
