@@ -13,6 +13,8 @@ SHOWN = ['floor', 'nginx', 'haproxy', 'serin']
 
 
 def cell(figures):
+    if 'cpu_us' not in figures:
+        return '–'
     return f"{figures['cpu_us']:.1f} / {figures['rps'] / 1000:.1f} k / {figures['p99'] / 1000:.1f}"
 
 
@@ -30,11 +32,12 @@ def main():
     print('| scenario (CPU µs per request / requests a second / p99 ms) | ' + ' | '.join(SHOWN) + ' | to the better peer | to the floor |')
     print('|---|' + '---|' * (len(SHOWN) + 2))
     for name, figures in run['scenarios'].items():
-        if any('cpu_us' not in figures.get(p, {}) for p in SHOWN):
+        if any('cpu_us' not in figures.get(p, {}) for p in SHOWN[1:]):
             continue
+        floor = f"{ratio(run['samples'], name, 'serin', 'floor'):.2f}" if 'floor' in figures else '–'     # it speaks no TLS
         better = min(('nginx', 'haproxy'), key=lambda p: figures[p]['cpu_us'])
-        print(f'| {name} | ' + ' | '.join(cell(figures[p]) for p in SHOWN) +
-              f" | {ratio(run['samples'], name, 'serin', better):.2f} ({better}) | {ratio(run['samples'], name, 'serin', 'floor'):.2f} |")
+        print(f'| {name} | ' + ' | '.join(cell(figures.get(p, {})) for p in SHOWN) +
+              f" | {ratio(run['samples'], name, 'serin', better):.2f} ({better}) | {floor} |")
 
 
 if __name__ == '__main__':
