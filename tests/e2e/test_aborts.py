@@ -226,6 +226,7 @@ def test_a_crowd_leaves_at_once(serin, v1, v2):
     for n, c in enumerate(crowd):
         c.send([GET[:9], GET.replace("/ ", "/hang "), GET, "POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"][n % 4])
     wait_until(lambda: v1.count() + v2.count() == 60, 10, "the whole requests at the versions")
+    wait_until(lambda: proxy.metrics().sum("serin_responses_total", code="200") == 30, 10, "the answers that come at once")
     for n, c in enumerate(crowd):
         (c.reset if n % 8 < 4 else c.close)()
     settled(proxy, 90)      # all but those whose answer was there
