@@ -188,6 +188,21 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     return keep_rest(s, parts, n, (size_t)sent);
 }
 
+/* Not stream_send with a flag: every other send would pay for it. */
+enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    size_t total = 0;
+    CHECK(!s->tls);
+    for (int i = 0; i < n; i++)
+        total += parts[i].iov_len;
+    ssize_t sent = stream_pending(s) ? -1 : sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_MORE);
+    if (sent < 0)
+        return stream_send_raw(s, parts, n);
+    s->sent += (uint64_t)sent;
+    return (size_t)sent == total ? STREAM_OK : keep_rest(s, parts, n, (size_t)sent);
+}
+
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
 {
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);

@@ -78,6 +78,9 @@ bool stream_is_due(const struct stream *s);
 #define STREAM_PARTS_MAX 8
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n);
 
+/* The same on a plain stream where more follows in the next moment: what fills no segment may wait for it in the kernel. */
+enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n);
+
 /* Moves up to most bytes of what is there from one plain stream to another for which nothing waits, without copying them.
  * Returns what stream_recv would, and where that is > 0 sets *sent to what stream_send would return: what the peer does not
  * take waits in the pipe, which to holds until then. Or STREAM_NO_PIPE: the bytes are to be copied, which may be done at
