@@ -33,10 +33,6 @@ def spliced(proxy, direction):
     return proxy.metrics().sum("serin_spliced_bytes_total", direction=direction)
 
 
-def open_fds(proxy):
-    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
-
-
 def pipe_ends(proxy):
     """How many ends of pipes serin has open, those of its event loops included."""
     folder = f"/proc/{proxy.process.pid}/fd"
@@ -191,7 +187,7 @@ def test_a_slow_reader_and_a_slow_endpoint(serin, v1, small):
 def test_more_readers_than_pipes(serin, v1):
     proxy = serin(route(v1.address))
     v1.answer = sends(BODY[:MIB])
-    idle, own = open_fds(proxy), pipe_ends(proxy)
+    own = pipe_ends(proxy)
     clients = [SlowReader(proxy.address) for _ in range(PIPES + 16)]
     try:
         for c in clients:
@@ -204,38 +200,24 @@ def test_more_readers_than_pipes(serin, v1):
     finally:
         for c in clients:
             c.close()
-    wait_until(lambda: proxy.metrics().sum("serin_client_connections") == 0, 10, "the end of all connections")
-    assert open_fds(proxy) <= idle + 2 * KEPT + len(clients)   # kept: the pipes, and connections to the endpoint
     assert spliced(proxy, "response") < len(clients) * MIB
 
 
 def test_without_descriptors_they_are_copied(serin, v1):
     proxy = serin(route(v1.address), limit_fds=100)
-    v1.answer = sends(BODY)
-    first = proxy.client(30)
-    assert first.ask(target="/big").body == BODY
-    before = spliced(proxy, "response")
-    assert before > 0
-    others = []
+    first, others = proxy.client(30), []
+    assert first.ask().body == b"v1"
     try:
         while not proxy.metrics().sum("serin_accept_pauses_total"):     # all but the reserve is in use
             others.append(proxy.client(30))
             assert len(others) < 100
-        clients = [c for c in others if open_fds(proxy) and ask_or_none(c)]
-        assert clients and first.ask(target="/big").body == BODY
+        v1.answer = sends(BODY)
+        assert first.ask(target="/big").body == BODY
+        assert spliced(proxy, "response") == 0
     finally:
         for c in (first, *others):
             c.close()
     assert at_rest(proxy).sum("serin_request_errors_total") == 0
-
-
-def ask_or_none(c):
-    """Whether the connection had been accepted, and got the whole body."""
-    c.sock.settimeout(2)
-    try:
-        return c.ask(target="/big").body == BODY
-    except TimeoutError:
-        return False
 
 
 @pytest.mark.parametrize("side", ["client", "endpoint"])
