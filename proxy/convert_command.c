@@ -91,10 +91,11 @@ static const char *kind_text(enum note_kind kind)
 
 static void print_notes(const struct draft *d)
 {
-    char line[16];
     for (size_t i = 0; i < d->n_notes; i++) {
         const struct note *n = &d->notes[i];
-        (void)snprintf(line, sizeof line, n->line ? ":%u" : "", n->line);
+        char line[16] = "";
+        if (n->line)
+            (void)snprintf(line, sizeof line, ":%u", n->line);
         fprintf(stderr, "%s%s: %s: %s%s%s: %s\n", d->file, line, n->object, n->path,
                 n->path[0] ? ": " : "", kind_text(n->kind), n->text);
     }

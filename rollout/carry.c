@@ -7,8 +7,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-#define NUMBERS    (5 + JUDGE_LATENCY_MAX) /* of one side */
-#define MOMENT_MAX 1e15 /* whole numbers up to it are written exactly: cJSON prints 15 digits */
+#define NUMBERS (5 + JUDGE_LATENCY_MAX) /* of one side */
 
 /* --- writing --- */
 
@@ -64,7 +63,7 @@ cJSON *rollout_carry(const struct rollout *r)
 
 /* --- reading --- */
 
-static bool read_number(const cJSON *item, double most, uint64_t *value)
+bool carry_read_number(const cJSON *item, double most, uint64_t *value)
 {
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || !(item->valuedouble <= most))
         return false;
@@ -72,9 +71,9 @@ static bool read_number(const cJSON *item, double most, uint64_t *value)
     return true;
 }
 
-static bool read_member(const cJSON *json, const char *name, double most, uint64_t *value)
+bool carry_read_member(const cJSON *json, const char *name, double most, uint64_t *value)
 {
-    return read_number(cJSON_GetObjectItemCaseSensitive(json, name), most, value);
+    return carry_read_number(cJSON_GetObjectItemCaseSensitive(json, name), most, value);
 }
 
 static bool read_name(const cJSON *json, const char *name, char to[RECORD_NAME_MAX])
@@ -94,7 +93,8 @@ static bool read_side(const cJSON *list, struct judge_side *side)
     int n = 0;
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != (int)NUMBERS)
         return false;
-    cJSON_ArrayForEach(item, list) if (!read_number(item, MOMENT_MAX, &numbers[n++])) return false;
+    cJSON_ArrayForEach(
+        item, list) if (!carry_read_number(item, CARRY_NUMBER_MAX, &numbers[n++])) return false;
     *side = (struct judge_side){.requests = numbers[0],
                                 .failed = numbers[1],
                                 .client_errors = numbers[2],
@@ -125,7 +125,7 @@ static bool read_baseline(const cJSON *json, struct source_baseline *b)
     uint64_t next_ms;
     *b = (struct source_baseline){.n = 0};
     if (!read_name(json, "baseline", b->name) ||
-        !read_member(json, "next_ms", MOMENT_MAX, &next_ms) || !cJSON_IsArray(list) ||
+        !carry_read_member(json, "next_ms", CARRY_NUMBER_MAX, &next_ms) || !cJSON_IsArray(list) ||
         cJSON_GetArraySize(list) > SOURCE_SAMPLES)
         return false;
     b->next_ms = (int64_t)next_ms;

@@ -70,7 +70,7 @@ _serin() {
         for ((i = 2; i < last; i++)); do
             [[ ${words[i]} == -* || -n $(_serin_value "$help" "${words[i - 1]}") ]] || ((arguments++))
         done
-        kind=$(sed -n 's/^Usage: serin [a-z-]* \[\{0,1\}\([A-Z]*\).*/\1/p' <<<"$help" | head -n 1)
+        kind=$(sed -n 's/\[--*[^]]*\] *//g; s/^Usage: serin [a-z-]* \[\{0,1\}\([A-Z]*\).*/\1/p' <<<"$help" | head -n 1)
         ((arguments)) || _serin_offer "$kind" "${words[@]:0:last}"
     fi
 }

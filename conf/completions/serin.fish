@@ -66,7 +66,7 @@ function __serin_complete
             string match -q -- '-*' $words[$i]; and continue
             test -n "$(__serin_value $words[(math $i - 1)] $help)"; or return
         end
-        set -l kind (printf '%s\n' $help | sed -n 's/^Usage: serin [a-z-]* \[\{0,1\}\([A-Z]*\).*/\1/p')
+        set -l kind (printf '%s\n' $help | sed -n 's/\[--*[^]]*\] *//g; s/^Usage: serin [a-z-]* \[\{0,1\}\([A-Z]*\).*/\1/p')
         __serin_offer "$kind[1]" $token $words
     end
 end

@@ -30,7 +30,7 @@ static enum err add_one(struct inherited *in, const char *name, int fd, struct w
         (void)close(fd);
         return e;
     }
-    stream_limit_unsent(fd);
+    stream_prepare(fd);
     e = inherited_add(in, false, bind, &fd, 1, NULL);
     return e == OK ? OK : why_set(why, e, "%s: cannot keep the sockets that were given", bind);
 }

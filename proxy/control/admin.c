@@ -144,6 +144,11 @@ void admin_forget_file(struct admin *a)
     a->socket.file.path[0] = '\0';
 }
 
+void admin_own_file(struct admin *a)
+{
+    a->socket.file.is_lent = false;
+}
+
 void admin_publish(struct admin *a, const char *name, const char *json)
 {
     admin_events_publish(&a->api.events, name, json);

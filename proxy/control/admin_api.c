@@ -19,7 +19,7 @@
 /* Longest route in a path; longer ones are not looked up. */
 #define ROUTE_MAX 256u
 
-enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_CHANGE };
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_ROUTES, ACCESS_CHANGE }; /* routes: read, too */
 
 struct request {
     struct admin_api *api;
@@ -183,7 +183,7 @@ static const struct resource fixed[] = {
     {"/healthz", ACCESS_OPEN, answer_health}, /* a kubelet has no token */
     {"/readyz", ACCESS_OPEN, answer_ready},
     {"/metrics", ACCESS_READ, answer_metrics},
-    {"/api/v1/routes", ACCESS_READ, answer_routes},
+    {"/api/v1/routes", ACCESS_ROUTES, answer_routes},
     {"/api/v1/events", ACCESS_READ, answer_events},
     {"/api/v1/reload", ACCESS_CHANGE, answer_reload},
     {"/api/v1/notifications/test", ACCESS_CHANGE, answer_notify},
@@ -193,9 +193,9 @@ static const struct resource nothing = {NULL, ACCESS_OPEN, NULL};
 
 /* Behind /api/v1/routes/{route}/. */
 static const struct resource of_route[] = {
-    {"history", ACCESS_READ, answer_history},
-    {"endpoints", ACCESS_READ, answer_endpoints},
-    {"series", ACCESS_READ, answer_series},
+    {"history", ACCESS_ROUTES, answer_history},
+    {"endpoints", ACCESS_ROUTES, answer_endpoints},
+    {"series", ACCESS_ROUTES, answer_series},
 };
 
 /* Decodes the route in a path. False: too long, empty, or with a NUL. */
@@ -232,7 +232,7 @@ static struct resource find_resource(struct request *r, const char *path)
     if (!decode_route(r, route))
         return nothing;
     if (!has_action)
-        return (struct resource){path, ACCESS_READ, answer_route};
+        return (struct resource){path, ACCESS_ROUTES, answer_route};
     r->action = action.at; /* the path's end is the action's */
     for (size_t i = 0; i < ARRAY_LEN(of_route); i++)
         if (strcmp(r->action, of_route[i].path) == 0)
@@ -291,6 +291,16 @@ static void answer_refusal(struct request *r, enum admin_verdict verdict)
     }
 }
 
+/* What is left of a route without its rollout would look like one that has none, and that all is done. */
+static void answer(struct request *r, const struct resource *resource)
+{
+    const struct admin_host *host = &r->api->host;
+    if (resource->access == ACCESS_ROUTES && !host->acts(host->host))
+        admin_reply_error(r->req, 503, "taking_over", "another process is taking over: ask again");
+    else
+        resource->answer(r);
+}
+
 static void dispatch(struct request *r)
 {
     struct resource resource = find_resource(r, r->path);
@@ -306,12 +316,12 @@ static void dispatch(struct request *r)
         return;
     }
     struct admin_claims claims = claims_of(r);
-    if (resource.access == ACCESS_READ)
+    if (resource.access == ACCESS_READ || resource.access == ACCESS_ROUTES)
         verdict = admin_may_read(&r->api->guard, &claims);
     if (resource.access == ACCESS_CHANGE)
         verdict = admin_may_change(&r->api->guard, &claims);
     if (verdict == ADMIN_ALLOWED) {
-        resource.answer(r);
+        answer(r, &resource);
         return;
     }
     if (resource.access == ACCESS_CHANGE)

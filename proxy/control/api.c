@@ -207,10 +207,14 @@ static void api_metrics(void *host, bool openmetrics, struct evbuffer *out)
 bool api_is_ready(void *host)
 {
     struct control *c = host;
-    if (c->is_serving && cluster_is_known(c) &&
-        names_are_ready(c->names, time_monotonic_us() / 1000))
+    if (c->is_serving && cluster_is_known(c) && names_are_ready(c->names, time_monotonic_ms()))
         c->was_ready = true;
     return c->was_ready && c->drain_until_ms == 0;
+}
+
+static bool api_acts(void *host)
+{
+    return ((struct control *)host)->acts;
 }
 
 struct admin_host api_host(struct control *c)
@@ -225,5 +229,6 @@ struct admin_host api_host(struct control *c)
                                .reload = api_reload,
                                .notify = api_notify,
                                .metrics = api_metrics,
-                               .is_ready = api_is_ready};
+                               .is_ready = api_is_ready,
+                               .acts = api_acts};
 }

@@ -35,18 +35,13 @@
 #define DRAIN_POLL_MS 50
 #define WARN_EVERY_MS (24 * 60 * 60 * 1000) /* of certificates that will expire */
 
-static int64_t now_ms(void)
-{
-    return time_monotonic_us() / 1000;
-}
-
 static void look_at_slowness(struct control *c)
 {
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         const struct variant_metrics *stable =
             r->conf ? metrics_variant(c->metrics, r->name, r->split.stable) : NULL;
-        if (stable && slowness_look(&r->slowness, stable, now_ms()))
+        if (stable && slowness_look(&r->slowness, stable, time_monotonic_ms()))
             atomic_store_explicit(&r->live.stable_p99_us, slowness_p99_us(&r->slowness),
                                   memory_order_relaxed);
     }
@@ -72,7 +67,7 @@ static void keep_seen(struct control *c)
             metrics_variant(c->metrics, r->name, r->split.stable);
         const struct variant_metrics *canary =
             r->split.canary[0] ? metrics_variant(c->metrics, r->name, r->split.canary) : NULL;
-        if (!stable || !seen_look_at(&r->seen, stable, canary, now_ms()))
+        if (!stable || !seen_look_at(&r->seen, stable, canary, time_monotonic_ms()))
             continue;
         struct seen_figures figures = {.wall_ms = time_wall_ms()};
         struct why why;
@@ -86,11 +81,11 @@ static void keep_seen(struct control *c)
 /* Changes the keys of tickets by the hour, and says once a day which certificates will expire. */
 static void look_at_tls(struct control *c)
 {
-    if (tickets_tick(&c->tickets, now_ms()) != OK)
+    if (tickets_tick(&c->tickets, time_monotonic_ms()) != OK)
         log_error("ticket_keys_not_changed", "why=\"no random bytes\"");
-    if (now_ms() - c->warned_ms < WARN_EVERY_MS)
+    if (time_monotonic_ms() - c->warned_ms < WARN_EVERY_MS)
         return;
-    c->warned_ms = now_ms();
+    c->warned_ms = time_monotonic_ms();
     reload_warn(c->keep);
 }
 
@@ -135,9 +130,9 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     (void)what;
     for (unsigned i = 0; i < c->n_workers; i++)
         is_done = is_done && worker_is_done(c->workers[i]);
-    if (!is_done && now_ms() < c->drain_until_ms)
+    if (!is_done && time_monotonic_ms() < c->drain_until_ms)
         return;
-    if (now_ms() < c->drain_until_ms && notifier_flush(c->notifier))
+    if (time_monotonic_ms() < c->drain_until_ms && notifier_flush(c->notifier))
         return;
     if (!is_done)
         log_warn("drain_cut", "why=\"timeouts.drain has passed with connections still open\"");
@@ -148,7 +143,7 @@ void control_drain_workers(struct control *c, uint32_t requests_ms, uint32_t tun
 {
     struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     uint32_t longest_ms = requests_ms > tunnels_ms ? requests_ms : tunnels_ms;
-    int64_t until_ms = now_ms() + longest_ms;
+    int64_t until_ms = time_monotonic_ms() + longest_ms;
     if (c->drain_until_ms == 0 || until_ms < c->drain_until_ms)
         c->drain_until_ms = until_ms;
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
@@ -317,14 +312,14 @@ static enum err control_start(struct control *c, struct why *why)
     c->access = access_log_new(c->metrics);
     c->http = http_new(c->base);
     c->names = names_new(c);
-    struct notifier_setup told = {c->base, c->http, now_ms, time_wall_ms};
+    struct notifier_setup told = {c->base, c->http, time_monotonic_ms, time_wall_ms};
     c->notifier = c->http ? notifier_new(&told) : NULL;
     if (!c->access || !c->notifier || !c->names)
         return why_set(why, ERR_MEMORY, "out of memory");
-    if (tickets_init(&c->tickets, now_ms()) != OK)
+    if (tickets_init(&c->tickets, time_monotonic_ms()) != OK)
         return why_set(why, ERR_IO, "the system has no random bytes for the keys of TLS tickets");
     certificates_use_tickets(c->keep->certificates, &c->tickets);
-    c->warned_ms = now_ms();
+    c->warned_ms = time_monotonic_ms();
     reload_warn(c->keep);
     known_init(&c->known, c->metrics, config->workers);
     split_order_init(&c->order);

@@ -25,11 +25,6 @@
 #define END_GRACE_MS 500  /* for it to end by itself, with a code that says more than a signal */
 #define AGAIN_MS     1000 /* where something could not be taken back */
 
-static int64_t now_ms(void)
-{
-    return time_monotonic_us() / 1000;
-}
-
 static void set_timer(struct handover *h, int ms)
 {
     struct timeval t = {ms / 1000, ms % 1000 * 1000};
@@ -102,7 +97,7 @@ static void end(struct handover *h)
     int status = 0;
     pid_t ended = h->child ? waitpid(h->child, &status, WNOHANG) : 0;
     if (h->child && ended == 0) {
-        if (now_ms() >= h->kill_at_ms && !h->is_killed) {
+        if (time_monotonic_ms() >= h->kill_at_ms && !h->is_killed) {
             h->is_killed = true;
             (void)kill(h->child, SIGKILL);
         }
@@ -123,7 +118,7 @@ static void fail(struct handover *h, const char *why, int grace_ms)
     (void)snprintf(h->why, sizeof h->why, "%s", why);
     h->has_given = h->phase == HANDOVER_GIVEN;
     h->phase = HANDOVER_ENDING;
-    h->kill_at_ms = now_ms() + grace_ms;
+    h->kill_at_ms = time_monotonic_ms() + grace_ms;
     handover_channel_free(h->channel);
     h->channel = NULL;
     end(h);

@@ -141,7 +141,7 @@ static enum err wait_for(int fd, short what, int64_t until_ms, struct why *why)
 {
     for (;;) {
         struct pollfd p = {fd, what, 0};
-        int64_t left_ms = until_ms - time_monotonic_us() / 1000;
+        int64_t left_ms = until_ms - time_monotonic_ms();
         if (left_ms <= 0)
             return why_set(why, ERR_TIMEOUT, "the other process does not answer");
         int n = poll(&p, 1, left_ms < 1000 ? (int)left_ms : 1000);

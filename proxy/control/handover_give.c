@@ -99,7 +99,7 @@ static void give_endpoints(struct handover *h, const struct known_route *r)
 /* The rollout is closed: its record is written, and its lock is free for the other process. */
 static void give_route(struct handover *h, struct known_route *r)
 {
-    cJSON *state = handover_state_of(r, time_monotonic_us() / 1000);
+    cJSON *state = handover_state_of(r, time_monotonic_ms());
     cJSON *carried = r->rollout && state ? rollout_carry(r->rollout) : NULL;
     if (carried && !cJSON_AddItemToObject(state, "rollout", carried))
         cJSON_Delete(carried);

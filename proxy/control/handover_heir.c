@@ -3,6 +3,7 @@
 #include "proxy/control/handover_inside.h"
 
 #include "base/log.h"
+#include "proxy/control/admin.h"
 #include "proxy/control/handover_state.h"
 #include "proxy/wire/time.h"
 #include "rollout/carry.h"
@@ -10,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int64_t now_ms(void)
-{
-    return time_monotonic_us() / 1000;
-}
 
 bool handover_is_heir(const struct handover *h)
 {
@@ -77,7 +73,9 @@ static enum err say_ready(struct handover *h, int64_t until_ms, struct why *why)
 static enum err take_socket(struct control *c, struct handover_received *r)
 {
     const struct handover_socket *s = &r->message.socket;
-    enum err e = s->is_more ? OK : inherited_begin(&c->inherited, s->is_admin, s->bind, &s->file);
+    struct unix_file file = s->file;
+    file.is_lent = true; /* until we serve: where we fail the other process goes on with it */
+    enum err e = s->is_more ? OK : inherited_begin(&c->inherited, s->is_admin, s->bind, &file);
     if (e != OK)
         return e;
     unsigned n = r->n_fds;
@@ -100,7 +98,7 @@ static enum err take_tickets(struct control *c, const struct handover_received *
     unsigned char keys[TICKETS_EXPORT_BYTES];
     bool is_whole = r->n_fds == 1 && pread(r->fds[0], keys, sizeof keys, 0) == (ssize_t)sizeof keys;
     if (is_whole)
-        tickets_import(&c->tickets, keys, now_ms());
+        tickets_import(&c->tickets, keys, time_monotonic_ms());
     explicit_bzero(keys, sizeof keys);
     return is_whole ? OK : ERR_INVALID;
 }
@@ -150,7 +148,7 @@ static enum err take(struct handover *h, struct handover_received *r, struct why
 
 enum err handover_ask(struct handover *h, struct why *why)
 {
-    int64_t until_ms = now_ms() + HANDOVER_WAIT_MS;
+    int64_t until_ms = time_monotonic_ms() + HANDOVER_WAIT_MS;
     struct why reason = {""};
     struct handover_received r;
     bool is_over = false;
@@ -178,7 +176,7 @@ void handover_take_states(struct handover *h)
         const struct handover_kept *k = CONTAINER_OF(l, struct handover_kept, link);
         struct known_route *r = known_find_route(&h->control->known, k->route);
         if (r && r->conf)
-            handover_take_minutes(h->control->metrics, r, k->state, now_ms());
+            handover_take_minutes(h->control->metrics, r, k->state, time_monotonic_ms());
     }
     handover_forget_kept(h);
 }
@@ -190,8 +188,10 @@ void handover_serve(struct handover *h)
     struct why why;
     int fd = h->heir_fd;
     h->heir_fd = -1;
-    if (handover_send_now(fd, &m, now_ms() + HANDOVER_WAIT_MS, &why) != OK)
+    if (handover_send_now(fd, &m, time_monotonic_ms() + HANDOVER_WAIT_MS, &why) != OK)
         log_warn("handover_unheard", "why=\"%s\"", why.text);
+    listeners_own_files(&h->control->listeners);
+    admin_own_file(h->control->admin);
     for (unsigned i = 0; i < h->n_older_fds; i++)
         handover_older_add(h, h->older_fds[i]);
     h->n_older_fds = 0;

@@ -3,24 +3,10 @@
 #include "proxy/control/handover_state.h"
 
 #include "base/check.h"
+#include "rollout/carry.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NUMBER_MAX 1e15 /* whole numbers up to it are written exactly: cJSON prints 15 digits */
-
-static bool read_number(const cJSON *item, double most, uint64_t *value)
-{
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || !(item->valuedouble <= most))
-        return false;
-    *value = (uint64_t)item->valuedouble;
-    return true;
-}
-
-static bool read_member(const cJSON *json, const char *name, double most, uint64_t *value)
-{
-    return read_number(cJSON_GetObjectItemCaseSensitive(json, name), most, value);
-}
 
 static const char *read_text(const cJSON *json, const char *name)
 {
@@ -68,7 +54,8 @@ static void read_slice(const cJSON *list, uint32_t cells[HIST_CELLS])
     const cJSON *item = cJSON_IsArray(list) ? list->child : NULL;
     for (; item && item->next; item = item->next->next) {
         uint64_t cell, count;
-        if (read_number(item, HIST_CELLS - 1, &cell) && read_number(item->next, UINT32_MAX, &count))
+        if (carry_read_number(item, HIST_CELLS - 1, &cell) &&
+            carry_read_number(item->next, UINT32_MAX, &count))
             cells[cell] = (uint32_t)count;
     }
 }
@@ -81,7 +68,7 @@ static void take_slowness(struct slowness *s, const struct variant_metrics *stab
     uint64_t until_ms;
     unsigned n = 0;
     if (strcmp(read_text(state, "slow_of"), stable->version) != 0 ||
-        !read_member(state, "slice_until_ms", NUMBER_MAX, &until_ms) ||
+        !carry_read_member(state, "slice_until_ms", CARRY_NUMBER_MAX, &until_ms) ||
         (int64_t)until_ms > now_ms + RECENT_SLICE_MS || !cJSON_IsArray(slices))
         return;
     struct recent *r = malloc(sizeof *r);
@@ -128,7 +115,7 @@ static bool read_look(const cJSON *list, int64_t now_ms, struct seen_look *l)
 {
     uint64_t numbers[4];
     for (int i = 0; i < 4; i++)
-        if (!read_number(cJSON_GetArrayItem(list, i), NUMBER_MAX, &numbers[i]))
+        if (!carry_read_number(cJSON_GetArrayItem(list, i), CARRY_NUMBER_MAX, &numbers[i]))
             return false;
     *l = (struct seen_look){(int64_t)numbers[0], 0 - numbers[1], 0 - numbers[2], 0 - numbers[3]};
     return l->at_ms <= now_ms;
@@ -178,8 +165,8 @@ static void take_breaker(struct breaker *b, const cJSON *state)
 {
     uint64_t at_us, trickles;
     if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(state, "breaker_open")) ||
-        !read_member(state, "retry_at_us", NUMBER_MAX, &at_us) ||
-        !read_member(state, "failed_trickles", UINT32_MAX, &trickles))
+        !carry_read_member(state, "retry_at_us", CARRY_NUMBER_MAX, &at_us) ||
+        !carry_read_member(state, "failed_trickles", UINT32_MAX, &trickles))
         return;
     atomic_store(&b->retry_at_us, (int64_t)at_us);
     atomic_store(&b->failed_trickles, (uint32_t)trickles);
@@ -240,9 +227,9 @@ cJSON *handover_endpoints_of(const struct known *k, const char *route, struct li
 static void take_endpoint(struct known_endpoint *e, const cJSON *json)
 {
     uint64_t health, from_us, ejections;
-    if (!read_member(json, "health", ENDPOINT_DOWN, &health) ||
-        !read_member(json, "serves_from_us", NUMBER_MAX, &from_us) ||
-        !read_member(json, "ejections", UINT32_MAX, &ejections))
+    if (!carry_read_member(json, "health", ENDPOINT_DOWN, &health) ||
+        !carry_read_member(json, "serves_from_us", CARRY_NUMBER_MAX, &from_us) ||
+        !carry_read_member(json, "ejections", UINT32_MAX, &ejections))
         return;
     ENDPOINT_STORE(e->state->health, (uint32_t)health);
     ENDPOINT_STORE(e->state->ejections, (uint32_t)ejections);

@@ -164,7 +164,7 @@ static struct rollout_health port_health(void *host, const char *route, const ch
 static int64_t port_monotonic_ms(void *host)
 {
     (void)host;
-    return time_monotonic_us() / 1000;
+    return time_monotonic_ms();
 }
 
 static int64_t port_wall_ms(void *host)

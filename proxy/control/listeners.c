@@ -214,6 +214,12 @@ void listeners_forget_file(struct listeners *l, size_t i)
     l->items[i].file.path[0] = '\0';
 }
 
+void listeners_own_files(struct listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        l->items[i].file.is_lent = false;
+}
+
 void listeners_close(struct listeners *l, unsigned first, unsigned workers)
 {
     for (size_t i = 0; i < l->n; i++)

@@ -54,11 +54,6 @@ struct names {
     uint64_t ended[LOOKUP_RESULTS];
 };
 
-static int64_t now_ms(void)
-{
-    return time_monotonic_us() / 1000;
-}
-
 static uint32_t chance(void)
 {
     uint32_t random = 0;
@@ -145,7 +140,7 @@ static void give_all_of(const struct names *n, const struct name *name)
 
 static void arm(struct names *n)
 {
-    int64_t first = NEVER, now = now_ms();
+    int64_t first = NEVER, now = time_monotonic_ms();
     for (struct list *l = n->names.next; l != &n->names; l = l->next) {
         const struct name *name = CONTAINER_OF(l, struct name, link);
         if (name->due_ms < first)
@@ -196,9 +191,9 @@ static void take(struct name *name, const struct lookup_answer *a)
     if (is_there) {
         uint32_t good = pace_after_answer_ms(lookup_ttl_s(a), chance());
         wait = result == LOOKUP_OK || good < wait ? good : wait;
-        name->found_ms = now_ms();
+        name->found_ms = time_monotonic_ms();
     }
-    name->due_ms = now_ms() + wait;
+    name->due_ms = time_monotonic_ms() + wait;
     say(name, result, lookup_ttl_s(a));
     bool is_first = !name->has_result;
     name->has_result = true;
@@ -272,7 +267,7 @@ static void begin(struct name *name)
 static void on_due(evutil_socket_t fd, short what, void *arg)
 {
     struct names *n = arg;
-    int64_t now = now_ms();
+    int64_t now = time_monotonic_ms();
     (void)fd;
     (void)what;
     for (struct list *l = n->names.next; l != &n->names && n->n_asking < NAMES_ASKING_MAX;
@@ -400,7 +395,7 @@ struct names *names_new(struct control *c)
     list_init(&n->names);
     list_init(&n->users);
     list_init(&n->lookups);
-    n->ready_until_ms = now_ms() + NAMES_READY_MAX_MS;
+    n->ready_until_ms = time_monotonic_ms() + NAMES_READY_MAX_MS;
     n->due = event_new(c->base, -1, 0, on_due, n);
     lookup_init();
     if (n->due)
@@ -454,7 +449,7 @@ uint64_t names_lookups(const struct names *n, enum lookup_result result)
 
 void names_ages(const struct names *n, names_age_fn *fn, void *arg)
 {
-    int64_t now = now_ms();
+    int64_t now = time_monotonic_ms();
     for (struct list *l = n->names.next; l != &n->names; l = l->next) {
         const struct name *name = CONTAINER_OF(l, struct name, link);
         fn(arg, name->host, name->found_ms == NEVER ? NAN : (double)(now - name->found_ms) / 1000);

@@ -56,9 +56,8 @@ static void look_at_evidence(struct known_route *r, struct series_now *now)
 
 static void take_sample(const struct control *c, struct known_route *r)
 {
-    struct series_now now = {.now_ms = time_monotonic_us() / 1000,
-                             .wall_ms = time_wall_ms(),
-                             .weight_bp = r->split.weight_bp};
+    struct series_now now = {
+        .now_ms = time_monotonic_ms(), .wall_ms = time_wall_ms(), .weight_bp = r->split.weight_bp};
     look_at_evidence(r, &now);
     look_at_side(c, r, r->split.stable, ROLE_STABLE, &now.sides[ROLE_STABLE]);
     look_at_side(c, r, r->split.canary, ROLE_CANARY, &now.sides[ROLE_CANARY]);

@@ -1,7 +1,7 @@
 /* Writes more_checks and gates, and fills in the queries that they ask.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/convert/checks.h"
-#include "proxy/conf/text.h"
+#include "proxy/convert/route.h"
 #include "proxy/convert/source.h"
 #include "rollout/decide/outside.h"
 
@@ -37,20 +37,13 @@ static bool is_taken(const struct cJSON *list, const char *name)
 }
 
 /* "404s percentage" becomes "404s-percentage"; one that is taken gets a number. */
-static void make_name(const struct cJSON *list, const char *wished, char out[TEXT_NAME_MAX + 1])
+static void make_name(const struct cJSON *list, const char *wished, char out[ROUTE_NAME_ROOM])
 {
-    char base[TEXT_NAME_MAX + 1];
-    size_t len = 0;
-    for (; wished[len] && len < TEXT_NAME_MAX - 4; len++) {
-        bool is_good = strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-",
-                              wished[len]) != NULL;
-        base[len] = is_good ? wished[len] : '-';
-    }
-    base[len] = '\0';
-    (void)snprintf(out, TEXT_NAME_MAX + 1, "%s", len ? base : "check");
-    for (unsigned n = 2; is_taken(list, out) && n < 100; n++)
-        (void)snprintf(out, TEXT_NAME_MAX + 1, "%.*s-%u", TEXT_NAME_MAX - 4, len ? base : "check",
-                       n);
+    char base[ROUTE_NAME_ROOM];
+    route_clean_name(wished, TEXT_NAME_MAX - 4, base);
+    (void)snprintf(out, ROUTE_NAME_ROOM, "%s", base);
+    for (unsigned n = 2; is_taken(list, out) && n <= OUTSIDE_CHECKS_MAX + 4; n++)
+        (void)snprintf(out, ROUTE_NAME_ROOM, "%.*s-%u", TEXT_NAME_MAX - 4, base, n);
 }
 
 /* --- writing --- */
@@ -82,7 +75,7 @@ static int64_t within(int64_t value, int64_t least, int64_t most)
 void checks_put(struct draft *d, struct cJSON *rollout, const struct cJSON *at,
                 const struct checks_item *item)
 {
-    char name[TEXT_NAME_MAX + 1];
+    char name[ROUTE_NAME_ROOM];
     struct why why;
     struct cJSON *list = cJSON_GetObjectItemCaseSensitive(rollout, "more_checks");
     if (!may_be_written(item, &why)) {

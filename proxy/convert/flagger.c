@@ -89,8 +89,7 @@ static const struct source_field analysis_fields[] = {
                             "that was tested goes on serving, nothing is copied"},
     {"primaryReadyThreshold", "see replicas.max_unavailable and eject.max_ejected"},
     {"canaryReadyThreshold", "see replicas.max_unavailable and eject.max_ejected"},
-    {"alerts",
-     "load conf/prometheus/alerts.yml into Prometheus, or add a gate: { on: event, url }"},
+    {"alerts", "see `notifications`: chats, Alertmanager and webhooks that are told of rollouts"},
 };
 
 /* --- the route --- */

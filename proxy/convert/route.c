@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_ROOM (TEXT_NAME_MAX + 1)
 #define LIST_MAX  256   /* hosts, or paths, of a route */
 #define PAIRS_MAX 4096u /* of host and path in the draft: each is held against the others */
 
@@ -20,15 +19,14 @@ static bool is_name_char(char c)
            (c != '\0' && strchr("._-", c));
 }
 
-/* A name with what no name may hold replaced, cut at most bytes. */
-static void clean_name(const char *wished, size_t most, char out[NAME_ROOM])
+void route_clean_name(const char *wished, size_t most, char out[ROUTE_NAME_ROOM])
 {
     size_t len = 0;
     for (; wished[len] && len < most; len++)
         out[len] = is_name_char(wished[len]) ? wished[len] : '-';
     out[len] = '\0';
     if (text_check(TEXT_NAME, slice_str(out), NULL) != OK)
-        (void)snprintf(out, NAME_ROOM, "unnamed");
+        (void)snprintf(out, ROUTE_NAME_ROOM, "unnamed");
 }
 
 static bool is_taken(const struct draft *d, const char *name)
@@ -45,7 +43,7 @@ static bool is_taken(const struct draft *d, const char *name)
 
 struct cJSON *route_begin(struct draft *d, const struct cJSON *from, const char *name)
 {
-    char unique[NAME_ROOM], cut[NAME_ROOM];
+    char unique[ROUTE_NAME_ROOM], cut[ROUTE_NAME_ROOM];
     if (!d->routes)
         d->routes = draft_put_list(d, d->config, "routes");
     if (d->n_routes == DRAFT_ROUTES_MAX) {
@@ -53,8 +51,8 @@ struct cJSON *route_begin(struct draft *d, const struct cJSON *from, const char 
                    DRAFT_ROUTES_MAX);
         return NULL;
     }
-    clean_name(name, TEXT_NAME_MAX, unique);
-    clean_name(name, TEXT_NAME_MAX - 5, cut);
+    route_clean_name(name, TEXT_NAME_MAX, unique);
+    route_clean_name(name, TEXT_NAME_MAX - 5, cut);
     for (unsigned n = 2; is_taken(d, unique) && n <= DRAFT_ROUTES_MAX + 1; n++)
         (void)snprintf(unique, sizeof unique, "%.*s-%u", TEXT_NAME_MAX - 5, cut, n);
     struct cJSON *route = draft_put_object(d, d->routes, NULL);
@@ -112,13 +110,13 @@ static void put_version(struct draft *d, struct cJSON *versions, const char *nam
 void route_put_versions(struct draft *d, struct cJSON *route, const struct route_servers *stable,
                         const struct route_servers *canary)
 {
-    char names[2][NAME_ROOM];
-    clean_name(stable->version, TEXT_NAME_MAX, names[0]);
+    char names[2][ROUTE_NAME_ROOM];
+    route_clean_name(stable->version, TEXT_NAME_MAX, names[0]);
     if (canary)
-        clean_name(canary->version, TEXT_NAME_MAX, names[1]);
+        route_clean_name(canary->version, TEXT_NAME_MAX, names[1]);
     if (canary && strcmp(names[0], names[1]) == 0) {
-        (void)snprintf(names[0], NAME_ROOM, "stable");
-        (void)snprintf(names[1], NAME_ROOM, "canary");
+        (void)snprintf(names[0], ROUTE_NAME_ROOM, "stable");
+        (void)snprintf(names[1], ROUTE_NAME_ROOM, "canary");
     }
     struct cJSON *versions = draft_put_object(d, route, "versions");
     put_version(d, versions, names[0], stable);

@@ -12,8 +12,6 @@
 #include "proxy/flow/tunnel.h"
 #include "proxy/http/parse.h"
 #include "base/log.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
@@ -425,7 +423,6 @@ void client_drain(struct client *c)
 bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener)
 {
-    int on = 1;
     struct client *c = malloc(sizeof *c);
     if (!c)
         return false;
@@ -434,8 +431,6 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigne
                          .listener_index = (uint8_t)listener_index,
                          .state = CLIENT_ORIGIN};
     c->has_address = wire_addr_family(peer) != AF_UNIX;
-    if (c->has_address)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     wheel_entry_init(&c->timer);
     c->timer.on_due = on_due;
     stream_init(&c->stream, f->base, fd, on_read, on_write, c);

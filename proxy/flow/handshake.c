@@ -60,8 +60,15 @@ void handshake_late(struct client *c)
     count(c, CLIENT_ERROR_TLS_TIMEOUT, "no handshake within timeouts.client_header");
 }
 
+static bool is_waiting(const struct client *c)
+{
+    return !list_empty(&c->waiting);
+}
+
 void handshake_leave(struct client *c)
 {
+    if (is_waiting(c))
+        c->flow->handshakes.n_waiting--;
     list_remove(&c->waiting);
 }
 
@@ -105,12 +112,16 @@ static bool take_step(struct flow *f)
 void handshake_on_readable(struct client *c)
 {
     struct flow *f = c->flow;
+    if (is_waiting(c))
+        return;
     if (take_step(f)) {
         step(c);
         return;
     }
-    stream_read_off(&c->stream); /* or every turn would tell of it again */
+    if (f->handshakes.n_waiting >= HANDSHAKE_ARMED_MAX)
+        stream_read_off(&c->stream);
     list_push_back(&f->handshakes.waiting, &c->waiting);
+    f->handshakes.n_waiting++;
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -121,8 +132,8 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     flow_refresh_now(f);
     f->handshakes.steps = HANDSHAKE_STEPS;
     while (!list_empty(&f->handshakes.waiting) && take_step(f)) {
-        struct list *next = list_pop_front(&f->handshakes.waiting);
-        struct client *c = CONTAINER_OF(next, struct client, waiting);
+        struct client *c = CONTAINER_OF(f->handshakes.waiting.next, struct client, waiting);
+        handshake_leave(c);
         stream_read_on(&c->stream);
         step(c);
     }
@@ -131,12 +142,13 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 void handshakes_init(struct flow *f)
 {
     f->handshakes.steps = HANDSHAKE_STEPS;
+    f->handshakes.n_waiting = 0;
     list_init(&f->handshakes.waiting);
     CHECK(event_assign(&f->handshakes.turn, f->base, -1, 0, on_turn, f) == 0);
 }
 
 void handshakes_fini(struct flow *f)
 {
-    CHECK(list_empty(&f->handshakes.waiting));
+    CHECK(list_empty(&f->handshakes.waiting) && f->handshakes.n_waiting == 0);
     (void)event_del(&f->handshakes.turn);
 }

@@ -11,7 +11,7 @@ static void name_peer(struct client *c, const struct wire_addr *addr)
 {
     char host[WIRE_TEXT_MAX];
     size_t len = wire_addr_host(addr, host);
-    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX - 1);
+    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX);
     memcpy(c->peer, host, c->peer_len);
 }
 

@@ -363,10 +363,13 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
     x->up->was_large = is_large;
-    if (splice_may_reply(x))
+    if (splice_may_reply(x)) {
         splice_begin_reply(x, parts, n + 1);
-    else
-        pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
+        return;
+    }
+    if (x->response_body.done && !x->down_keep_alive)
+        stream_expect_end(&x->client->stream);
+    pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
 }
 
 static void read_response_head(struct exchange *x)

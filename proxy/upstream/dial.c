@@ -5,21 +5,18 @@
 #include "proxy/wire/tls.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 int dial_start(const struct wire_addr *to)
 {
     struct sockaddr_storage ss;
-    int family = wire_addr_family(to), on = 1;
+    int family = wire_addr_family(to);
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (family != AF_UNIX) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        stream_limit_unsent(fd);
-    }
+    if (family != AF_UNIX)
+        stream_prepare(fd);
     memcpy(&ss, to->bytes, to->len);
     if (connect(fd, (struct sockaddr *)&ss, to->len) == 0 || errno == EINPROGRESS)
         return fd;

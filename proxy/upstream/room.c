@@ -62,7 +62,7 @@ void room_wait(struct pool *p, struct quota *q, struct upstream_waiter *w, bool 
     p->load++;
     atomic_fetch_add_explicit(&q->queued, 1, memory_order_relaxed);
     if (list_empty(&p->poll.link))
-        wheel_set(p->upstream->wheel, &p->poll, time_monotonic_us() / 1000 + ROOM_POLL_MS);
+        wheel_set(p->upstream->wheel, &p->poll, time_monotonic_ms() + ROOM_POLL_MS);
 }
 
 void room_leave(struct upstream_waiter *w)
@@ -135,7 +135,7 @@ static void on_serve(evutil_socket_t fd, short what, void *arg)
 static void on_poll(struct wheel_entry *e)
 {
     struct pool *p = CONTAINER_OF(e, struct pool, poll);
-    wheel_set(p->upstream->wheel, &p->poll, time_monotonic_us() / 1000 + ROOM_POLL_MS);
+    wheel_set(p->upstream->wheel, &p->poll, time_monotonic_ms() + ROOM_POLL_MS);
     room_tell(p);
 }
 

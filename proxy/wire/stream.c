@@ -15,24 +15,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void stream_limit_unsent(int fd)
+void stream_prepare(int fd)
 {
-    int most = STREAM_UNSENT_MAX;
+    int most = STREAM_UNSENT_MAX, on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
                  event_callback_fn on_write, void *arg)
 {
     s->fd = fd;
-    s->is_reading = s->is_writing = s->is_over = s->is_torn = false;
+    s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
     s->out = NULL;
-    s->pipe = NULL;
-    s->out_at = s->out_len = s->piped = 0;
     s->sent = 0;
     s->tls = NULL;
+    s->on_write = on_write;
     CHECK(event_assign(&s->read, base, fd, EV_READ | EV_PERSIST, on_read, arg) == 0);
-    CHECK(event_assign(&s->write, base, fd, EV_WRITE | EV_PERSIST, on_write, arg) == 0);
 }
 
 void stream_read_on(struct stream *s)
@@ -57,18 +56,43 @@ void stream_wake(struct stream *s)
     event_active(&s->read, EV_READ, 0);
 }
 
-void stream_write_on(struct stream *s)
+/* Arms the write event, of the callbacks and the base that the read event has. */
+static bool write_on(struct stream *s)
 {
-    if (!s->is_writing && event_add(&s->write, NULL) == 0)
-        s->is_writing = true;
+    if (s->out)
+        return true;
+    struct stream_out *out = malloc(sizeof *out);
+    if (!out)
+        return false;
+    *out = (struct stream_out){.bytes = NULL};
+    CHECK(event_assign(&out->event, event_get_base(&s->read), s->fd, EV_WRITE | EV_PERSIST,
+                       s->on_write, event_get_callback_arg(&s->read)) == 0);
+    if (event_add(&out->event, NULL) < 0) {
+        free(out);
+        return false;
+    }
+    s->out = out;
+    s->is_writing = true;
+    return true;
 }
 
-static void write_off(struct stream *s)
+void stream_write_on(struct stream *s)
 {
-    if (s->is_writing) {
-        (void)event_del(&s->write);
-        s->is_writing = false;
-    }
+    (void)write_on(s);
+}
+
+/* May run within the callback of the event that it frees, which libevent allows. */
+static void drop_out(struct stream *s)
+{
+    if (!s->out)
+        return;
+    (void)event_del(&s->out->event);
+    if (s->out->pipe)
+        pipe_give(s->out->pipe);
+    free(s->out->bytes);
+    free(s->out);
+    s->out = NULL;
+    s->is_writing = false;
 }
 
 static ssize_t receive(struct stream *s, char *buf, size_t room, int flags)
@@ -109,18 +133,19 @@ bool stream_is_due(const struct stream *s)
 
 static ssize_t send_once(struct stream *s, const struct iovec *parts, int n, size_t total)
 {
+    int flags = MSG_NOSIGNAL | (s->is_ending ? MSG_MORE : 0);
     if (n == 1)
-        return send(s->fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
+        return send(s->fd, parts->iov_base, parts->iov_len, flags);
     if (total <= GATHER_MAX) {
         char gathered[GATHER_MAX];
         size_t at = 0;
         for (int i = 0; i < n; at += parts[i++].iov_len)
             if (parts[i].iov_len)
                 memcpy(gathered + at, parts[i].iov_base, parts[i].iov_len);
-        return send(s->fd, gathered, at, MSG_NOSIGNAL);
+        return send(s->fd, gathered, at, flags);
     }
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
-    return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+    return sendmsg(s->fd, &msg, flags);
 }
 
 /* One system call; 0 when the kernel takes nothing now, -1 when the connection is broken. total: bytes of all parts. */
@@ -142,31 +167,32 @@ static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n, si
 /* Copies all bytes of the parts but the first skip behind what waits in out already. */
 static enum stream_result keep_rest(struct stream *s, const struct iovec *parts, int n, size_t skip)
 {
-    size_t total = 0, waiting = stream_pending(s) - s->piped;
+    size_t total = 0, waiting = s->out ? s->out->len - s->out->at : 0;
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
     if (total - skip > UINT32_MAX - waiting) {
         errno = ENOBUFS;
         return STREAM_FAILED;
     }
-    char *out = malloc(waiting + total - skip);
-    if (!out)
+    char *bytes = malloc(waiting + total - skip);
+    if (!bytes || !write_on(s)) {
+        free(bytes);
         return STREAM_FAILED;
+    }
     if (waiting)
-        memcpy(out, s->out + s->out_at, waiting);
+        memcpy(bytes, s->out->bytes + s->out->at, waiting);
     size_t at = waiting;
     for (int i = 0; i < n; i++) {
         size_t cut = skip < parts[i].iov_len ? skip : parts[i].iov_len;
         skip -= cut;
         if (parts[i].iov_len > cut)
-            memcpy(out + at, (const char *)parts[i].iov_base + cut, parts[i].iov_len - cut);
+            memcpy(bytes + at, (const char *)parts[i].iov_base + cut, parts[i].iov_len - cut);
         at += parts[i].iov_len - cut;
     }
-    free(s->out);
-    s->out = out;
-    s->out_at = 0;
-    s->out_len = (uint32_t)at;
-    stream_write_on(s);
+    free(s->out->bytes);
+    s->out->bytes = bytes;
+    s->out->at = 0;
+    s->out->len = (uint32_t)at;
     return STREAM_PENDING;
 }
 
@@ -188,19 +214,14 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     return keep_rest(s, parts, n, (size_t)sent);
 }
 
-/* Not stream_send with a flag: every other send would pay for it. */
 enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
-    size_t total = 0;
+    bool is_ending = s->is_ending;
     CHECK(!s->tls);
-    for (int i = 0; i < n; i++)
-        total += parts[i].iov_len;
-    ssize_t sent = stream_pending(s) ? -1 : sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_MORE);
-    if (sent < 0)
-        return stream_send_raw(s, parts, n);
-    s->sent += (uint64_t)sent;
-    return (size_t)sent == total ? STREAM_OK : keep_rest(s, parts, n, (size_t)sent);
+    s->is_ending = true; /* the kernel is told the same where an end follows */
+    enum stream_result r = stream_send_raw(s, parts, n);
+    s->is_ending = is_ending;
+    return r;
 }
 
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
@@ -208,34 +229,14 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
 }
 
-static void give_pipe(struct stream *s)
+/* Moves on what is in the pipe. */
+static enum stream_result drain_pipe(struct stream *s, struct pipe *p)
 {
-    pipe_give(s->pipe);
-    s->pipe = NULL;
-    s->piped = 0;
-}
-
-static void drop_out(struct stream *s)
-{
-    if (s->pipe)
-        give_pipe(s);
-    free(s->out);
-    s->out = NULL;
-    s->out_at = s->out_len = 0;
-    write_off(s);
-}
-
-static enum stream_result flush_pipe(struct stream *s)
-{
-    ssize_t sent = pipe_drain(s->pipe, s->fd);
+    ssize_t sent = pipe_drain(p, s->fd);
     if (sent < 0)
         return STREAM_FAILED;
     s->sent += (uint64_t)sent;
-    s->piped = s->pipe->len;
-    if (s->piped)
-        return STREAM_PENDING;
-    give_pipe(s);
-    return STREAM_OK;
+    return p->len ? STREAM_PENDING : STREAM_OK;
 }
 
 ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
@@ -256,26 +257,39 @@ ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipe
                : failure == EINVAL                         ? STREAM_NO_PIPE
                                                            : STREAM_ERROR;
     }
-    to->pipe = p;
-    to->piped = p->len;
-    *sent = flush_pipe(to);
+    *sent = drain_pipe(to, p);
+    if (*sent == STREAM_PENDING && write_on(to)) {
+        to->out->pipe = p;
+        return got;
+    }
     if (*sent == STREAM_PENDING)
-        stream_write_on(to);
+        *sent = STREAM_FAILED;
+    pipe_give(p);
     return got;
+}
+
+static enum stream_result flush_pipe(struct stream *s)
+{
+    enum stream_result r = drain_pipe(s, s->out->pipe);
+    if (r == STREAM_OK) {
+        pipe_give(s->out->pipe);
+        s->out->pipe = NULL;
+    }
+    return r;
 }
 
 enum stream_result stream_flush(struct stream *s)
 {
-    enum stream_result first = s->pipe ? flush_pipe(s) : STREAM_OK;
+    enum stream_result first = s->out && s->out->pipe ? flush_pipe(s) : STREAM_OK;
     if (first != STREAM_OK)
         return first;
-    if (s->out) {
-        struct iovec rest = {s->out + s->out_at, stream_pending(s)};
+    if (stream_pending(s)) {
+        struct iovec rest = {s->out->bytes + s->out->at, stream_pending(s)};
         ssize_t sent = send_parts(s, &rest, 1, rest.iov_len);
         if (sent < 0)
             return STREAM_FAILED;
-        s->out_at += (uint32_t)sent;
-        if (s->out_at < s->out_len)
+        s->out->at += (uint32_t)sent;
+        if (stream_pending(s))
             return STREAM_PENDING;
     }
     drop_out(s);
@@ -293,7 +307,7 @@ bool stream_end(struct stream *s)
 
 void stream_discard(struct stream *s)
 {
-    s->is_torn = s->is_torn || stream_pending(s) > 0;
+    s->is_torn = s->is_torn || stream_pending(s);
     drop_out(s);
 }
 
@@ -330,8 +344,7 @@ void stream_close(struct stream *s)
         tls_close(s);
     /* also takes back a wake that has not run yet */
     (void)event_del(&s->read);
-    (void)event_del(&s->write);
-    s->is_reading = s->is_writing = false;
+    s->is_reading = false;
     drop_out(s);
     (void)close(s->fd);
     s->fd = -1;

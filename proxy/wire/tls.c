@@ -19,6 +19,7 @@ struct tls {
     uint8_t failure; /* enum tls_failure */
     bool is_client;
     bool is_established;
+    bool owes_ticket;  /* server, TLS 1.3: one goes out with the first answer */
     bool has_begun;    /* server: bytes have come; client: the hello is out */
     bool has_partial;  /* OpenSSL holds the beginning of a record */
     bool got_end;      /* close_notify has come */
@@ -72,10 +73,12 @@ static SSL *make_session(struct records *r, SSL_CTX *ctx, enum tls_side side, co
     (void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_set_read_ahead(ssl, 0); /* it would be a copy more of what lies in memory already */
     SSL_set_info_callback(ssl, on_info);
-    if (side == TLS_SERVER)
+    if (side == TLS_SERVER) {
+        (void)SSL_set_num_tickets(ssl, 0); /* see owe_ticket */
         SSL_set_accept_state(ssl);
-    else
+    } else {
         SSL_set_connect_state(ssl);
+    }
     return ssl;
 }
 
@@ -172,6 +175,31 @@ static void note_error(struct tls *t, int result)
     }
 }
 
+/* OpenSSL would send two tickets as soon as the handshake is over, in a packet of their own. One does, as clients come back
+ * with the last one, and there is a packet for it: the first answer. A resumed session gets one too, since a client should
+ * not show the same ticket twice (RFC 8446 appendix C.4). */
+static void owe_ticket(struct tls *t)
+{
+    t->owes_ticket = !t->is_client && SSL_version(t->ssl) == TLS1_3_VERSION &&
+                     !(SSL_get_options(t->ssl) & SSL_OP_NO_TICKET);
+}
+
+/* Whether one is due: the next write begins with it. */
+static bool pay_ticket(struct tls *t)
+{
+    bool is_due = t->owes_ticket && SSL_new_session_ticket(t->ssl) == 1;
+    t->owes_ticket = false;
+    return is_due;
+}
+
+static void note_established(struct tls *t)
+{
+    if (t->is_established || !SSL_is_init_finished(t->ssl))
+        return;
+    t->is_established = true;
+    owe_ticket(t);
+}
+
 /* Reads until every record is through: their plain bytes are fewer than what came. The last call is saved where nothing is
  * left to be read, since it would take a buffer and give it back. */
 static size_t read_all(struct tls *t, char *buf, size_t room)
@@ -190,7 +218,7 @@ static size_t read_all(struct tls *t, char *buf, size_t room)
             break;
     }
     t->has_partial = SSL_has_pending(t->ssl);
-    t->is_established = t->is_established || SSL_is_init_finished(t->ssl);
+    note_established(t);
     return at;
 }
 
@@ -317,14 +345,19 @@ enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
     for (int i = 0; i < n; i++)
         rest.left += parts[i].iov_len;
     if (rest.left == 0)
-        return s->out ? STREAM_PENDING : STREAM_OK;
+        return stream_pending(s) ? STREAM_PENDING : STREAM_OK;
     errno = EPROTO;
     if (!t->is_established || t->failure || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return STREAM_FAILED;
     struct records *r = enter(s);
+    bool has_ticket = pay_ticket(t);
     while (rest.left)
         if (!write_record(t, &rest))
             return STREAM_FAILED;
+    if (has_ticket)
+        (void)SSL_free_buffers(t->ssl); /* that of reading, which it has made anew */
+    if (s->is_ending && SSL_shutdown(t->ssl) < 0)
+        ERR_clear_error();
     return records_send(r);
 }
 
@@ -347,7 +380,7 @@ static void say_end(struct stream *s)
 bool tls_end(struct stream *s)
 {
     say_end(s);
-    s->tls->ends_drained = s->out != NULL;
+    s->tls->ends_drained = stream_pending(s) > 0;
     return s->tls->ends_drained || shutdown(s->fd, SHUT_WR) == 0;
 }
 
@@ -360,7 +393,7 @@ void tls_on_drained(struct stream *s)
 
 void tls_close(struct stream *s)
 {
-    if (!s->out)
+    if (!stream_pending(s))
         say_end(s);
     stream_stop_tls(s);
 }
@@ -405,7 +438,7 @@ static bool is_read_out(const struct stream *s)
 /* TLS_CONTROL_MAX bounds the turns. */
 bool stream_take_idle(struct stream *s)
 {
-    while (recv_nothing(s) == STREAM_AGAIN && !s->out)
+    while (recv_nothing(s) == STREAM_AGAIN && !stream_pending(s))
         if (is_read_out(s))
             return true;
     return false;

@@ -29,7 +29,8 @@ enum err unix_file_claim(struct unix_file *f, const struct wire_addr *addr, mode
 void unix_file_remove(struct unix_file *f)
 {
     struct stat st;
-    if (f->path[0] && lstat(f->path, &st) == 0 && st.st_dev == f->device && st.st_ino == f->inode)
+    if (!f->is_lent && f->path[0] && lstat(f->path, &st) == 0 && st.st_dev == f->device &&
+        st.st_ino == f->inode)
         (void)unlink(f->path);
     f->path[0] = '\0';
 }

@@ -43,7 +43,7 @@ static int open_one(const struct wire_addr *addr, bool is_shared, struct unix_fi
             (void)unlink(un.sun_path);
     } else {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        stream_limit_unsent(fd);
+        stream_prepare(fd);
         if (is_shared)
             (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }

@@ -179,7 +179,16 @@ static enum err explain_no_answer(const struct client *c, CURLcode code, struct 
 
 static enum err err_of_status(long status)
 {
-    return status == 404 ? ERR_NOT_FOUND : status == 409 ? ERR_CONFLICT : ERR_INVALID;
+    switch (status) {
+    case 404:
+        return ERR_NOT_FOUND;
+    case 409:
+        return ERR_CONFLICT;
+    case 503: /* one process hands over to another: who waits asks again */
+        return ERR_IO;
+    default:
+        return ERR_INVALID;
+    }
 }
 
 /* The server's own words, as far as they are serin's. */

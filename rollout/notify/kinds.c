@@ -51,11 +51,3 @@ const char *notify_kind_name(enum notify_kind kind)
             return kinds[i].name;
     return "warning";
 }
-
-const char *notify_format_name(enum notify_format format)
-{
-    static const char *const names[] = {[NOTIFY_GENERIC] = "generic",
-                                        [NOTIFY_SLACK] = "slack",
-                                        [NOTIFY_ALERTMANAGER] = "alertmanager"};
-    return names[format];
-}

@@ -5,15 +5,18 @@
 figure on a busy machine and on an idle one. Each scenario is served twice, by FEW and by MANY requests; what a request
 costs is the difference of the two divided by that of their numbers, so that start and stop do not count. Only the worker's
 thread counts: the control thread works by the clock, not by requests. The requests come one after the other on one
-connection, so that every one of them pays for a turn of the loop on both sides; under load several share it."""
-import argparse, glob, json, os, re, shutil, socket, subprocess, sys, tempfile, time
+connection, so that every one of them pays for a turn of the loop on both sides; under load several share it. Over TLS what
+OpenSSL executes is counted too: the figure is that of this OpenSSL on this kind of processor."""
+import argparse, glob, json, os, re, shutil, socket, ssl, subprocess, sys, tempfile, time
 from peers import HEADERS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUDGET = os.path.join(HERE, 'instructions.json')
 FEW, MANY = 300, 1300
+FEW_HANDSHAKES, MANY_HANDSHAKES = 50, 200      # each is as dear as fifty requests
 SLACK = 0.03            # above the budget: the compiler's and the kernel's doing (how a body is cut into segments)
-COPY = {'GLIBC_TUNABLES': 'glibc.cpu.x86_rep_movsb_threshold=0x40000000'}   # "rep movsb" counts as an instruction a byte
+# "rep movsb" and "rep stosb" count as an instruction a byte.
+COPY = {'GLIBC_TUNABLES': 'glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000'}
 START_S, ANSWER_S, STOP_S = 60, 30, 60
 
 BROWSER = ''.join(h + '\r\n' for h in HEADERS)
@@ -23,10 +26,13 @@ ALONE = 'versions: {v1: {endpoints: ["127.0.0.1:@v1@"]}}, stable: v1'
 
 
 class Scenario:
-    """What is asked for, and what differs in the configuration."""
+    """What is asked for, and what differs in the configuration. tls: '' = none, kept = one connection, full or resumed =
+    one for each request, with such a handshake."""
 
-    def __init__(self, about, path='/b/128', headers='', body=b'', route=SPLIT, more='', log=''):
+    def __init__(self, about, path='/b/128', headers='', body=b'', route=SPLIT, more='', log='', tls=''):
         self.about, self.path, self.headers, self.body, self.route, self.more, self.log = about, path, headers, body, route, more, log
+        self.tls = tls
+        self.few, self.many = (FEW, MANY) if tls in ('', 'kept') else (FEW_HANDSHAKES, MANY_HANDSHAKES)
 
     def request(self, n):
         headers = self.headers % n if '%d' in self.headers else self.headers
@@ -51,6 +57,10 @@ SCENARIOS = {
     'access': Scenario('hdr with the access log: the difference is what a line costs', headers=BROWSER,
                        log=', access: combined, access_file: access.log'),
     'access_json': Scenario('the same as JSON', headers=BROWSER, log=', access: json, access_file: access.log'),
+    'tls': Scenario('get128 over TLS 1.3, one connection', tls='kept'),
+    'tls10k': Scenario('get10k over TLS 1.3, one connection', '/b/10240', tls='kept'),
+    'hs-ec': Scenario('get128 behind a full handshake of TLS 1.3, ECDSA', tls='full'),
+    'hs-res': Scenario('get128 behind a resumed handshake of TLS 1.3', tls='resumed'),
 }
 
 
@@ -102,13 +112,46 @@ def worker_instructions(folder):
     return most
 
 
+def connect(port):
+    client = socket.create_connection(('127.0.0.1', port), ANSWER_S)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
+
+
+def ask(scenario, port, requests):
+    """Sends the requests one after the other, each when the one before it was answered."""
+    context, session = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    each = requests if scenario.tls in ('', 'kept') else 1
+    for first in range(0, requests, each):
+        client = connect(port)
+        if scenario.tls:
+            client = context.wrap_socket(client, server_hostname='localhost', session=session)
+            if client.session_reused != (session is not None):
+                sys.exit(f'instructions: a session was {"not " if session else ""}resumed')
+        with client, client.makefile('rb') as stream:
+            for n in range(first, first + each):
+                client.sendall(scenario.request(n))
+                read_answer(stream)
+            session = client.session if scenario.tls == 'resumed' else None
+
+
+def make_certificate(folder):
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30', '-subj',
+                    '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', f'{folder}/key', '-out', f'{folder}/certificate'],
+                   check=True, capture_output=True)
+    return f', tls: {{certificates: [{{certificate: {folder}/certificate, key: {folder}/key}}]}}'
+
+
 def count(serin, scenario, ports, requests):
     """Instructions of the worker that serves so many requests."""
     with tempfile.TemporaryDirectory(prefix='serin-instructions.') as folder:
         port = free_port()
+        tls = make_certificate(folder) if scenario.tls else ''
         route = scenario.route.replace('@v1@', str(ports[0])).replace('@v2@', str(ports[1]))
         with open(os.path.join(folder, 'serin.yaml'), 'w') as f:
-            f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"}}]\n'
+            f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"{tls}}}]\n'
                     f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: error{scenario.log}}}\n{scenario.more}\n'
                     f'routes:\n  - {{name: bench, {route}}}\n')
         os.mkdir(os.path.join(folder, 'state'))
@@ -116,13 +159,8 @@ def count(serin, scenario, ports, requests):
                    '-q', serin, 'run', '-c', f'{folder}/serin.yaml']
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **COPY})
         try:
-            with wait_for(port, process, START_S) as client:
-                client.settimeout(ANSWER_S)
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                stream = client.makefile('rb')
-                for n in range(requests):
-                    client.sendall(scenario.request(n))
-                    read_answer(stream)
+            wait_for(port, process, START_S).close()
+            ask(scenario, port, requests)
             process.terminate()
             _, said = process.communicate(timeout=STOP_S)
         finally:
@@ -168,8 +206,9 @@ def main():
         backend, ports = start_backends(folder)
         try:
             for name in names:
-                few, many = (count(serin, SCENARIOS[name], ports, n) for n in (FEW, MANY))
-                counted[name] = round((many - few) / (MANY - FEW))
+                scenario = SCENARIOS[name]
+                few, many = (count(serin, scenario, ports, n) for n in (scenario.few, scenario.many))
+                counted[name] = round((many - few) / (scenario.many - scenario.few))
                 allowed = budget.get(name)
                 share = f'{counted[name] / allowed - 1:+.1%} of the budget of {allowed}' if allowed else 'no budget'
                 print(f'{name:10} {counted[name]:6} instructions a request, {share}', flush=True)

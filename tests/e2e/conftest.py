@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
 import random
 import shlex
@@ -140,10 +141,11 @@ def askers(cleanup, programs):
 
 @pytest.fixture
 def prometheus(cleanup, tmp_path):
-    """Starts a real Prometheus on a port, which scrapes an address every second: prometheus(serin.admin, port)."""
-    def make(target, port):
+    """Starts a real Prometheus on a port, which scrapes an address every second: prometheus(serin.admin, port, rules=[file])."""
+    def make(target, port, rules=()):
         config = tmp_path / "prometheus.yml"
-        config.write_text("global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        config.write_text("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+                          f"rule_files: {json.dumps([os.path.abspath(r) for r in rules])}\n"
                           f'scrape_configs: [{{job_name: serin, static_configs: [{{targets: ["{target}"]}}]}}]\n')
         log = open(tmp_path / "prometheus.log", "wb")
         process = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",

@@ -174,11 +174,3 @@ def test_watch_in_the_background_of_a_script(proxy):
     assert "Ctrl-C" not in "".join(terminal.lines())
     os.kill(terminal.pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(terminal.wait()) == -signal.SIGTERM
-
-
-def test_watch_without_colours_and_with_control_c(proxy):
-    terminal = Terminal(50, 80, {"SERIN_ADMIN": proxy.admin_url, "NO_COLOR": "1"}, "status", "web", "--watch")
-    wait_until(lambda: terminal.read() and "Ctrl-C" in "".join(terminal.lines()), 10, "the first drawing")
-    os.write(terminal.fd, b"\x03")
-    assert os.waitstatus_to_exitcode(terminal.wait()) == -signal.SIGINT
-    assert not re.search(rb"\x1b\[[0-9;]*m", terminal.raw) and terminal.raw.count(b"\x1b[?25h") == 1

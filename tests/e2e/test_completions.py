@@ -158,7 +158,7 @@ def test_files(nobody, shell, tmp_path):
     (tmp_path / "web.jsonl").write_text("")
     assert "serin.yaml" in offers("serin check -c se") and "serin.yaml" in offers("serin run --config se")
     assert {o.rpartition("=")[2] for o in offers("serin run --config=se")} >= {"serin.yaml"}
-    assert "web.jsonl" in offers("serin replay we")
+    assert "web.jsonl" in offers("serin replay we") and "web.jsonl" in offers("serin convert --strict we")
     assert offers("serin start we") == set()                # a route, and nobody answers
 
 

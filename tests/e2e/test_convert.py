@@ -190,3 +190,21 @@ def test_a_converted_ingress_serves(serin, v1, v2, tmp_path):
             c.ask(host="www.shop.example", headers=headers)
         assert len(v2.requests) == seen + 2
         assert c.ask(host="other.example").status == 404
+
+
+def test_a_canary_by_header_alone(serin, v1, v2):
+    """canary-by-header without a weight: those who ask for it are on the canary, and nobody else."""
+    pair = [{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "annotations": {
+        "nginx.ingress.kubernetes.io/" + k: v for k, v in more.items()}}, "spec": {"rules": [{"http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": name, "port": {"number": 80}}}}]}}]}}
+            for name, more in (("a", {}), ("b", {"canary": "true", "canary-by-header": "X-Canary"}))]
+    done = convert("--strict", "-", text=json.dumps({"kind": "List", "items": pair}))
+    assert done.returncode == 0, done.stderr
+    web = yaml.safe_load(done.stdout)["routes"][0]
+    web["versions"] = {"a": {"endpoints": [v1.address]}, "b": {"endpoints": [v2.address]}}
+    proxy = serin([web])
+    with proxy.client() as c:
+        for _ in range(20):
+            assert c.ask(headers={"X-Canary": "always"}).status == 200
+            assert c.ask(headers={"X-Canary": "never"}).status == c.ask().status == 200
+    assert (len(v1.requests), len(v2.requests)) == (40, 20)

@@ -147,6 +147,26 @@ def test_a_listener_that_cannot_be_opened(proxy, crowds, free_port):
         goes_on(proxy, crowds)
 
 
+def test_the_files_of_sockets_stay_where_it_fails(serin, v1, tmp_path):
+    """They are the old process's as long as the new one does not serve, also where that has taken the sockets over."""
+    import socket
+    paths = [str(tmp_path / name) for name in ("web.sock", "admin.sock")]
+    proxy = serin(route(v1.address), listeners=[{"bind": "unix:" + paths[0]}], admin={"bind": "unix:" + paths[1]})
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        proxy.config["listeners"].append({"bind": "127.0.0.1:%d" % other.getsockname()[1]})
+        proxy.write()
+        assert "exit code 1" in try_hand_over(proxy)
+        proxy.config["listeners"].pop()
+        proxy.write()
+    assert proxy.ask().status == 200 and proxy.status()["state"] == "STABLE"
+    proxy.hand_over().wait(10)
+    assert proxy.ask().status == 200 and proxy.status()["state"] == "STABLE"
+    proxy.stop()
+    assert not any(map(os.path.exists, paths))
+
+
 def test_a_program_that_is_gone(proxy, crowds):
     os.unlink(proxy.program)
     assert "No such file" in try_hand_over(proxy)
@@ -171,6 +191,10 @@ def test_while_the_new_process_takes_its_time(proxy, crowds):
         for path in ("routes/web/abort", "reload"):
             answer = admin.ask("POST", "/api/v1/" + path, {"Content-Type": "application/json"}, b"{}", host=proxy.admin_host)
             assert answer.status == 409 and b"taking over" in answer.body
+        for path in ("routes", "routes/web", "routes/web/history"):     # a route without its rollout would look as if all was done
+            answer = admin.ask(target="/api/v1/" + path, host=proxy.admin_host)
+            assert answer.status == 503 and b"taking over" in answer.body
+        assert admin.ask(target="/metrics", host=proxy.admin_host).status == 200
         proxy.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: ' handover_refused why="one is under way"' in proxy.log(), 10, "the refusal of a second one")
         proxy.process.send_signal(signal.SIGHUP)

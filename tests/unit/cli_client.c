@@ -123,6 +123,8 @@ static const struct {
      ERR_INVALID, "it answers 302"},
     {"HTTP/1.1 404 Not Found\r\n\r\n{\"error\":{\"code\":\"unknown_route\",\"message\":\"no x\"}}",
      ERR_NOT_FOUND, "no x"},
+    {"HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\":{\"message\":\"ask again\"}}", ERR_IO,
+     "ask again"},
     {"HTTP/1.1 409 Conflict\r\n\r\n{\"error\":{\"message\":\"use \\u001b[1mundo\"}}", ERR_CONFLICT,
      "use ?[1mundo"},
     {"HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":{\"message\":\"token\"}}", ERR_INVALID,

@@ -133,6 +133,12 @@ static inline void fake_metrics(void *host, bool openmetrics, struct evbuffer *o
     evbuffer_add_printf(out, "up 1\n%s", openmetrics ? "# EOF\n" : "");
 }
 
+static inline bool fake_acts(void *host)
+{
+    (void)host;
+    return true;
+}
+
 static inline bool fake_is_ready(void *host)
 {
     return ((struct fake *)host)->ready;
@@ -152,7 +158,8 @@ static inline struct admin *start(struct fixture *f, const char *bind, const cha
                               .reload = fake_reload,
                               .notify = fake_notify,
                               .metrics = fake_metrics,
-                              .is_ready = fake_is_ready};
+                              .is_ready = fake_is_ready,
+                              .acts = fake_acts};
     return admin_start(f->base, &setup, &host, why);
 }
 

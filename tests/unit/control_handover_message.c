@@ -75,7 +75,7 @@ static void test_a_socket(void **state)
     struct handover_message m = {.kind = HANDOVER_SOCKET,
                                  .socket = {.bind = "unix:/run/a",
                                             .is_more = true,
-                                            .file = {"/run/a", 0xfe01, UINT64_C(999999999999999)}}};
+                                            .file = {.path = "/run/a", .device = 0xfe01, .inode = UINT64_C(999999999999999)}}};
     struct handover_message back = pass(&m);
     assert_memory_equal(&back.socket, &m.socket, sizeof m.socket);
 }

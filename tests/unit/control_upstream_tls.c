@@ -12,7 +12,6 @@
 #include "proxy/control/publish.h"
 #include "proxy/control/upstream_tls.h"
 #include "tls_pair.h"
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,27 +24,6 @@
 static char folder[] = "/tmp/serin-upstream-tls-XXXXXX";
 static struct tls_pair pair;
 static struct control control;
-
-static void write_certificate(const char *name, const X509 *cert)
-{
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(PEM_write_X509(f, cert), 1);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void write_key(const char *name, const EVP_PKEY *key, mode_t mode)
-{
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
-    assert_int_equal(fclose(f), 0);
-    assert_int_equal(chmod(path, mode), 0);
-}
 
 static int open_files(void **state)
 {
@@ -68,11 +46,11 @@ static int close_files(void **state)
 static int fresh_files(void **state)
 {
     (void)state;
-    write_certificate("ca.crt", pair.ca.cert);
-    write_certificate("same.crt", pair.ca.cert);
-    write_certificate("other.crt", pair.server.cert);
-    write_certificate("client.crt", pair.client.cert);
-    write_key("client.key", pair.client.key, 0600);
+    identity_write_certificate(folder, "ca.crt", pair.ca.cert);
+    identity_write_certificate(folder, "same.crt", pair.ca.cert);
+    identity_write_certificate(folder, "other.crt", pair.server.cert);
+    identity_write_certificate(folder, "client.crt", pair.client.cert);
+    identity_write_key(folder, "client.key", pair.client.key, 0600);
     return 0;
 }
 
@@ -163,7 +141,7 @@ static void a_reload_shares_what_has_not_changed(void **state)
         assert_ptr_equal(context(before, i), context(after, i));
     upstream_tls_free(old); /* the new ones have references of their own */
     config_free(before);
-    write_certificate("ca.crt", pair.server.cert); /* the file, not the setting */
+    identity_write_certificate(folder, "ca.crt", pair.server.cert); /* the file, not the setting */
     struct config *last = load(tls, 3);
     struct upstream_tls *newest = read_tls(last, new);
     assert_ptr_not_equal(context(last, 0), context(after, 0));
@@ -209,7 +187,7 @@ static void what_is_not_wise_warns(void **state)
     static struct config_errors warnings;
     unsigned expiries = 0;
     (void)state;
-    write_key("client.key", pair.client.key, 0644);
+    identity_write_key(folder, "client.key", pair.client.key, 0644);
     struct config *c = load(tls, 2);
     struct upstream_tls *u = read_tls(c, NULL);
     config_errors_init(&warnings, "f");

@@ -81,9 +81,9 @@ static void hello(struct caller *c)
     assert_true(push(c) > 0);
 }
 
-static void shake_hands(struct fixture *f, struct caller *c)
+/* What follows the hello. */
+static void shake_on(struct fixture *f, struct caller *c)
 {
-    hello(c);
     settle(f);
     pull(c);
     step(c);
@@ -91,6 +91,12 @@ static void shake_hands(struct fixture *f, struct caller *c)
     settle(f);
     pull(c);
     assert_true(SSL_is_init_finished(c->ssl));
+}
+
+static void shake_hands(struct fixture *f, struct caller *c)
+{
+    hello(c);
+    shake_on(f, c);
 }
 
 static void say_tls(struct fixture *f, struct caller *c, const char *text)
@@ -341,6 +347,30 @@ static void a_turn_takes_few_steps(void **state)
         leave(f, &callers[i]);
 }
 
+/* Of a larger crowd those behind the first are not told of again and again; they take their turn all the same. */
+static void a_large_crowd_rests(void **state)
+{
+    struct fixture *f = *state;
+    static struct caller callers[2 * HANDSHAKE_ARMED_MAX];
+    unsigned n_resting = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(callers); i++) {
+        callers[i] = call(f);
+        hello(&callers[i]);
+    }
+    for (unsigned turns = 0; n_resting == 0 && turns < 20; turns++) {
+        one_turn(f);
+        for (struct list *l = f->flow.clients.next; l != &f->flow.clients; l = l->next)
+            n_resting += !CONTAINER_OF(l, struct client, link)->stream.is_reading;
+    }
+    assert_in_range(n_resting, 1, f->flow.handshakes.n_waiting);
+    for (unsigned i = 0; i < ARRAY_LEN(callers); i++)
+        shake_on(f, &callers[i]);
+    assert_int_equal(handshakes(f, true, false), ARRAY_LEN(callers));
+    assert_int_equal(f->flow.handshakes.n_waiting, 0);
+    for (unsigned i = 0; i < ARRAY_LEN(callers); i++)
+        leave(f, &callers[i]);
+}
+
 /* Who is served already is served between the steps of a crowd. */
 static void a_crowd_does_not_stop_the_others(void **state)
 {
@@ -401,6 +431,7 @@ int main(void)
         TLS_TEST(a_handshake_buys_no_time_for_the_head),
         TLS_TEST(a_flood_of_key_updates_is_ended),
         TLS_TEST(a_turn_takes_few_steps),
+        TLS_TEST(a_large_crowd_rests),
         TLS_TEST(a_crowd_does_not_stop_the_others),
         TLS_TEST(who_waits_for_a_step_may_end),
     };

@@ -4,10 +4,11 @@
 
 #include "proxy/conf/address.h"
 
-#define LINE   "PROXY TCP4 198.51.100.9 192.0.2.8 5000 80\r\n"
-#define GET    "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
-#define OK_2   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-#define V2_TCP "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x09\xc0\0\2\x08\x13\x88\0\x50"
+#define LINE    "PROXY TCP4 198.51.100.9 192.0.2.8 5000 80\r\n"
+#define GET     "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+#define OK_2    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+#define LONGEST "fd00:1234:ffff:ffff:ffff:ffff:ffff:ffff"
+#define V2_TCP  "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x09\xc0\0\2\x08\x13\x88\0\x50"
 
 static struct config_network networks[2];
 
@@ -69,6 +70,16 @@ static void the_header_says_who_the_client_is(void **state)
     assert_forwarded(f, client, "198.51.100.9");
     hang_up(f, client);
     assert_int_equal(client_errors(f, CLIENT_ERROR_PROXY_HEADER), 0);
+}
+
+static void the_longest_address_stays_whole(void **state)
+{
+    struct fixture *f = *state;
+    int client = client_open(f);
+    say(f, client, "PROXY TCP6 " LONGEST " 2001:db8::1 5000 80\r\n" GET);
+    assert_int_equal(sizeof LONGEST - 1, CLIENT_PEER_MAX);
+    assert_forwarded(f, client, LONGEST);
+    hang_up(f, client);
 }
 
 static void a_header_in_pieces_is_put_together(void **state)
@@ -226,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROXIED(the_header_says_who_the_client_is),
+        PROXIED(the_longest_address_stays_whole),
         PROXIED(a_header_in_pieces_is_put_together),
         PROXIED(a_header_without_an_address_leaves_the_peers),
         PROXIED(one_header_serves_all_requests_of_a_connection),

@@ -4,8 +4,11 @@
 #define SERIN_TESTS_TLS_PAIR_H
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 /* A key with its certificate, signed by itself or by another one. */
 struct identity {
@@ -48,6 +51,30 @@ static inline struct identity identity_make(const char *common, const char *name
         identity_extend(id.cert, by->cert, NID_subject_alt_name, names);
     assert_true(X509_sign(id.cert, by->key, EVP_sha256()) > 0);
     return id;
+}
+
+/* PEM files in a folder. */
+static inline void identity_write_certificate(const char *folder, const char *name,
+                                              const X509 *cert)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(PEM_write_X509(f, cert), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+static inline void identity_write_key(const char *folder, const char *name, const EVP_PKEY *key,
+                                      mode_t mode)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, mode), 0);
 }
 
 static inline void identity_free(struct identity *id)

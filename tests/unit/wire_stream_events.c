@@ -173,6 +173,34 @@ static void the_peer_sees_an_end_or_a_reset(void **state)
     }
 }
 
+/* However much of it the kernel has taken, what is sent before the end arrives whole, and the end behind it. */
+static void the_last_bytes_arrive_with_the_end(void **state)
+{
+    static const size_t lengths[] = {10, BIG, 10, BIG};
+    for (unsigned i = 0; i < ARRAY_LEN(lengths); i++) {
+        struct fixture *f = *state;
+        size_t all = 0, n;
+        stream_expect_end(&f->s);
+        assert_int_equal(say(f, big, lengths[i]), lengths[i] == BIG ? STREAM_PENDING : STREAM_OK);
+        while (stream_pending(&f->s)) {
+            await(f->peer, POLLIN);
+            all += peer_reads(f, got, sizeof got);
+            turn(f);
+        }
+        if (i < 2)
+            assert_true(stream_end(&f->s));
+        else
+            stream_close(&f->s);
+        do {
+            await(f->peer, POLLIN);
+            all += n = peer_reads(f, got, sizeof got);
+        } while (n);
+        assert_int_equal(all, lengths[i]);
+        (void)teardown(state);
+        assert_int_equal(setup_tcp(state), 0);
+    }
+}
+
 static void close_may_come_twice_and_begin_anew(void **state)
 {
     struct fixture *f = *state;
@@ -223,20 +251,22 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
 }
 
 /* One call for a listener, none for each connection. */
-static void what_a_listener_accepts_inherits_its_bound(void **state)
+static void what_a_listener_accepts_is_prepared(void **state)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a, size = sizeof(int);
     int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), most = 0;
     (void)state;
-    stream_limit_unsent(listener);
+    stream_prepare(listener);
     assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
-    int accepted = accept(listener, NULL, NULL);
+    int accepted = accept(listener, NULL, NULL), is_at_once = 0;
     assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, &size), 0);
     assert_int_equal(most, STREAM_UNSENT_MAX);
+    assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &is_at_once, &size), 0);
+    assert_int_equal(is_at_once, 1);
     (void)close(accepted);
     (void)close(fd);
     (void)close(listener);
@@ -253,9 +283,10 @@ int main(void)
         ON_TCP(the_write_event_tells_of_a_connect),
         ON_TCP(due_is_seen_and_not_yet_told),
         ON_TCP(the_peer_sees_an_end_or_a_reset),
+        ON_TCP(the_last_bytes_arrive_with_the_end),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),
-        ON_TCP(what_a_listener_accepts_inherits_its_bound),
+        ON_TCP(what_a_listener_accepts_is_prepared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,7 +112,6 @@ static inline ssize_t shake(struct fixture *f, size_t piece)
 static inline void shake_hands(struct fixture *f)
 {
     assert_int_equal(shake(f, SIZE_MAX), STREAM_AGAIN);
-    (void)peer_fill(f); /* session tickets */
     assert_true(stream_is_established(&f->s));
     assert_true(SSL_is_init_finished(peer));
     assert_int_equal(tls_failure(&f->s), TLS_FAILED_NOT);

@@ -65,6 +65,9 @@ struct admin_host {
 
     /* Listening and configured. */
     bool (*is_ready)(void *host);
+
+    /* False while nobody can say how rollouts stand, since they go over to another process: routes are answered 503. */
+    bool (*acts)(void *host);
 };
 
 /* Binds and serves. setup and admin_host are copied. NULL with the reason: a bind that is none, an
@@ -93,6 +96,9 @@ void admin_rest(struct admin *a, bool rests);
 
 /* The UNIX socket's file stays when the port is closed: it is another process's by now. */
 void admin_forget_file(struct admin *a);
+
+/* Where a process of before has lent it, it is ours now. */
+void admin_own_file(struct admin *a);
 
 /* Closes the port and every connection, removes its UNIX socket. NULL is allowed. Not from within a
  * callback of the host. */

@@ -49,6 +49,9 @@ void listeners_remove_files(struct listeners *l);
 /* The file of one stays, whatever becomes of this process: it is another's now. */
 void listeners_forget_file(struct listeners *l, size_t i);
 
+/* Those that a process of before has lent are ours now. */
+void listeners_own_files(struct listeners *l);
+
 /* Closes the descriptors of the workers from first on, which did not start; those before close theirs themselves. */
 void listeners_close(struct listeners *l, unsigned first, unsigned workers);
 

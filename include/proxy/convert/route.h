@@ -5,6 +5,12 @@
 #include "proxy/conf/text.h"
 #include "proxy/convert/draft.h"
 
+#define ROUTE_NAME_ROOM (TEXT_NAME_MAX + 1)
+
+/* A name of a route, version or check out of one that is wished for: what no name may hold becomes a hyphen, and it is cut at
+ * most bytes (up to TEXT_NAME_MAX). Pure. */
+void route_clean_name(const char *wished, size_t most, char out[ROUTE_NAME_ROOM]);
+
 /* Who serves a version: a workload, or else a Service by its name in the DNS. All borrowed. */
 struct route_servers {
     const char *version;  /* wished for; made a valid name */

@@ -7,7 +7,8 @@
 #include "proxy/flow/held.h"
 #include "proxy/flow/pace.h"
 
-#define CLIENT_PEER_MAX 46 /* INET6_ADDRSTRLEN */
+#define CLIENT_PEER_MAX                                                                            \
+    39 /* the longest IPv6 address in text; one with an IPv4 tail is written shorter (wire_addr_host) */
 
 enum client_state {
     CLIENT_ORIGIN,    /* a balancer is yet to say who it is (proxy/flow/origin.h) */

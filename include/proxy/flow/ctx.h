@@ -48,6 +48,7 @@ struct flow {
     struct {
         struct list
             waiting; /* clients whose bytes came when no step was left in that turn, the first come first */
+        uint32_t n_waiting;
         struct event turn;        /* gives the steps of the next one */
         unsigned steps;           /* left in this turn */
     } handshakes;                 /* of clients (proxy/flow/handshake.h) */

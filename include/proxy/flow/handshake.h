@@ -9,6 +9,10 @@
  * and those that are served already wait meanwhile. The others take their turn in the order in which their bytes came. */
 #define HANDSHAKE_STEPS 4u
 
+/* So many that wait for a step are told of their bytes again in every turn, as that is cheaper than to rest an event and to
+ * arm it anew; of a crowd beyond them it would not be. */
+#define HANDSHAKE_ARMED_MAX 64u
+
 /* Embedded in the flow. */
 void handshakes_init(struct flow *f);
 

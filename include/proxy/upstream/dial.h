@@ -16,7 +16,7 @@ struct dial_tls {
 };
 
 /* A nonblocking, close-on-exec socket whose connect is under way or done; it becomes writable when it is decided.
- * -1 with errno where it failed at once. TCP_NODELAY is set: heads and bodies leave in one send. Any thread. */
+ * -1 with errno where it failed at once. stream_prepare was called for it. Any thread. */
 int dial_start(const struct wire_addr *to);
 
 /* Whether that errno is our own want of descriptors, ports or memory, and not the endpoint's fault. Pure. */

@@ -20,14 +20,21 @@ struct stream {
     bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
     bool
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
-    bool is_torn; /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
-    uint32_t out_at, out_len;
-    char *out;         /* bytes that wait for the kernel; NULL while there are none */
-    struct pipe *pipe; /* lent while bytes wait in it, in front of those of out; else NULL */
-    uint32_t piped;    /* how many do */
-    uint64_t sent;     /* bytes that the kernel has taken, since stream_init */
-    struct tls *tls;   /* NULL = plain */
-    struct event read, write;
+    bool is_torn;   /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
+    bool is_ending; /* see stream_expect_end */
+    struct stream_out *out; /* NULL while nothing waits and no connect is under way */
+    uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
+    struct tls *tls;        /* NULL = plain */
+    event_callback_fn on_write;
+    struct event read;
+};
+
+/* What a stream has while the kernel is to tell that it takes bytes. Apart, as an idle connection pays for the other. */
+struct stream_out {
+    struct event event;
+    struct pipe *pipe; /* lent while bytes wait in it, in front of those of bytes; else NULL */
+    uint32_t at, len;
+    char *bytes; /* those from at to len wait; NULL: none do here */
 };
 
 enum stream_result {
@@ -46,8 +53,9 @@ enum stream_result {
 #define STREAM_ERROR   -2 /* stream_recv: reset or worse; errno says how */
 #define STREAM_NO_PIPE -3 /* stream_splice: it cannot be done now; nothing was read */
 
-/* Keeps a TCP socket to STREAM_UNSENT_MAX; what a listening socket accepts inherits it. */
-void stream_limit_unsent(int fd);
+/* Keeps a TCP socket to STREAM_UNSENT_MAX, and lets every send leave at once (TCP_NODELAY: heads and bodies go out together).
+ * What a listening socket accepts inherits both. Nothing happens to a socket of another kind. */
+void stream_prepare(int fd);
 
 /* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. Plain, until
  * stream_start_tls. */
@@ -61,7 +69,7 @@ void stream_read_off(struct stream *s);
 /* Calls on_read in this turn of the loop, as if bytes had come. */
 void stream_wake(struct stream *s);
 
-/* Arms the write event: for a connect under way. */
+/* Arms the write event: for a connect under way. Where memory is short it stays at rest: a deadline ends such a wait. */
 void stream_write_on(struct stream *s);
 
 /* One recv of what is there. > 0: bytes; else STREAM_EOF, STREAM_AGAIN, STREAM_ERROR. */
@@ -81,6 +89,12 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
 /* The same on a plain stream where more follows in the next moment: what fills no segment may wait for it in the kernel. */
 enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n);
 
+/* What is sent next is the last, and stream_end or stream_close follows at once: the end travels in the same packet. */
+static inline void stream_expect_end(struct stream *s)
+{
+    s->is_ending = true;
+}
+
 /* Moves up to most bytes of what is there from one plain stream to another for which nothing waits, without copying them.
  * Returns what stream_recv would, and where that is > 0 sets *sent to what stream_send would return: what the peer does not
  * take waits in the pipe, which to holds until then. Or STREAM_NO_PIPE: the bytes are to be copied, which may be done at
@@ -94,7 +108,8 @@ enum stream_result stream_flush(struct stream *s);
 /* Bytes that wait for the kernel. */
 static inline size_t stream_pending(const struct stream *s)
 {
-    return s->out_len - s->out_at + s->piped;
+    const struct stream_out *out = s->out;
+    return out ? out->len - out->at + (out->pipe ? out->pipe->len : 0) : 0;
 }
 
 /* Ends our side: behind what was sent the peer reads an end. Nothing may wait, and nothing may be sent after it; a second

@@ -8,6 +8,12 @@
 /* Monotonic microseconds (CLOCK_MONOTONIC). Any thread; no system call where the vDSO serves it. */
 int64_t time_monotonic_us(void);
 
+/* The same in milliseconds. */
+static inline int64_t time_monotonic_ms(void)
+{
+    return time_monotonic_us() / 1000;
+}
+
 /* Wall time in milliseconds since 1970 UTC; may jump. */
 int64_t time_wall_ms(void);
 

@@ -5,12 +5,14 @@
 
 #include "base/err.h"
 #include "proxy/wire/addr.h"
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct unix_file {
     char path[WIRE_TEXT_MAX]; /* "" = none */
     dev_t device;
     ino_t inode;
+    bool is_lent; /* the file is another process's, which may want it back: it stays */
 };
 
 /* Gives the file of a bound socket that does not listen yet its mode, and takes note of which file

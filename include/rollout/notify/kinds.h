@@ -32,8 +32,7 @@ enum notify_kind notify_kind_of(const char *event);
 /* Whether an event of the kind says where a rollout is, so that a later one makes it old. Pure. */
 bool notify_kind_is_state(enum notify_kind kind);
 
-/* As the configuration has it: "aborted"; "slack". Pure. */
+/* As the configuration has it: "aborted". Pure. */
 const char *notify_kind_name(enum notify_kind kind);
-const char *notify_format_name(enum notify_format format);
 
 #endif

@@ -6,6 +6,8 @@
 #include "rollout/event.h"
 #include "rollout/notify/kinds.h"
 
+struct cJSON;
+
 #define MESSAGE_SCHEMA  1
 #define MESSAGE_ID_MAX  33   /* 128 random bits as hexadecimal digits, with the NUL */
 #define MESSAGE_URL_MAX 2048 /* of a link: a browser's habit, and a bound on a message */
@@ -37,7 +39,6 @@ const char *message_headline(const struct rollout_event *e, char text[MESSAGE_HE
 
 /* Adds a member whose value is text, bytes that are no UTF-8 replaced by U+FFFD and control characters by spaces. False:
  * out of memory. Pure. */
-struct cJSON;
 bool message_add_text(struct cJSON *json, const char *name, const char *text);
 
 #endif
