@@ -12,6 +12,7 @@
 #include "proxy/flow/refuse.h"
 #include "proxy/flow/reply.h"
 #include "proxy/flow/slow.h"
+#include "proxy/flow/splice.h"
 #include "proxy/flow/subject.h"
 #include "proxy/http/rewrite.h"
 
@@ -259,6 +260,7 @@ static unsigned check_request(struct exchange *x, const char *buf)
         client_error(x, CLIENT_ERROR_BAD_REQUEST);
         return (unsigned)-framing;
     }
+    x->client->was_large = splice_is_large(x, &x->request_body);
     uint64_t most = s->config->limits.body_bytes;
     if (most && head->has_length && head->content_length > most) {
         client_error(x, CLIENT_ERROR_BAD_REQUEST);

@@ -117,7 +117,7 @@ static bool keep_for_replay(struct exchange *x, const struct iovec *parts, int n
     return true;
 }
 
-static void forget_replay(struct exchange *x)
+void pump_forget_replay(struct exchange *x)
 {
     x->is_replayable = false;
     free(x->replay);
@@ -137,7 +137,7 @@ bool pump_request_body(struct exchange *x, struct slice data)
         if (!may_keep && !is_open)
             return false; /* it stands nowhere else */
         if (!may_keep)
-            forget_replay(x);
+            pump_forget_replay(x);
     }
     if (is_open && !x->send_failed)
         pump_after_send(x, stream_send(&x->up->stream, parts, n));
@@ -339,6 +339,7 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         malformed(x, x->response_body.fault);
         return;
     }
+    bool is_large = splice_is_large(x, &x->response_body);
     ssize_t used = body_feed(&x->response_body, buf + head_len, len - head_len, &data);
     x->up_keep_alive = head->keep_alive && x->response_body.kind != BODY_UNTIL_CLOSE;
     if (used >= 0 && x->status >= 502 && x->status <= 504 &&
@@ -361,6 +362,11 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     x->body_sent = data.len;
     parts[0] = part(x->flow->out, (size_t)out_len);
     int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
+    x->up->was_large = is_large;
+    if (splice_may_reply(x)) {
+        splice_begin_reply(x, parts, n + 1);
+        return;
+    }
     if (x->response_body.done && !x->down_keep_alive)
         stream_expect_end(&x->client->stream);
     pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
@@ -371,7 +377,7 @@ static void read_response_head(struct exchange *x)
     static const struct head_limits limits = {FLOW_HELD_MAX, FLOW_HELD_MAX, HEAD_FIELDS_MAX};
     struct flow *f = x->flow;
     size_t len = held_restore(&x->held, f->in, &f->head, true);
-    ssize_t got = stream_recv(&x->up->stream, f->in + len, FLOW_RECV_BYTES);
+    ssize_t got = stream_recv(&x->up->stream, f->in + len, splice_first_bytes(x->up->was_large));
     if (got == STREAM_AGAIN) {
         if (len && held_keep(&x->held, f->in, len, &f->head) != OK)
             malformed(x, "out of memory");

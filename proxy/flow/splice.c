@@ -9,6 +9,15 @@ static void count(const struct exchange *x, enum metric_direction direction, ssi
     cell_add(&x->flow->cells->spliced_bytes[direction], (uint64_t)n);
 }
 
+/* Where more is there already, the next turn of the loop moves it: head and body need not be segments of their own, nor wake
+ * the client twice. */
+void splice_begin_reply(struct exchange *x, const struct iovec *parts, int n)
+{
+    struct stream *to = &x->client->stream;
+    bool has_more = stream_unread(&x->up->stream);
+    pump_after_reply(x, has_more ? stream_send_more(to, parts, n) : stream_send(to, parts, n));
+}
+
 bool splice_reply(struct exchange *x)
 {
     struct body *b = &x->response_body;
@@ -36,6 +45,8 @@ ssize_t splice_request(struct exchange *x)
     ssize_t n = stream_splice(&x->client->stream, &x->up->stream, &x->flow->pipes, b->left, &sent);
     if (n <= 0)
         return n;
+    if (x->is_replayable)
+        pump_forget_replay(x);
     count(x, DIRECTION_REQUEST, n);
     pace_moved(&x->pace, flow_now_ms(x->flow));
     body_pass(b, (uint64_t)n);

@@ -295,7 +295,7 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
     c->cells = NULL;
     c->events = p->upstream->events;
     c->is_connecting = true;
-    c->is_reused = c->is_doubtful = false;
+    c->is_reused = c->was_large = c->is_doubtful = false;
     c->idle_since_us = 0;
     list_init(&c->link);
     wheel_entry_init(&c->timer);

@@ -65,6 +65,7 @@ struct pipe *pipe_take(struct pipes *pipes)
         return NULL;
     if (p) {
         pipes->idle = p->next;
+        pipes->n_idle--;
         return p;
     }
     if (pipes->n >= PIPES_MAX)
@@ -82,12 +83,13 @@ struct pipe *pipe_take(struct pipes *pipes)
 void pipe_give(struct pipe *p)
 {
     struct pipes *pipes = p->pipes;
-    if (p->len || pipes->is_off) {
+    if (p->len || pipes->is_off || pipes->n_idle == PIPES_IDLE_MAX) {
         close_pipe(p);
         return;
     }
     p->next = pipes->idle;
     pipes->idle = p;
+    pipes->n_idle++;
 }
 
 static ssize_t move(int from, int to, size_t most)

@@ -214,6 +214,16 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     return keep_rest(s, parts, n, (size_t)sent);
 }
 
+enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n)
+{
+    bool is_ending = s->is_ending;
+    CHECK(!s->tls);
+    s->is_ending = true; /* the kernel is told the same where an end follows */
+    enum stream_result r = stream_send_raw(s, parts, n);
+    s->is_ending = is_ending;
+    return r;
+}
+
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n)
 {
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);

@@ -69,6 +69,7 @@ static void there_are_no_more_than_the_bound(void **state)
     assert_ptr_equal(pipe_take(&pipes), lent[7]); /* at once: that one could be had */
     for (unsigned i = 0; i < PIPES_MAX; i++)
         pipe_give(lent[i]);
+    assert_int_equal(pipes.n, PIPES_IDLE_MAX); /* kept for the next ones */
     pipes_fini(&pipes);
 }
 

@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire_stream.h"
 
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 /* The fixture's stream is sent to; this one is read from. */
 static struct stream source;
@@ -61,7 +63,9 @@ static int shut(void **state)
 static size_t feed(size_t from, size_t len)
 {
     size_t at = 0;
-    fill_big(from);
+    assert_true(len <= BIG);
+    for (size_t i = 0; i < len; i++)
+        big[i] = pattern(from + i);
     while (at < len) {
         ssize_t n = send(feeder, big + at, len - at, MSG_NOSIGNAL);
         if (n < 0)
@@ -109,6 +113,27 @@ static void what_is_there_goes_across(void **state)
     assert_int_equal(peer_reads(f, got, sizeof got), 1000);
     assert_pattern(1000);
     assert_all_idle(1);
+}
+
+/* What fills no segment is not sent before there is more. */
+static void more_may_be_announced(void **state)
+{
+    struct fixture *f = *state;
+    enum stream_result sent;
+    int none = 0, on = 1;
+    (void)setsockopt(f->s.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fill_big(0);
+    struct iovec parts[] = {{big, 100}, {big + 100, 200}};
+    assert_int_equal(stream_send_more(&f->s, parts, 2), STREAM_OK);
+    assert_rests(f);
+    assert_int_equal(ioctl(f->peer, FIONREAD, &none), 0);
+    assert_int_equal(none, 0);
+    assert_int_equal(feed(300, 700), 700);
+    await(source.fd, POLLIN);
+    assert_int_equal(move(f, 700, &sent), 700);
+    await(f->peer, POLLIN);
+    assert_int_equal(peer_reads(f, got, sizeof got), 1000);
+    assert_pattern(1000);
 }
 
 /* What is behind the bound belongs to somebody else, and is read as if nothing had been. */
@@ -281,6 +306,8 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
+#define ALL BIG
+
 /* Pieces of any size against reads of any size, now moved, now copied. */
 static void pieces_at_random_lose_nothing(void **state)
 {
@@ -288,9 +315,9 @@ static void pieces_at_random_lose_nothing(void **state)
     uint64_t seed = 7;
     size_t fed = 0, moved = 0, read = 0, spliced = 0, waited = 0;
     static char in[65536];
-    while (read < sizeof got) {
+    while (read < ALL) {
         size_t want = (size_t)(next_random(&seed) >> 40) % 300000;
-        fed += feed(fed, want < sizeof got - fed ? want : sizeof got - fed);
+        fed += feed(fed, want < ALL - fed ? want : ALL - fed);
         enum stream_result sent = STREAM_OK;
         if (stream_pending(&f->s)) {
             waited++;
@@ -308,14 +335,14 @@ static void pieces_at_random_lose_nothing(void **state)
                 moved += (size_t)n;
             }
         }
-        size_t room = (size_t)(next_random(&seed) >> 40) % 200000;
-        read += peer_reads(f, got + read, room < sizeof got - read ? room : sizeof got - read);
+        size_t room = (size_t)(next_random(&seed) >> 40) % 100000;
+        read += peer_reads(f, got + read, room < ALL - read ? room : ALL - read);
         turn(f);
         assert_true(read + stream_pending(&f->s) <= moved && moved <= fed);
     }
-    assert_pattern(sizeof got);
+    assert_pattern(ALL);
     assert_true(spliced > 0 && waited > 0);
-    assert_int_equal(f->s.sent, sizeof got);
+    assert_int_equal(f->s.sent, ALL);
     assert_all_idle(1);
 }
 
@@ -324,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TCP(what_is_there_goes_across),
         UNIX(what_is_there_goes_across),
+        TCP(more_may_be_announced),
         TCP(nothing_is_taken_beyond_the_bound),
         UNIX(nothing_is_taken_beyond_the_bound),
         TCP(nothing_there_and_the_end_are_told_apart),

@@ -47,6 +47,7 @@ struct client {
     uint32_t n_requests;
     uint8_t state;          /* enum client_state */
     uint8_t next;           /* enum client_next, once a response is handed over */
+    bool was_large;         /* its last request (proxy/flow/splice.h) */
     bool has_partial_head;  /* the header deadline runs, not the idle one */
     bool has_address;       /* false: it came over a UNIX socket */
     bool has_ended;         /* sends nothing more; its response still goes down */

@@ -27,6 +27,9 @@ void pump_upstream_gone(struct exchange *x, bool is_eof);
 /* More came than one response: the connection never serves again. */
 void pump_distrust(struct exchange *x);
 
+/* What is kept of the request's body for another attempt is of no use any more: there is none. */
+void pump_forget_replay(struct exchange *x);
+
 /* Callbacks of upstream_events. */
 void pump_on_upstream_readable(void *owner);
 void pump_on_upstream_writable(void *owner);

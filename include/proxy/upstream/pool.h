@@ -65,6 +65,7 @@ struct upstream_conn {
     int64_t idle_since_us;
     bool is_connecting; /* until it may be used: TLS included */
     bool is_reused;     /* has served a request before this one */
+    bool was_large;     /* its last response (proxy/flow/splice.h) */
     bool
         is_doubtful; /* its last answer had no body by rule (HEAD, 204, 304): a broken peer sends one */
 };

@@ -9,13 +9,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Most pipes of one worker, lent and idle: guards descriptors (two each), and the memory that peers who stop reading hold
- * in pipes, which no limit of sockets counts. */
-#define PIPES_MAX 64u
+/* Most pipes of one worker at a time: guards descriptors (two each), and the memory that peers who stop reading hold in
+ * pipes, which no limit of sockets counts. */
+#define PIPES_MAX 32u
 
-/* What one takes. 1 MiB saves 4% more of the CPU and 256 KiB costs 9% more; the kernel counts it against
- * fs.pipe-user-pages-soft of an unprivileged user (64 MiB unless told otherwise). */
-#define PIPE_BYTES (512u << 10)
+/* So many are kept while nobody needs them. The kernel counts them against what all pipes of an unprivileged user may take
+ * (fs.pipe-user-pages-soft, 64 MiB unless told otherwise), other workers' too. */
+#define PIPES_IDLE_MAX 8u
+
+/* What one takes. Half of it costs 5% more CPU for a body of 1 MiB, a quarter 15%. */
+#define PIPE_BYTES (1u << 20)
 
 /* One that could not be made as large as this is of no use: a user above his limit gets pipes of two pages. */
 #define PIPE_BYTES_LEAST (64u << 10)
@@ -32,9 +35,9 @@ struct pipe {
 
 /* Embedded by value in the worker's context. One thread. All zero = empty, with no reserve. */
 struct pipes {
-    struct pipe *idle; /* used last first; all empty */
-    uint32_t n;        /* idle and lent */
-    uint32_t retry_in; /* see PIPES_RETRY */
+    struct pipe *idle;  /* used last first; all empty */
+    uint32_t n, n_idle; /* n: idle and lent */
+    uint32_t retry_in;  /* see PIPES_RETRY */
     unsigned
         reserve_begin; /* descriptors from here on are for others (wire/reserve.h); 0 = none are */
     bool is_off;       /* this kernel splices no sockets */
@@ -50,7 +53,7 @@ void pipes_fini(struct pipes *pipes);
  * or memory are short, or the kernel does not do it. O(1); four system calls for a new one, else none. */
 struct pipe *pipe_take(struct pipes *pipes);
 
-/* Takes it back: one with bytes in it is closed and they are lost. */
+/* Takes it back: kept, or closed where enough are idle, or where bytes are in it, which are lost. */
 void pipe_give(struct pipe *p);
 
 /* Moves up to most bytes (at most PIPE_BYTES) from a nonblocking socket into an empty pipe. Returns how many, 0 at the end of

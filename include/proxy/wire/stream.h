@@ -86,6 +86,9 @@ bool stream_is_due(const struct stream *s);
 #define STREAM_PARTS_MAX 8
 enum stream_result stream_send(struct stream *s, const struct iovec *parts, int n);
 
+/* The same on a plain stream where more follows in the next moment: what fills no segment may wait for it in the kernel. */
+enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n);
+
 /* What is sent next is the last, and stream_end or stream_close follows at once: the end travels in the same packet. */
 static inline void stream_expect_end(struct stream *s)
 {
