@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import http.server
 import json
+import os
 import re
 import signal
 import threading
@@ -84,8 +85,9 @@ def test_a_signal_leaves_the_terminal_as_it_was(watch, number, key, code):
 
 
 def test_a_stopped_job_gives_the_terminal_back(watch, terminal, proxy):
-    watching = terminal("bash", "-c", f"set -m; {rig.SERIN} status web --watch; echo; echo back to the shell; read -r; fg; exit $?",
-                        environment={"SERIN_ADMIN": proxy.admin_url})
+    # By its name, not by its path: bash prints the command of a stopped job, and a long path would wrap.
+    watching = terminal("bash", "-c", "set -m; serin status web --watch; echo; echo back to the shell; read -r; fg; exit $?",
+                        environment={"SERIN_ADMIN": proxy.admin_url, "PATH": f"{os.path.dirname(rig.SERIN)}:{os.environ['PATH']}"})
     watching.shows("ANALYZING")
     assert not watching.is_restored()
     watching.press("\x1a")
