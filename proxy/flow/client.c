@@ -192,12 +192,27 @@ static void take_input(struct client *c, size_t len, ssize_t n)
     }
 }
 
+/* A connection whose first request is its last one is often over before anything else can happen to it. */
+#define WATCH_LATE_MS WHEEL_TICK_MS
+
+/* The first read is over: from here on, or a little later, the client's leaving is seen. */
+static void watch(struct client *c)
+{
+    if (c->state == CLIENT_BUSY && !c->exchange->keep_alive)
+        flow_deadline(c->flow, &c->timer, WATCH_LATE_MS);
+    else
+        stream_read_on(&c->stream);
+}
+
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
     bool is_ahead =
         c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
-    stream_read_on(&c->stream);
+    if (c->n_requests || c->stream.is_reading || c->stream.tls)
+        stream_read_on(&c->stream);
+    else
+        stream_read_later(&c->stream);
     size_t len = held_restore(&c->held, f->in, &f->head, false);
     if (is_ahead) {
         feed(c, f->in, len);
@@ -205,6 +220,8 @@ static void read_head(struct client *c)
     }
     ssize_t n = stream_recv(&c->stream, f->in + len, splice_first_bytes(c->was_large));
     take_input(c, len, n);
+    if (c->stream.is_deferred)
+        watch(c);
 }
 
 void client_on_handshake_done(struct client *c, ssize_t n)
@@ -386,6 +403,8 @@ static void on_due(struct wheel_entry *e)
         ready_due(c);
         break;
     case CLIENT_BUSY:
+        if (c->stream.is_deferred)
+            stream_read_on(&c->stream);
         verdict = slow_look(c, gap_ms);
         if (verdict != PACE_OK)
             exchange_on_client_gone(c->exchange, slow_error(verdict));

@@ -35,12 +35,10 @@ void parting_linger_idle(struct client *c)
     linger(c, LINGER_IDLE_MS);
 }
 
-/* What is still in the kernel behind stream_expect_end leaves before the look at the input: to close with some of it unread
- * would throw both away. */
+/* What is still in the kernel behind stream_expect_end leaves together with the end. To close with input unread would throw
+ * it away: then it leaves first. */
 void parting_close(struct client *c)
 {
-    if (c->stream.is_ending)
-        (void)stream_end(&c->stream);
     if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
         parting_linger(c);
     else

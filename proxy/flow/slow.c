@@ -51,6 +51,8 @@ static uint32_t next_look_ms(const struct client *c, uint32_t gap_ms)
 
 static void set_deadline(struct client *c)
 {
+    if (c->stream.is_deferred) /* the timer was to see to that */
+        stream_read_on(&c->stream);
     flow_deadline(c->flow, &c->timer, next_look_ms(c, timeouts_of(c)->client_body_ms));
 }
 

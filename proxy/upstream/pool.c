@@ -243,9 +243,21 @@ static void become_busy(struct upstream_conn *c, void *owner)
     c->pool->upstream->n_busy++;
 }
 
+static bool is_careful(const struct pool *p, int64_t now_us)
+{
+    return now_us < p->careful_until_us;
+}
+
+/* Whether input waits on an idle connection: as the loop has seen, or as the socket says where it may be feared. */
+static bool has_input(const struct upstream_conn *c, int64_t now_us)
+{
+    return stream_is_due(&c->stream) ||
+           ((c->is_doubtful || is_careful(c->pool, now_us)) && stream_is_readable(&c->stream));
+}
+
 static bool has_settled(const struct upstream_conn *c, int64_t now_us)
 {
-    return now_us >= c->pool->careful_until_us || now_us - c->idle_since_us >= POOL_SETTLE_US;
+    return !is_careful(c->pool, now_us) || now_us - c->idle_since_us >= POOL_SETTLE_US;
 }
 
 /* The first idle connection that may serve; those that the loop has seen readable end here, as their read event would
@@ -256,8 +268,7 @@ static struct upstream_conn *find_idle(struct pool *p, int64_t now_us)
     for (struct list *l = p->idle.next; l != &p->idle; l = next) {
         struct upstream_conn *c = CONTAINER_OF(l, struct upstream_conn, link);
         next = l->next;
-        bool is_unread = stream_is_due(&c->stream) || (c->is_doubtful && stream_unread(&c->stream));
-        if (is_unread && !is_still_good(c))
+        if (has_input(c, now_us) && !is_still_good(c))
             close_idle(c);
         else if (has_settled(c, now_us))
             return c;

@@ -28,6 +28,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 {
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
+    s->is_deferred = false;
     s->out = NULL;
     s->sent = 0;
     s->tls = NULL;
@@ -37,18 +38,25 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 
 void stream_read_on(struct stream *s)
 {
-    if (s->is_reading || event_add(&s->read, NULL) < 0)
+    if ((s->is_reading && !s->is_deferred) || event_add(&s->read, NULL) < 0)
         return;
     s->is_reading = true;
+    s->is_deferred = false;
     if (s->is_over)
         stream_wake(s);
+}
+
+void stream_read_later(struct stream *s)
+{
+    CHECK(!s->is_reading && !s->is_over);
+    s->is_reading = s->is_deferred = true;
 }
 
 void stream_read_off(struct stream *s)
 {
     if (s->is_reading) {
         (void)event_del(&s->read);
-        s->is_reading = false;
+        s->is_reading = s->is_deferred = false;
     }
 }
 
@@ -335,6 +343,12 @@ bool stream_unread(const struct stream *s)
     return ioctl(s->fd, SIOCINQ, &n) == 0 && n > 0;
 }
 
+bool stream_is_readable(const struct stream *s)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 bool stream_is_gone(const struct stream *s)
 {
     struct pollfd p = {.fd = s->fd};
@@ -362,7 +376,7 @@ void stream_close(struct stream *s)
         tls_close(s);
     /* also takes back a wake that has not run yet */
     (void)event_del(&s->read);
-    s->is_reading = false;
+    s->is_reading = s->is_deferred = false;
     drop_out(s);
     (void)close(s->fd);
     s->fd = -1;

@@ -133,6 +133,27 @@ static void the_next_good_one_is_taken_instead(void **state)
     (void)close(taker_peer);
 }
 
+/* Where the peer has surprised before, what the loop has not seen yet is asked for; else that costs nothing. */
+static void a_careful_pool_asks_the_socket(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned deed = CLOSES; deed < DEEDS; deed++)
+        for (unsigned is_careful = 0; is_careful < 2; is_careful++) {
+            struct owner user = {.connected = 0};
+            int peer = connect_idle(f, START_MS);
+            peer = do_to(peer, (enum deed)deed, front(f)->stream.fd);
+            f->pool->careful_until_us = is_careful ? NOW_US + 2 * POOL_SETTLE_US : 0;
+            struct upstream_conn *got = pool_take(f->pool, &user, NOW_US + POOL_SETTLE_US);
+            assert_int_equal(got == NULL, is_careful);
+            if (got)
+                pool_close(got);
+            assert_counts(f, 0, 0, 0);
+            if (peer >= 0)
+                (void)close(peer);
+            turn(f);
+        }
+}
+
 static void release_in_that_turn_is_safe(void **state)
 {
     struct fixture *f = *state;
@@ -155,6 +176,7 @@ int main(void)
         TEST(its_own_event_closes_it),
         TEST(one_that_is_due_is_not_handed_out),
         TEST(the_next_good_one_is_taken_instead),
+        TEST(a_careful_pool_asks_the_socket),
         TEST(release_in_that_turn_is_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,8 @@
 #define POOL_BUCKETS  1024u
 
 /* A peer that sends what nobody asked for (a body behind an answer that has none by rule) or ends a connection without a
- * word makes its pool careful for a while: each of its connections rests a moment before it serves again, since such bytes
- * would be taken for the next answer. */
+ * word makes its pool careful for a while: each of its connections rests a moment before it serves again, and is asked then,
+ * since such bytes would be taken for the next answer. */
 #define POOL_SETTLE_US  2000
 #define POOL_CAREFUL_US 60000000
 

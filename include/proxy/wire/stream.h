@@ -22,6 +22,7 @@ struct stream {
         is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
     bool is_torn;   /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
     bool is_ending; /* see stream_expect_end */
+    bool is_deferred;       /* see stream_read_later */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
     uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
     struct tls *tls;        /* NULL = plain */
@@ -65,6 +66,11 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 /* Arms or rests the read event; nothing happens where it is so already. Control of back-pressure. */
 void stream_read_on(struct stream *s);
 void stream_read_off(struct stream *s);
+
+/* As if the read event were armed, for a stream that may end before anything else comes in: that saves the two system calls
+ * that arm an event and take it back. Whoever calls this calls stream_read_on soon, or nobody learns that the peer left.
+ * The stream must be at rest, and plain. */
+void stream_read_later(struct stream *s);
 
 /* Calls on_read in this turn of the loop, as if bytes had come. */
 void stream_wake(struct stream *s);
@@ -121,6 +127,9 @@ void stream_discard(struct stream *s);
 
 /* Whether the kernel holds input that was not read, as far as it tells. */
 bool stream_unread(const struct stream *s);
+
+/* Whether the kernel has bytes, an end or an error to read. One poll. */
+bool stream_is_readable(const struct stream *s);
 
 /* The connection is gone in both directions (reset, or given up by the kernel): what the events would tell if one was armed.
  * One poll. */
