@@ -67,8 +67,9 @@ int version_command(int argc, char **argv)
         print_json();
         return 0;
     }
-    printf("serin %s (%s, %s)\nlibevent %s, OpenSSL %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION,
-           SERIN_BUILD, compiler(), event_get_version(), OpenSSL_version(OPENSSL_VERSION_STRING),
-           curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(), yaml_get_version_string());
+    printf("serin %s (%s, %s)\nlibevent %s, OpenSSL %s, libcurl %s, cJSON %s, libyaml %s\n",
+           SERIN_VERSION, SERIN_BUILD, compiler(), event_get_version(),
+           OpenSSL_version(OPENSSL_VERSION_STRING), curl_version_info(CURLVERSION_NOW)->version,
+           cJSON_Version(), yaml_get_version_string());
     return 0;
 }

@@ -41,7 +41,7 @@ void parting_close(struct client *c)
 {
     if (c->stream.is_ending)
         (void)stream_end(&c->stream);
-    if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
+    if (!c->has_ended && (held_len(&c->held) || stream_unread(&c->stream)))
         parting_linger(c);
     else
         client_hang_up(c);
