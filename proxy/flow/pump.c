@@ -452,16 +452,13 @@ static void read_response_head(struct exchange *x)
     }
 }
 
-/* A client that takes nothing keeps the last piece of its response waiting here. Few may: pieces are large, as that costs the
- * least. Where many requests are under way pieces are small, or a thousand such clients would hold 64 MiB of a worker. */
+/* How much to read next of a body, behind what came with its head. Large pieces cost the least, but a client that takes
+ * nothing keeps one waiting here: a thousand would hold 64 MiB. */
 #define CROWD       64u /* requests under way with upstreams of this worker */
 #define CROWD_PIECE (16u << 10)
-
-/* How much to read next of a body, behind what came with its head. */
 static size_t piece_bytes(const struct exchange *x)
 {
-    const struct body *b = &x->response_body;
-    bool is_last = b->kind == BODY_LENGTH && b->left <= FLOW_RECV_BYTES;
+    bool is_last = x->response_body.kind == BODY_LENGTH && x->response_body.left <= FLOW_RECV_BYTES;
     return x->flow->upstream.n_busy > CROWD && !is_last ? CROWD_PIECE : FLOW_RECV_BYTES;
 }
 

@@ -35,17 +35,12 @@ struct fixture {
 
 static struct split_order order;
 static struct fixture fixture;
-static union {
-    struct client client;
-    char with_peer[sizeof(struct client) + CLIENT_PEER_MAX];
-} client_room;
 
 static int setup(void **state)
 {
     struct fixture *f = &fixture;
     memset(f, 0, sizeof *f);
-    memset(&client_room, 0, sizeof client_room);
-    f->client = &client_room.client;
+    f->client = test_calloc(1, sizeof *f->client + CLIENT_PEER_MAX);
     f->live.breaker = breaker_new(1);
     f->conf.name = "web";
     f->route =
@@ -76,6 +71,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     arena_reset(&f->x.arena);
     breaker_free(f->live.breaker);
+    test_free(f->client);
     return 0;
 }
 

@@ -11,8 +11,7 @@
 /* One allocation, since every connection pays for what refers to it. */
 struct held_bytes {
     uint32_t len;
-    uint32_t
-        head_len; /* of the progress behind the bytes, which goes only as far as its fields; 0 = not looked at yet */
+    uint32_t head_len; /* of the progress behind the bytes, as far as its fields go; 0 = none */
     char at[];
 };
 
