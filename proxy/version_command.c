@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <yaml.h>
@@ -26,6 +27,7 @@ static void print_json(void)
     cJSON_AddStringToObject(json, "build", SERIN_BUILD);
     cJSON_AddStringToObject(json, "compiler", compiler());
     cJSON_AddStringToObject(libraries, "libevent", event_get_version());
+    cJSON_AddStringToObject(libraries, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING));
     cJSON_AddStringToObject(libraries, "libcurl", curl_version_info(CURLVERSION_NOW)->version);
     cJSON_AddStringToObject(libraries, "cjson", cJSON_Version());
     cJSON_AddStringToObject(libraries, "libyaml", yaml_get_version_string());
@@ -65,8 +67,9 @@ int version_command(int argc, char **argv)
         print_json();
         return 0;
     }
-    printf("serin %s (%s, %s)\nlibevent %s, libcurl %s, cJSON %s, libyaml %s\n", SERIN_VERSION,
-           SERIN_BUILD, compiler(), event_get_version(),
-           curl_version_info(CURLVERSION_NOW)->version, cJSON_Version(), yaml_get_version_string());
+    printf("serin %s (%s, %s)\nlibevent %s, OpenSSL %s, libcurl %s, cJSON %s, libyaml %s\n",
+           SERIN_VERSION, SERIN_BUILD, compiler(), event_get_version(),
+           OpenSSL_version(OPENSSL_VERSION_STRING), curl_version_info(CURLVERSION_NOW)->version,
+           cJSON_Version(), yaml_get_version_string());
     return 0;
 }

@@ -82,7 +82,7 @@ static void await_head(struct client *c)
     }
     set_end(c, parting_idle_ms(c), PACE_GRACE_MS);
     stream_read_on(&c->stream);
-    if (c->held.len)
+    if (held_len(&c->held))
         stream_wake(&c->stream);
 }
 
@@ -207,8 +207,7 @@ static void watch(struct client *c)
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
-    bool is_ahead =
-        c->held.len && !c->held.head; /* read ahead: served first, so that it never grows */
+    bool is_ahead = held_is_ahead(&c->held); /* served first, so that it never grows */
     if (c->n_requests || c->stream.is_reading || c->stream.tls)
         stream_read_on(&c->stream);
     else
@@ -226,7 +225,6 @@ static void read_head(struct client *c)
 
 void client_on_handshake_done(struct client *c, ssize_t n)
 {
-    c->state = CLIENT_READY;
     head_init(&c->flow->head, false);
     take_input(c, 0, n);
 }
@@ -271,7 +269,7 @@ static void read_busy(struct client *c)
         used = exchange_on_body(c->exchange, in, (size_t)n);
     if (used < (size_t)n && c->state != CLIENT_DEAD && c->state != CLIENT_LINGER)
         client_read_ahead(c, in + used, (size_t)n - used);
-    if (c->state == CLIENT_READY && c->held.len)
+    if (c->state == CLIENT_READY && held_len(&c->held))
         stream_wake(&c->stream);
 }
 
@@ -375,7 +373,7 @@ static void ready_due(struct client *c)
 /* No header, or half of one. Whoever has sent nothing yet while the process drains is an idle connection. */
 static void origin_due(struct client *c)
 {
-    if (!c->flow->is_draining || c->held.len) {
+    if (!c->flow->is_draining || held_len(&c->held)) {
         origin_late(c);
         client_hang_up(c);
     } else if (stream_unread(&c->stream)) {
@@ -431,7 +429,7 @@ bool client_may_continue(const struct client *c)
 
 void client_drain(struct client *c)
 {
-    bool is_idle = c->state == CLIENT_ORIGIN ? c->held.len == 0
+    bool is_idle = c->state == CLIENT_ORIGIN ? held_len(&c->held) == 0
                                              : c->state == CLIENT_READY && !c->has_partial_head;
     if (is_idle)
         parting_drain(c);
@@ -442,12 +440,14 @@ void client_drain(struct client *c)
 bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigned listener_index,
                    struct listener_cells *listener)
 {
-    struct client *c = malloc(sizeof *c);
+    size_t peer_room = origin_room(f, listener_index, peer);
+    struct client *c = malloc(sizeof *c + peer_room);
     if (!c)
         return false;
     *c = (struct client){.flow = f,
                          .listener = listener,
                          .listener_index = (uint8_t)listener_index,
+                         .peer_room = (uint8_t)peer_room,
                          .state = CLIENT_ORIGIN};
     c->has_address = wire_addr_family(peer) != AF_UNIX;
     wheel_entry_init(&c->timer);

@@ -89,10 +89,14 @@ static void step(struct client *c)
         return;
     }
     ssize_t n = stream_recv(s, c->flow->in, FLOW_RECV_BYTES);
+    if (!stream_is_established(s) && n == STREAM_AGAIN)
+        return;
+    c->state = CLIENT_READY;
+    c->pace = (struct pace){0}; /* where c->waiting was */
     if (stream_is_established(s)) {
         cell_add(&c->listener->tls_handshakes[tls_is_1_3(s)][tls_is_resumed(s)], 1);
         client_on_handshake_done(c, n);
-    } else if (n != STREAM_AGAIN) {
+    } else {
         fail(c, n, is_first);
     }
 }

@@ -13,39 +13,34 @@ static size_t used_bytes(const struct head *head)
 
 enum err held_keep(struct held *h, const char *bytes, size_t len, const struct head *head)
 {
+    size_t head_len = head ? used_bytes(head) : 0;
     held_drop(h);
     if (len > FLOW_HELD_MAX)
         return ERR_LIMIT;
-    h->bytes = malloc(len ? len : 1);
-    if (head)
-        h->head = malloc(used_bytes(head));
-    if (!h->bytes || (head && !h->head)) {
-        held_drop(h);
+    h->bytes = malloc(sizeof *h->bytes + len + head_len);
+    if (!h->bytes)
         return ERR_MEMORY;
-    }
-    memcpy(h->bytes, bytes, len);
-    h->len = (uint32_t)len;
+    h->bytes->len = (uint32_t)len;
+    h->bytes->head_len = (uint32_t)head_len;
+    memcpy(h->bytes->at, bytes, len);
     if (head)
-        memcpy(h->head, head, used_bytes(head));
+        memcpy(h->bytes->at + len, head, head_len);
     return OK;
 }
 
 size_t held_restore(struct held *h, char *buf, struct head *head, bool is_response)
 {
-    size_t len = h->len;
-    if (h->bytes)
-        memcpy(buf, h->bytes, len);
-    if (h->head)
-        memcpy(head, h->head, used_bytes(h->head));
+    const struct held_bytes *b = h->bytes;
+    if (!b) {
+        head_init(head, is_response);
+        return 0;
+    }
+    size_t len = b->len;
+    memcpy(buf, b->at, len);
+    if (b->head_len)
+        memcpy(head, b->at + len, b->head_len);
     else
         head_init(head, is_response);
     held_drop(h);
     return len;
-}
-
-void held_drop(struct held *h)
-{
-    free(h->bytes);
-    free(h->head);
-    *h = (struct held){NULL, NULL, 0};
 }

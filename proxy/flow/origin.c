@@ -7,11 +7,18 @@
 #include "proxy/wire/proxy_header.h"
 #include <sys/socket.h>
 
+size_t origin_room(const struct flow *f, unsigned listener_index, const struct wire_addr *peer)
+{
+    const struct config_listener *conf = &f->world->snapshot->config->listeners[listener_index];
+    return conf->proxy_protocol || wire_addr_family(peer) == AF_INET6 ? CLIENT_PEER_MAX
+                                                                      : CLIENT_PEER_V4_MAX;
+}
+
 static void name_peer(struct client *c, const struct wire_addr *addr)
 {
     char host[WIRE_TEXT_MAX];
     size_t len = wire_addr_host(addr, host);
-    c->peer_len = (uint8_t)(len < CLIENT_PEER_MAX ? len : CLIENT_PEER_MAX);
+    c->peer_len = (uint8_t)(len < c->peer_room ? len : c->peer_room);
     memcpy(c->peer, host, c->peer_len);
 }
 

@@ -39,7 +39,7 @@ void parting_linger_idle(struct client *c)
  * it away: then it leaves first. */
 void parting_close(struct client *c)
 {
-    if (!c->has_ended && (c->held.len || stream_unread(&c->stream)))
+    if (!c->has_ended && (held_len(&c->held) || stream_unread(&c->stream)))
         parting_linger(c);
     else
         client_hang_up(c);

@@ -303,10 +303,10 @@ void tunnel_start(struct tunnel *t, struct exchange *x)
     if (stream_pending(&c->stream))
         stream_read_off(&t->up->stream);
     stream_read_on(&c->stream);
-    if (c->held.len) {
+    if (held_len(&c->held)) {
         struct held early = c->held;
-        c->held = (struct held){NULL, NULL, 0};
-        carry(t, way_up(t), early.bytes, early.len);
+        c->held = (struct held){NULL};
+        carry(t, way_up(t), early.bytes->at, early.bytes->len);
         held_drop(&early);
     }
 }

@@ -235,6 +235,14 @@ def sample(peer, sc, secs):
              v1=seen[0] / max(1, sum(seen)), upconns=sum(b1[v]['conns'] - b0[v]['conns'] for v in ('v1', 'v2')) / total)
     return d
 
+def settled_pss(pids, most_s=15):
+    """When it has not moved by 1% for half a second: on a busy machine clients take their time to stall."""
+    end, before, now = time.monotonic() + most_s, 0, pss(pids)
+    while abs(now - before) > now / 100 and time.monotonic() < end:
+        time.sleep(0.5)
+        before, now = now, pss(pids)
+    return now
+
 def memory(peer, sc, secs):
     peer.stop()
     peer.start()
@@ -248,9 +256,8 @@ def memory(peer, sc, secs):
         lg = subprocess.Popen(R.pin_load + [f'{R.dir}/lg', *args, *sc.get('opt', []), str(port), '/b/1048576' if 'stall' in label else '/b/128'],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_me)
         r = json.loads(lg.stdout.readline())
-        time.sleep(1.5 if 'stall' in label else 0.5)
         n = int(args[-1])
-        d[label] = (pss(peer.pids) - d['pss']) / n * 1024
+        d[label] = (settled_pss(peer.pids) - d['pss']) / n * 1024
         d[label + '_err'] = n - r['requests']
         lg.stdin.close()
         lg.wait()

@@ -210,7 +210,8 @@ def test_json(proxy):
     has_aborted(proxy)
     runs = json.loads(proxy.cli("history", "web", "--json"))["history"]
     assert runs[0]["canary"] == "v2" and runs[0]["result"] == "aborted"
-    assert json.loads(run_serin("version", "--json").stdout)["version"]
+    version = json.loads(run_serin("version", "--json").stdout)
+    assert version["version"] and set(version["libraries"]) == {"libevent", "openssl", "libcurl", "cjson", "libyaml"}
 
 
 def test_text_says_why(proxy):

@@ -20,9 +20,9 @@ BODY = 10 << 20
 READ_BYTES, READ_EVERY = 4096, 1.0      # of a slow reader, whose window is 16 KiB: well above timeouts.min_rate
 WATCHED = 12.0                          # seconds: more than twice the grace that min_rate gives
 DESCRIPTORS = 16_384                    # serin keeps a quarter back (4096 at most); the test itself needs a few less
-IDLE_BYTES = 544                        # most resident memory of an idle connection: 512, and what the rest of the process takes meanwhile
+IDLE_BYTES = 480                        # most resident memory of an idle connection, with what the rest of the process takes meanwhile
 TLS_IDLE, TLS_IDLE_BYTES = 1_000, 16_000  # the same over TLS: a buffer of OpenSSL alone would be 17 KiB more
-READER_BYTES = 96 << 10                 # of a slow reader: one buffer of 64 KiB that waits, and its request
+READER_BYTES = 28 << 10                 # of a slow reader: a piece of 16 KiB that waits (of 64 KiB for the first few), and its request
 KERNEL_BYTES = 1 << 20                  # of a slow reader, in the buffers of both ends; 4 MiB and more where nothing bounds it
 LAG = 1.0                               # seconds within which everybody else is answered
 

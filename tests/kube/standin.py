@@ -156,6 +156,11 @@ class StandIn:
             return wanted == there == up and obj["status"].get("observedGeneration") == obj["metadata"]["generation"]
         self.wait(ready, timeout_s, f"{name} with all its pods ready")
 
+    def rest(self, timeout_s=10):
+        """Waits until controllers and pods have done everything that they will do by themselves. A status alone may not tell:
+        a controller observes a new generation before it counts the pods that this makes or ends."""
+        self.wait(self.scheduler.is_idle, timeout_s, "rest")
+
     # What was asked.
 
     def requests(self, **wanted):

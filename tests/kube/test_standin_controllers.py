@@ -98,9 +98,24 @@ def test_an_owned_replica_set_is_scaled_back(standin, client):
     owned = standin.list("replicasets")[0]["metadata"]["name"]
     path = f"/apis/apps/v1/namespaces/default/replicasets/{owned}/scale"
     assert client.call("PUT", path, {"spec": {"replicas": 5}})[0] == 200
-    standin.wait(lambda: standin.get("replicasets", owned)["spec"]["replicas"] == 2)
-    standin.settle("web", "deployments")
-    standin.wait(lambda: len(standin.list("pods")) == 2)
+    standin.rest()
+    assert standin.replicas_of(owned, "replicasets") == (2, 2, 2) and len(standin.list("pods")) == 2
+
+
+def test_rest_comes_after_all_work_but_not_after_a_deadline(standin):
+    standin.pods.script(image="late", ready_after=0.3, grace=0.3)
+    standin.create("deployments", {"metadata": {"name": "web"}, "spec": {
+        "replicas": 2, "progressDeadlineSeconds": 600, "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:late"}]}}}})
+    standin.rest()
+    assert standin.replicas_of("web", "deployments") == (2, 2, 2)
+    standin.scale("web", 1, "deployments")
+    standin.rest()
+    assert standin.replicas_of("web", "deployments") == (1, 1, 1) and len(standin.list("pods")) == 1
+    standin.faults.pause_controllers()
+    standin.scale("web", 3, "deployments")
+    standin.rest()
+    assert standin.replicas_of("web", "deployments") == (3, 1, 1)
 
 
 def test_a_limit_makes_a_replica_failure(standin):

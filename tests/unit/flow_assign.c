@@ -27,7 +27,7 @@ struct fixture {
     struct variant_metrics metrics[ROLE_COUNT];
     struct endpoint endpoints[2];
     struct endpoint_state states[2]; /* of the canary */
-    struct client client;
+    struct client *client;
     struct flow flow;
     struct exchange x;
     char request[4096];
@@ -40,6 +40,7 @@ static int setup(void **state)
 {
     struct fixture *f = &fixture;
     memset(f, 0, sizeof *f);
+    f->client = test_calloc(1, sizeof *f->client + CLIENT_PEER_MAX);
     f->live.breaker = breaker_new(1);
     f->conf.name = "web";
     f->route =
@@ -58,9 +59,9 @@ static int setup(void **state)
     f->flow.order = &order;
     f->flow.random = 42;
     f->flow.now_us = 1000 * SECOND_US;
-    memcpy(f->client.peer, "192.0.2.7", 9);
-    f->client.peer_len = 9;
-    f->client.has_address = true;
+    memcpy(f->client->peer, "192.0.2.7", 9);
+    f->client->peer_len = 9;
+    f->client->has_address = true;
     *state = f;
     return f->live.breaker ? 0 : -1;
 }
@@ -70,6 +71,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     arena_reset(&f->x.arena);
     breaker_free(f->live.breaker);
+    test_free(f->client);
     return 0;
 }
 
@@ -85,7 +87,7 @@ static bool assign_with(struct fixture *f, const char *fields, size_t ceiling)
     memset(x, 0, offsetof(struct exchange, first));
     arena_init(&x->arena, x->first, ceiling ? sizeof x->first : 0, ceiling);
     x->flow = &f->flow;
-    x->client = &f->client;
+    x->client = f->client;
     x->route = &f->route;
     x->place = &f->place;
     assign_version(x, f->request);
@@ -253,14 +255,14 @@ static void an_address_is_a_key(void **state)
     unsigned canary = 0;
     f->conf.sticky.by = STICKY_CLIENT_IP;
     for (unsigned i = 0; i < 256; i++) {
-        int len = snprintf(f->client.peer, sizeof f->client.peer, "192.0.2.%u", i);
-        f->client.peer_len = (uint8_t)len;
+        int len = snprintf(f->client->peer, CLIENT_PEER_MAX, "192.0.2.%u", i);
+        f->client->peer_len = (uint8_t)len;
         bool first = assign(f, "");
         assert_int_equal(assign(f, "X-Else: 1\r\n"), first);
         canary += first;
     }
     assert_in_range(canary, 80, 176); /* 128, standard deviation 8 */
-    f->client.has_address = false;    /* a UNIX socket: all users would be one */
+    f->client->has_address = false;   /* a UNIX socket: all users would be one */
     (void)assign(f, "");
     assert_int_equal(f->x.assigned, ASSIGNED_WEIGHT);
 }

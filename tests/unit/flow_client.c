@@ -341,6 +341,73 @@ static void one_that_leaves_within_its_head_counts_as_aborted(void **state)
     assert_int_equal(f->flow.n_clients, 0);
 }
 
+/* A request that comes with its connection. */
+static int client_comes_with(struct fixture *f, const char *request)
+{
+    static const uint8_t ip[16] = {192, 0, 2, 7};
+    struct wire_addr peer;
+    int fds[2];
+    wire_addr_inet(&peer, false, ip, 1234);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(send(fds[1], request, strlen(request), 0), strlen(request));
+    atomic_fetch_add(&f->shared.connections, 1);
+    flow_refresh_now(&f->flow);
+    assert_true(client_accept(&f->flow, fds[0], &peer, 0, f->listener));
+    settle(f);
+    return fds[1];
+}
+
+static bool is_watched(const struct fixture *f)
+{
+    const struct client *c = CONTAINER_OF(f->flow.clients.next, struct client, link);
+    assert_true(c->stream.is_reading);
+    assert_int_equal(c->stream.is_deferred, !event_pending(&c->stream.read, EV_READ, NULL));
+    return !c->stream.is_deferred;
+}
+
+#define LAST(path) "GET " path " HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
+
+static void one_that_comes_for_a_single_answer_is_watched_a_little_later(void **state)
+{
+    struct fixture *f = *state;
+    int client = client_comes_with(f, LAST("/")), up = called(f, ROLE_STABLE);
+    (void)hear(up);
+    assert_false(is_watched(f));
+    say(f, up, OK_2 "hi");
+    assert_hears(client, "HTTP/1.1 200 OK\r\n", "hi");
+    assert_ended(client);
+    (void)close(client);
+    assert_int_equal(f->flow.n_clients, 0);
+
+    client = client_comes_with(f, LAST("/"));
+    (void)hear(up);
+    hang_up(f, client);
+    assert_int_equal(f->flow.n_exchanges, 1);
+    pass(f, 3 * WHEEL_TICK_MS);
+    assert_int_equal(client_errors(f, CLIENT_ERROR_ABORTED), 1);
+    assert_int_equal(f->flow.n_clients, 0);
+    assert_at_rest(f);
+    (void)close(up);
+}
+
+/* Its next request, its body, or its leaving in the middle of one is awaited from the start. */
+static void one_from_which_more_may_come_is_watched_at_once(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const requests[] = {
+        GET("/"), "GET / HT", "",
+        "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: 2\r\n\r\na"};
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        int client = client_comes_with(f, requests[i]), up = called(f, ROLE_STABLE);
+        assert_true(is_watched(f));
+        hang_up(f, client);
+        assert_int_equal(f->flow.n_clients, 0);
+        assert_at_rest(f);
+        if (up >= 0)
+            (void)close(up);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +427,8 @@ int main(void)
         TEST(each_head_has_a_deadline_of_its_own),
         TEST(what_is_held_ends_with_the_worker),
         TEST(one_that_leaves_within_its_head_counts_as_aborted),
+        TEST(one_that_comes_for_a_single_answer_is_watched_a_little_later),
+        TEST(one_from_which_more_may_come_is_watched_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,10 @@
 
 #include "base/check.h"
 
-#define START      INT64_C(1000000) /* any moment */
+#define START INT64_C(1000000) /* any moment */
+#define LATE                                                                                       \
+    (INT64_C(1) << 32) -                                                                           \
+        7000 /* one within whose first seconds the low half of the clock begins anew */
 #define FOREVER_MS 3600000
 
 static const struct pace_rule usual = {.rate = 240, .gap_ms = 30000};
@@ -28,26 +31,27 @@ static uint64_t moved_by(const struct client_manner *m, int64_t at_ms)
 }
 
 /* Looks at a client as the wheel would, at the moments that pace_next_ms names. Returns when it is cut, or FOREVER_MS. */
-static int64_t cut_after(struct pace_rule rule, const struct client_manner *m, enum pace_verdict *v)
+static int64_t cut_after(int64_t start, struct pace_rule rule, const struct client_manner *m,
+                         enum pace_verdict *v)
 {
     struct pace p = {0};
     uint64_t seen = 0;
-    pace_wait(&p, START);
+    pace_wait(&p, start);
     *v = PACE_OK;
     for (int64_t at = 0; at < FOREVER_MS;) {
-        at += pace_next_ms(&p, rule, START + at);
+        at += pace_next_ms(&p, rule, start + at);
         uint64_t total = moved_by(m, at);
         if (total > seen)
-            pace_moved(&p, START + at);
+            pace_moved(&p, start + at);
         seen = total;
-        *v = pace_look(&p, rule, total, START + at);
+        *v = pace_look(&p, rule, total, start + at);
         if (*v != PACE_OK)
             return at;
     }
     return FOREVER_MS;
 }
 
-static const struct {
+static const struct manner {
     const char *name;
     struct pace_rule rule;
     struct client_manner manner;
@@ -102,11 +106,12 @@ static const struct {
 static void each_manner_has_its_end(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(manners); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_LEN(manners); i++) {
+        const struct manner *m = &manners[i / 2];
         enum pace_verdict v;
-        int64_t at = cut_after(manners[i].rule, &manners[i].manner, &v);
-        if (v != manners[i].verdict || at < manners[i].from_ms || at > manners[i].to_ms)
-            fail_msg("%s: verdict %d after %lld ms", manners[i].name, (int)v, (long long)at);
+        int64_t at = cut_after(i % 2 ? LATE : START, m->rule, &m->manner, &v);
+        if (v != m->verdict || at < m->from_ms || at > m->to_ms)
+            fail_msg("%s: verdict %d after %lld ms", m->name, (int)v, (long long)at);
     }
 }
 
@@ -145,6 +150,22 @@ static void short_waits_add_up_and_are_paid_for(void **state)
         uint64_t total = UINT64_C(9000) * 240 - (is_paid ? 4 * 240 : 5 * 240);
         assert_int_equal(pace_look(&p, usual, total, now), is_paid ? PACE_OK : PACE_SLOW);
     }
+}
+
+/* The account has an end, and what is beyond it is not wrapped into the client's favour. */
+static void weeks_of_waits_that_nobody_looked_at_add_up(void **state)
+{
+    struct pace p = {0};
+    int64_t now = START, day_ms = INT64_C(86400000);
+    (void)state;
+    for (unsigned i = 0; i < 60; i++) {
+        pace_wait(&p, now);
+        now += day_ms;
+        pace_rest(&p, now);
+    }
+    pace_wait(&p, now);
+    pace_moved(&p, now);
+    assert_int_equal(pace_look(&p, usual, 1 << 20, now), PACE_SLOW);
 }
 
 static void waiting_twice_or_resting_twice_changes_nothing(void **state)
@@ -192,6 +213,7 @@ int main(void)
         cmocka_unit_test(each_manner_has_its_end),
         cmocka_unit_test(time_at_rest_is_free),
         cmocka_unit_test(short_waits_add_up_and_are_paid_for),
+        cmocka_unit_test(weeks_of_waits_that_nobody_looked_at_add_up),
         cmocka_unit_test(waiting_twice_or_resting_twice_changes_nothing),
         cmocka_unit_test(a_total_that_falls_counts_as_none),
         cmocka_unit_test(the_next_look_is_never_late),

@@ -9,6 +9,7 @@
 
 #define CLIENT_PEER_MAX                                                                            \
     39 /* the longest IPv6 address in text; one with an IPv4 tail is written shorter (wire_addr_host) */
+#define CLIENT_PEER_V4_MAX 15 /* the longest IPv4 address, or that there is none (UNIX sockets) */
 
 enum client_state {
     CLIENT_ORIGIN,    /* a balancer is yet to say who it is (proxy/flow/origin.h) */
@@ -34,15 +35,17 @@ struct client {
     struct exchange *exchange; /* while busy */
     struct tunnel *tunnel;     /* while it is one's */
     struct listener_cells *listener;
-    struct list link; /* flow->clients */
+    union {
+        struct list link;   /* flow->clients */
+        struct grave grave; /* once dead */
+    };
     struct wheel_entry timer;
     union {
         struct list waiting; /* within the handshake: flow->handshakes.waiting */
-        struct grave grave;  /* once dead */
+        struct pace pace;    /* then: how it takes its responses */
     };
     struct held held;
     char *subject;    /* of its verified certificate (proxy/flow/subject.h); NULL = none */
-    struct pace pace; /* of the responses: how it takes them */
     int64_t until_ms; /* the idle time, the head's or the lingering is over */
     uint32_t n_requests;
     uint8_t state;          /* enum client_state */
@@ -53,9 +56,8 @@ struct client {
     bool has_ended;         /* sends nothing more; its response still goes down */
     bool is_subject_known;  /* it has been asked for */
     uint8_t listener_index; /* among those of the configuration */
-    uint8_t peer_len;
-    char peer
-        [CLIENT_PEER_MAX]; /* the address without port: the peer's, or what a PROXY header says */
+    uint8_t peer_len, peer_room;
+    char peer[]; /* the address without port: the peer's, or what a PROXY header says */
 };
 
 /* Takes an accepted nonblocking socket and begins to read. peer: its address. listener_index: of the listener that it came
@@ -69,7 +71,7 @@ static inline struct slice client_peer(const struct client *c)
     return slice_of(c->peer, c->peer_len);
 }
 
-/* TLS is established. n: what stream_recv gave with it into flow->in. */
+/* TLS is established, and the client ready. n: what stream_recv gave with it into flow->in. */
 void client_on_handshake_done(struct client *c, ssize_t n);
 
 /* The exchange has handed over its whole response and is gone; or the tunnel is. */

@@ -11,6 +11,10 @@ enum origin {
     ORIGIN_REFUSED, /* counted; the connection is to be closed without a word */
 };
 
+/* Bytes that client_peer may come to need, for its allocation: a peer is as long as its family's addresses, a balancer may
+ * name any. peer, listener_index: of a connection just accepted. Never fails. */
+size_t origin_room(const struct flow *f, unsigned listener_index, const struct wire_addr *peer);
+
 /* Of a connection just accepted. peer: its other end. Where its listener has proxy_protocol, an untrusted peer is refused
  * unread, for it would choose its address by itself; from a trusted one the header is awaited. */
 enum origin origin_begin(struct client *c, const struct wire_addr *peer);

@@ -26,8 +26,8 @@ struct pace {
     uint64_t total; /* bytes moved when last looked at */
     int64_t
         since_ms; /* when the present wait began, as far as it has not been accounted for; 0 = at rest */
-    int64_t moved_ms; /* when bytes last moved, or the wait began */
-    int64_t spent_ms; /* of PACE_GRACE_MS; below 0 = ahead */
+    uint32_t moved_ms; /* when bytes last moved, or the wait began: of this clock the low bits */
+    int32_t spent_ms;  /* of PACE_GRACE_MS; below 0 = ahead */
 };
 
 static inline bool pace_is_waiting(const struct pace *p)
@@ -39,13 +39,13 @@ static inline bool pace_is_waiting(const struct pace *p)
 static inline void pace_wait(struct pace *p, int64_t now_ms)
 {
     if (!pace_is_waiting(p))
-        p->since_ms = p->moved_ms = now_ms;
+        p->moved_ms = (uint32_t)(p->since_ms = now_ms);
 }
 
 /* Bytes have moved. */
 static inline void pace_moved(struct pace *p, int64_t now_ms)
 {
-    p->moved_ms = now_ms;
+    p->moved_ms = (uint32_t)now_ms;
 }
 
 /* Somebody else is waited for now, or nobody: the time of the client stands still. */
@@ -53,7 +53,8 @@ static inline void pace_rest(struct pace *p, int64_t now_ms)
 {
     if (!pace_is_waiting(p))
         return;
-    p->spent_ms += now_ms - p->since_ms;
+    int64_t spent_ms = p->spent_ms + now_ms - p->since_ms;
+    p->spent_ms = spent_ms < INT32_MAX ? (int32_t)spent_ms : INT32_MAX;
     p->since_ms = 0;
 }
 

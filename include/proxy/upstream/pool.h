@@ -59,9 +59,11 @@ struct upstream_conn {
     struct quota *shared;        /* that counts it, with a reference; NULL: none does */
     struct variant_cells *cells; /* of the version that opened it, for its gauges; NULL = none */
     const struct upstream_events *events; /* the worker's, but for pool_hand_over */
-    struct list link;
+    union {
+        struct list link;   /* while idle: pool->idle */
+        struct grave grave; /* once closed */
+    };
     struct wheel_entry timer; /* idle deadline */
-    struct grave grave;
     int64_t idle_since_us;
     bool is_connecting; /* until it may be used: TLS included */
     bool is_reused;     /* has served a request before this one */

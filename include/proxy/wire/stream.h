@@ -18,11 +18,12 @@ struct stream {
     int fd; /* -1 = closed */
     bool is_reading;
     bool is_writing; /* the write event is armed: bytes wait, or a connect is under way */
-    bool
-        is_over; /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
-    bool is_torn;   /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
-    bool is_ending; /* see stream_expect_end */
-    bool is_deferred;       /* see stream_read_later */
+    /* TLS: its end has been read from the kernel, which tells it no more; see tls_recv */
+    bool is_over : 1;
+    /* bytes were thrown away, or a reset is wanted: TLS says no word of farewell */
+    bool is_torn : 1;
+    bool is_ending : 1;     /* see stream_expect_end */
+    bool is_deferred : 1;   /* see stream_read_later */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
     uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
     struct tls *tls;        /* NULL = plain */

@@ -16,6 +16,7 @@ class Scheduler:
         self.lock, self.wake = lock, threading.Condition()
         self.due, self.count, self.stopping = [], itertools.count(), False
         self.waiting, self.paused, self.held = {}, False, []    # waiting: key -> its moment
+        self.at_work = False
         self.failures = []      # tracebacks: tests look here when something is missing
         self.thread = threading.Thread(target=self._run, name="standin-controllers", daemon=True)
         self.thread.start()
@@ -44,6 +45,13 @@ class Scheduler:
         else:
             work(*arguments)
 
+    def is_idle(self):
+        """Whether nothing will happen before somebody asks for it: work that waits for a rollout's deadline does not count,
+        nor what is kept by pause()."""
+        with self.wake:
+            return not self.at_work and all(work == self._once and arguments[0][0] == "deadline"
+                                            for _, _, work, arguments in self.due)
+
     def pause(self):
         """Controllers do nothing from now on; what they would have done is kept. Pods' own lives go on."""
         with self.lock:
@@ -63,11 +71,14 @@ class Scheduler:
                 if self.stopping:
                     return
                 _, _, work, arguments = heapq.heappop(self.due)
+                self.at_work = True     # before the lock is had: whoever holds it must not take this for idleness
             try:
                 with self.lock:
                     work(*arguments)
             except Exception:   # the other controllers still have to work
                 self.failures.append(traceback.format_exc())
+            with self.wake:
+                self.at_work = False
 
     def stop(self):
         with self.wake:
