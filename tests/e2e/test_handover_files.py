@@ -174,7 +174,7 @@ def test_every_process_ends_with_the_newest(serin, v1):
     assert not any(is_alive(pid) for pid in olds)
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 def test_the_lease_and_the_pods(cluster, proxies, users):
     """On Kubernetes: the old process lets go of the lease, the new one takes it and goes on with the record; pods are known at once."""
     proxy, = proxies(1)
