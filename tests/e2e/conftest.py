@@ -22,7 +22,8 @@ DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes a quarter of a minute or more; these begin, so that none is left alone at the end")
-    config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
+    config.addinivalue_line("markers", "release: needs the release build, but no speed; tests/run runs these at once")
+    config.addinivalue_line("markers", "load: needs the release build, and the machine for itself: by the second, by what the kernel holds")
 
 
 def pytest_collection_modifyitems(items):

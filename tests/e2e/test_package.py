@@ -14,7 +14,7 @@ import rig
 from load import Askers, Shop
 from rig import wait_until
 
-pytestmark = pytest.mark.load       # what is packed is the release build
+pytestmark = pytest.mark.release       # what is packed is the release build
 
 UNIT = "serin.service"
 FRONT, BACK = "127.0.0.1:8080", 8000        # of the configuration as it is installed
