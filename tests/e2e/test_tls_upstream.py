@@ -295,7 +295,7 @@ def test_a_reload_keeps_what_has_not_changed_and_nothing_else(serin, web, author
     proxy.config["routes"][0]["versions"]["v1"]["tls"]["server_name"] = "else.internal"
     proxy.write()
     proxy.cli("reload")
-    wait_until(lambda: "hostname mismatch" in proxy.log(), 5, "the other name being asked for")
+    wait_until(lambda: proxy.ask().status == 502 and "hostname mismatch" in proxy.log(), 10, "the other name being asked for")
     assert proxy.ask().status == 502
 
     proxy.config["routes"][0]["versions"]["v1"]["tls"]["server_name"] = "web.internal"
