@@ -77,7 +77,7 @@ class Machine(booted.Booted):
         return int(done.stdout)
 
     def askers(self, keeps):
-        return Askers(self.programs["asker"], FRONT, keeps, before=self.network)
+        return Askers(self.programs["asker"], FRONT, keeps, pause_us=2000, before=self.network)     # the cores are dpkg's, too
 
 
 @pytest.fixture

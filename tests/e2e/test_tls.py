@@ -95,7 +95,7 @@ def test_a_connection_serves_many_requests(proxy, v1, trusting):
     assert handshakes(p) == 1
 
 
-@pytest.mark.release
+@pytest.mark.load
 def test_wrk_loses_nothing(proxy, nginx, authority):
     """wrk verifies nothing; what it counts is what failed."""
     p = proxy(route(nginx("v1").address), workers=2)

@@ -291,7 +291,7 @@ def test_tls_comes_and_goes_with_a_restart_only(secure, authority):
     assert ask(web.addresses()[1]).status == 200
 
 
-@pytest.mark.release
+@pytest.mark.load
 def test_reloads_under_load_fail_no_request(serin, nginx, authority):
     """wrk over TLS, with kept connections and with new ones for every request, while certificates are replaced."""
     listeners = [{"bind": "127.0.0.1:0", "tls": {"certificates": as_config(authority.server())}}]
