@@ -217,7 +217,7 @@ static void read_head(struct client *c)
         feed(c, f->in, len);
         return;
     }
-    ssize_t n = stream_recv(&c->stream, f->in + len, splice_first_bytes(c->was_large));
+    ssize_t n = stream_recv(&c->stream, f->in + len, splice_first_bytes(&c->stream, c->was_large));
     take_input(c, len, n);
     if (c->stream.is_deferred)
         watch(c);

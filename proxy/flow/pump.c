@@ -412,7 +412,8 @@ static void read_response_head(struct exchange *x)
     static const struct head_limits limits = {FLOW_HELD_MAX, FLOW_HELD_MAX, HEAD_FIELDS_MAX};
     struct flow *f = x->flow;
     size_t len = held_restore(&x->held, f->in, &f->head, true);
-    ssize_t got = stream_recv(&x->up->stream, f->in + len, splice_first_bytes(x->up->was_large));
+    ssize_t got = stream_recv(&x->up->stream, f->in + len,
+                              splice_first_bytes(&x->up->stream, x->up->was_large));
     if (got == STREAM_AGAIN) {
         if (len && held_keep(&x->held, f->in, len, &f->head) != OK)
             malformed(x, "out of memory");

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import functools
 import os
 import re
 import subprocess
@@ -113,6 +114,7 @@ def check_pure(root):
             for n, header, _ in includes(text(root, path)) if IMPURE.match(header)]
 
 
+@functools.lru_cache(maxsize=None)   # a header is asked about by every source that includes it
 def strip_c(source):
     """The source with comments, strings, characters and preprocessor lines blanked, line ends kept."""
     blank = lambda m: re.sub(r"[^\n]", " ", m[0])
@@ -188,13 +190,13 @@ def declares(root, header, name):
     return os.path.isfile(path) and re.search(r"\b%s\s*\(" % name, strip_c(text(root, "include/" + header)))
 
 
-def headers_behind(root, source, room):
-    """Headers of a room or of the ground floor that a source includes, by itself or through others of these."""
+def headers_behind(root, headers, source, room):
+    """Those of the headers, in a room or on the ground floor, that a source includes by itself or through others of these."""
     behind, waiting = set(), [source]
     while waiting:
         for _, header, angle in includes(text(root, waiting.pop())):
             path = "include/" + header
-            if not angle and header not in behind and room_of(header) in (room, "base") and path in set(files(root, ".h")):
+            if not angle and header not in behind and room_of(header) in (room, "base") and path in headers:
                 behind.add(header)
                 waiting.append(path)
     return behind
@@ -202,13 +204,13 @@ def headers_behind(root, source, room):
 
 def check_headers(root):
     """What a source offers is declared in a header of its own room, or of base, that it includes; no umbrella headers."""
-    found = []
+    found, headers = [], set(files(root, ".h"))
     for path in files(root, ".c"):
         room = room_of(path)
         if not room or path == "proxy/main.c":
             continue
         source = text(root, path)
-        own = headers_behind(root, path, room)
+        own = headers_behind(root, headers, path, room)
         for name in [name for name, _, _, static, _ in functions(source) if not static]:
             if not any(declares(root, header, name) for header in own):
                 found.append(f"{path}: offers {name}(), which no header of {room} that it includes declares")

@@ -31,7 +31,8 @@ def tally(paths):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__)
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                 epilog="Example: tests/arch/tally.py --broken 1 unit.xml e2e.xml")
     ap.add_argument("--broken", type=int, default=0, help="failures outside any test, a build for example")
     ap.add_argument("reports", nargs="*")
     a = ap.parse_args()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Measures serin beside other HTTP reverse proxies over loopback.
 # SPDX-License-Identifier: Apache-2.0
-"""Side-by-side benchmark of HTTP reverse proxies over loopback: CPU cost per request, throughput, latency, memory.
+"""Side-by-side benchmark of HTTP reverse proxies over loopback: CPU cost per request, throughput, latency, memory. Examples:
 
     bench.py                                     the main peers, every scenario (about an hour)
     bench.py --peers floor,nginx,haproxy --scen get128,close,tls --rounds 5 --json out.json

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: SERIN=build/release/serin tests/bench/control.py [--routes 1,1000]
 
+Example: SERIN=build/release/serin tests/bench/control.py --routes 100
+
 For each number of routes, all of them with a rollout under way (1%, for as long as this runs):
   start    from exec to the first answer, first rollouts included
   tick     CPU of the control thread a second while nobody asks it anything: it ticks every second

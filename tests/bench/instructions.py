@@ -195,7 +195,7 @@ def main():
                                 epilog='Example: tests/bench/instructions --scen get128,hdr')
     p.add_argument('--scen', help='only these, by commas')
     p.add_argument('--list', action='store_true', help='the scenarios, and what they show')
-    p.add_argument('--check', action='store_true', help=f'exit 1 where one is over its budget by more than {SLACK:.0%}')
+    p.add_argument('--check', action='store_true', help=f'exit 1 where one is over its budget by more than {100 * SLACK:.0f}%%')
     p.add_argument('--write', action='store_true', help='make what was counted the budget')
     a = p.parse_args()
     names = a.scen.split(',') if a.scen else list(SCENARIOS)

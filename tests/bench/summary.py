@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """usage: summary.py FILE.json
 
+Example: tests/bench/run --json run.json && tests/bench/summary.py run.json
+
 One row per scenario: requests a second, CPU per request and p99 of each peer, and serin's CPU per request as a ratio to the
 better of nginx and haproxy and to the floor (the median of per-round ratios, so that a noisy neighbour hits both sides)."""
 import json
@@ -25,7 +27,10 @@ def ratio(samples, scenario, peer, other):
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1] in ('-h', '--help'):
+    if sys.argv[1:] in (['-h'], ['--help']):
+        print(__doc__)
+        return
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
     with open(sys.argv[1]) as f:
         run = json.load(f)

@@ -4,7 +4,7 @@
 Longer than the house allows: one file that can be copied and run by itself, next to any program that is to be scored.
 SPDX-License-Identifier: Apache-2.0
 
-Three uses:
+Examples of its three uses:
   simulate.py --rule ev,flagger5 --set h0 --reps 1000      score built-in rules
   simulate.py --cmd "serin judge" --set all --reps 200      score an external program
   simulate.py --serve                                      reference judge on stdin/stdout

@@ -21,14 +21,15 @@ DEMO = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "demo")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "cluster: before the stand-in of a cluster; tests/run runs these beside the others")
-    config.addinivalue_line("markers", "long: takes minutes, in which it mostly waits; tests/run runs these beside the others")
-    config.addinivalue_line("markers", "load: needs speed; tests/run runs it with the release build")
+    config.addinivalue_line("markers", "long: takes a quarter of a minute or more; these begin, so that none is left alone at the end")
+    config.addinivalue_line("markers", "release: needs the release build, but no speed; tests/run runs these at once")
+    config.addinivalue_line("markers", "load: needs the release build, and the machine for itself: by the second, by what the kernel holds")
 
 
 def pytest_collection_modifyitems(items):
     if items and not os.access(rig.SERIN, os.X_OK):
         pytest.exit(f"there is no {rig.SERIN}: build it, or name one in SERIN", 1)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

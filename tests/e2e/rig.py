@@ -375,7 +375,23 @@ class Serin:
     def client(self, timeout=10.0, **more):
         return Client(self.address, timeout, **more)
 
+    def settle(self):
+        """Until each of its threads has been at rest once, or for a second: an answer is there before its worker has counted it."""
+        busy, end = set(os.listdir(f"/proc/{self.process.pid}/task")), time.monotonic() + 1
+        while busy and time.monotonic() < end:
+            busy = {thread for thread in busy if self.is_running(thread)}
+            time.sleep(0.001)
+
+    def is_running(self, thread):
+        """Or would, if it had a core."""
+        try:
+            with open(f"/proc/{self.process.pid}/task/{thread}/stat") as f:
+                return f.read().rpartition(")")[2].split()[0] == "R"
+        except OSError:     # it has ended
+            return False
+
     def metrics(self):
+        self.settle()
         answer = ask(self.admin, target="/metrics", host=self.admin_host)
         assert answer.status == 200, answer
         return Metrics(answer.body.decode())

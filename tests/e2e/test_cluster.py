@@ -7,7 +7,7 @@ import pytest
 from cluster import Follower, leader_of, manifest, reach
 from rig import ask, run_serin, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.long
 
 
 def others(all_of_them, one):

@@ -18,7 +18,7 @@ from rig import SERIN, die_with_me, wait_until
 import rights  # from tests/kube, to which cluster has shown the way
 from kubeapi import access
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.long
 
 QUICK = {"steps": ["50%"], "hold": "1s", "bake": "0", "min_requests": 20, "harm_budget": "5%", "checks": {"latency": {"warmup": "10m"}}}
 

@@ -7,7 +7,7 @@ import pytest
 from cluster import leader_of, manifest, reach
 from rig import ask, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.long
 
 
 def configure(proxy, route, **top):

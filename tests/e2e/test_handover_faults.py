@@ -208,7 +208,7 @@ def test_while_the_new_process_takes_its_time(proxy, crowds):
     goes_on(proxy, crowds)
 
 
-@pytest.mark.load       # for its 30 s
+@pytest.mark.long
 @pytest.mark.parametrize("act", ["time.sleep(600)", "ready(); hear('go'); time.sleep(600)"])
 def test_a_new_process_that_hangs(proxy, crowds, act):
     become(proxy, act)

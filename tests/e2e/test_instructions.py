@@ -13,7 +13,8 @@ CHECKED = 'get128,hdr,get10k,chunk10k,post10k,alone,cookie,sticky,untraced,acces
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'bench')
 
 
-@pytest.mark.load
+@pytest.mark.long
+@pytest.mark.release
 def test_no_scenario_is_over_its_budget():
     ran = subprocess.run([sys.executable, os.path.join(BENCH, 'instructions.py'), '--check', '--scen', CHECKED], capture_output=True, text=True,
                          timeout=600, env={**os.environ, 'SERIN': SERIN})

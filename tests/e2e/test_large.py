@@ -16,7 +16,7 @@ BLOCK = bytes(zlib.crc32(i.to_bytes(4, "big")) & 0xff for i in range(MIB))      
 RSS_LIMIT_KIB = 64 * 1024
 STALLED_LIMIT = 32 * MIB    # what four socket buffers and a proxy may hold while the far side does not read
 
-pytestmark = pytest.mark.load
+pytestmark = pytest.mark.release
 
 
 def head(size, framing, start):

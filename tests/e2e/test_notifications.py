@@ -301,7 +301,7 @@ def test_serin_notify_sends_everybody_a_test(start, receiver):
     assert done.returncode == 1 and "names nobody" in done.stderr
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 def test_the_leader_tells(cluster, serin, receiver):
     from cluster import leader_of
     to = receiver()

@@ -14,7 +14,7 @@ import rig
 from load import Askers, Shop
 from rig import wait_until
 
-pytestmark = pytest.mark.load       # what is packed is the release build
+pytestmark = pytest.mark.release       # what is packed is the release build
 
 UNIT = "serin.service"
 FRONT, BACK = "127.0.0.1:8080", 8000        # of the configuration as it is installed
@@ -77,7 +77,7 @@ class Machine(booted.Booted):
         return int(done.stdout)
 
     def askers(self, keeps):
-        return Askers(self.programs["asker"], FRONT, keeps, before=self.network)
+        return Askers(self.programs["asker"], FRONT, keeps, pause_us=2000, before=self.network)     # the cores are dpkg's, too
 
 
 @pytest.fixture

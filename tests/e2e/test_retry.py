@@ -20,7 +20,7 @@ def make_unwell(backend, name):
 
 def timeouts(name):
     """Short for one that hangs alone: nobody else has to be quick."""
-    return {"response_header": "300ms"} if "hangs" in name else {}
+    return {"response_header": "600ms"} if "hangs" in name else {}
 
 
 def ask_often(proxy, n, method="GET", body=None, headers=()):

@@ -288,10 +288,14 @@ def test_a_reload_keeps_what_has_not_changed_and_nothing_else(serin, web, author
     assert proxy.ask().status == 502
     assert "unable to get local issuer certificate" in proxy.log()
 
-    proxy.config["routes"][0]["versions"]["v1"]["tls"] = {"ca": authority.ca, "server_name": "else.internal"}
+    proxy.config["routes"][0]["versions"]["v1"]["tls"] = {"ca": authority.ca, "server_name": "web.internal"}
     proxy.write()
     proxy.cli("reload")
-    wait_until(lambda: "hostname mismatch" in proxy.log(), 5, "the other name being asked for")
+    wait_until(lambda: proxy.ask().status == 200, 10, "the endpoint being up, whose next fall tells why")
+    proxy.config["routes"][0]["versions"]["v1"]["tls"]["server_name"] = "else.internal"
+    proxy.write()
+    proxy.cli("reload")
+    wait_until(lambda: proxy.ask().status == 502 and "hostname mismatch" in proxy.log(), 10, "the other name being asked for")
     assert proxy.ask().status == 502
 
     proxy.config["routes"][0]["versions"]["v1"]["tls"]["server_name"] = "web.internal"

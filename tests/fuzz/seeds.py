@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Writes the cases of fixtures/http1 as seeds for a fuzzer: seeds.py head|peer|body FOLDER
 
+Example: tests/fuzz/seeds.py head /tmp/seeds
+
 SPDX-License-Identifier: Apache-2.0
 """
 import base64
@@ -35,6 +37,9 @@ def seed(target, case):
 
 
 def main():
+    if sys.argv[1:] == ["--help"]:
+        print(__doc__)
+        return
     target, folder = sys.argv[1:]
     os.makedirs(folder, exist_ok=True)
     for path in glob.glob(f"{FIXTURES}/*/*.jsonl"):

@@ -9,7 +9,7 @@ import pytest
 
 from rolling_rig import FAST, Rig
 
-BAD = ("--update-period=0s", "--poll-interval=20ms", "--timeout=400ms")
+BAD = ("--update-period=0s", "--poll-interval=20ms", "--timeout=1s")     # also of a single call: a slow machine answers
 
 
 def state(rig):

@@ -22,10 +22,10 @@ static inline bool splice_is_large(const struct exchange *x, const struct body *
            !x->client->stream.tls;
 }
 
-/* How much to read where a head is awaited. */
-static inline size_t splice_first_bytes(bool was_large)
+/* How much to read where a head is awaited. TLS needs room for whole records (TLS_RECV_BYTES). */
+static inline size_t splice_first_bytes(const struct stream *from, bool was_large)
 {
-    return was_large ? SPLICE_FIRST_BYTES : FLOW_RECV_BYTES;
+    return was_large && !from->tls ? SPLICE_FIRST_BYTES : FLOW_RECV_BYTES;
 }
 
 /* Whether so much of a body goes this way. */

@@ -5,6 +5,8 @@ The proxy must take PROXY headers from this machine, forward to 127.0.0.1:BACKEN
 client in X-Forwarded-For. What the headers are: haproxy's doc/proxy-protocol.txt. A right one must be believed, also in
 pieces; behind a wrong one no request may reach the backend. Ends with "N passed, N failed"; exit code 0 where nothing failed.
 
+Example: tests/suites/proxy-protocol/run.py 127.0.0.1 8080 8001
+
 SPDX-License-Identifier: Apache-2.0
 """
 import fcntl
@@ -107,6 +109,9 @@ def run(recorder, address, case):
 
 
 def main():
+    if sys.argv[1:] == ["--help"]:
+        print(__doc__)
+        return
     address, port = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
     recorder = Recorder([port])
     failed = 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A kept-alive HTTP/1.1 origin: GET /size/N has N bytes, anything else a short text; a request body is read and dropped.
 
-Usage: backend.py PORT. It prints "ready" once it listens.
+Usage: backend.py PORT. It prints "ready" once it listens. Example: tests/suites/slowhttp/backend.py 8001
 SPDX-License-Identifier: Apache-2.0
 """
 import asyncio
@@ -37,6 +37,8 @@ async def main():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--help"]:
+        sys.exit(print(__doc__))
     try:
         asyncio.run(main())
     except KeyboardInterrupt:

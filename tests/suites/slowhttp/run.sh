@@ -14,9 +14,12 @@ end no slow connection is open any more. Of slow readers the kernel is asked: sl
 what came before the reset. The proxy's time for a head has to be well below SECS.
 
 Ends with "N passed, N failed"; exit code 0 where nothing failed.
+
+Example: CONNS=50 tests/suites/slowhttp/run.sh 8080 8001
 TEXT
 }
 
+[ "${1:-}" != --help ] || { usage && exit 0; }
 [ $# = 2 ] || { usage >&2 && exit 2; }
 port=$1 proxy=http://127.0.0.1:$1 conns=${CONNS:-200} secs=${SECS:-20}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

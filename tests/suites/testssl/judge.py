@@ -1,4 +1,6 @@
-"""Judges the findings of testssl.sh at a proxy, beside those at another server.
+"""Judges the findings of testssl.sh at a proxy, beside those at another server: judge.py PROXY.json REFERENCE.json
+
+Example: tests/suites/testssl/judge.py serin.json nginx.json
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -50,4 +52,6 @@ def main(proxy, reference):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--help"]:
+        sys.exit(print(__doc__))
     sys.exit(main(*sys.argv[1:]))

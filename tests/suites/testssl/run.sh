@@ -14,9 +14,12 @@ one at REFERENCE_PORT. What is the test's own is left out: how long its certific
 LIMIT (500) seconds at most.
 
 Ends with "N passed, N failed"; exit code 0 where nothing failed.
+
+Example: tests/suites/testssl/run.sh ca.pem 8443 9443
 TEXT
 }
 
+[ "${1:-}" != --help ] || { usage && exit 0; }
 [ $# = 3 ] || { usage >&2 && exit 2; }
 ca=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
