@@ -120,12 +120,12 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
 }
 
 /* Keeps the wall time of the last write, from which the first tick learns how long nobody watched. */
-static enum err store_opened(struct rollout *r, struct why *why)
+static enum err store_opened(struct rollout *r, bool durable, struct why *why)
 {
     char *text = record_encode(&r->record);
     if (!text)
         return why_set(why, ERR_MEMORY, "out of memory");
-    enum err e = journal_write(r->journal, text, true, why);
+    enum err e = journal_write(r->journal, text, durable, why);
     free(text);
     return e;
 }
@@ -194,9 +194,9 @@ static enum err check_state(const struct rollout *r, const struct rollout_setup 
     return lifecycle_accepts(&r->record, &r->wanted, files, why);
 }
 
-/* The record behind an open journal becomes that of the rollout, and belongs to the file. Where nothing was decided, nothing is
- * written: a thousand routes that sync a file each would keep everybody waiting who wants to be served. Who writes from now
- * on is in the first write, and that the disk takes any was tried by journal_open. */
+/* The record behind an open journal becomes that of the rollout, and belongs to the file. What was decided is on disk before
+ * anybody is served. Who writes from now on need not be, and of a route that is new there is nothing to write: a thousand
+ * that sync a file each would keep everybody waiting. */
 static enum err read_state(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
     enum err e = load(r, setup->route, why);
@@ -210,7 +210,8 @@ static enum err read_state(struct rollout *r, const struct rollout_setup *setup,
         r->record.epoch++;
         r->record.seq++;
     }
-    return has_changed ? store_opened(r, why) : OK;
+    bool is_new = journal_marked(r->journal) == JOURNAL_NEW;
+    return has_changed || !is_new ? store_opened(r, has_changed, why) : OK;
 }
 
 static enum err open_all(struct rollout *r, const struct rollout_setup *setup, struct why *why)

@@ -22,7 +22,7 @@ def write_config(folder, port, ports, routes):
         for n in range(routes):
             hosts = f'hosts: ["h{n}.test"], ' if n else ''
             f.write(f'  - {{name: r{n}, {hosts}versions: {{v1: {{endpoints: ["127.0.0.1:{ports[0]}"]}}, '
-                    f'v2: {{endpoints: ["127.0.0.1:{ports[1]}"]}}}}, stable: v1, canary: v2, rollout: {{steps: [1%, 50%], hold: 10m}}}}\n')
+                    f'v2: {{endpoints: ["127.0.0.1:{ports[1]}"]}}}}, stable: v1, canary: v2, rollout: {{start: auto, steps: [1%, 50%], hold: 10m}}}}\n')
     os.mkdir(f'{folder}/state')
 
 
