@@ -276,6 +276,14 @@ static unsigned check_request(struct exchange *x, const char *buf)
     return 0;
 }
 
+static void refuse_for_memory(struct exchange *x)
+{
+    x->why = REFUSE_NO_MEMORY;
+    attempt_settle(x, 503, REASON_NONE, true);
+    x->keep_alive = false;
+    exchange_reply(x, 503);
+}
+
 /* Takes body bytes: checks, decodes, passes on. Sets *used. False where x has ended. */
 static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
 {
@@ -297,10 +305,7 @@ static bool take_body(struct exchange *x, char *buf, size_t len, size_t *used)
     x->body_received += (size_t)n;
     if (pump_request_body(x, data))
         return true;
-    x->why = REFUSE_NO_MEMORY;
-    attempt_settle(x, 503, REASON_NONE, true);
-    x->keep_alive = false;
-    exchange_reply(x, 503);
+    refuse_for_memory(x);
     return false;
 }
 
@@ -339,10 +344,7 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
     if (access_is_on(x->flow))
         access_note(x, buf);
     if (!is_written) {
-        x->why = REFUSE_NO_MEMORY;
-        attempt_settle(x, 503, REASON_NONE, true);
-        x->keep_alive = false;
-        exchange_reply(x, 503);
+        refuse_for_memory(x);
         return head_len;
     }
     size_t used = 0;
@@ -350,6 +352,8 @@ size_t exchange_start(struct client *c, char *buf, size_t head_len, size_t len)
         !take_body(x, buf + head_len, len - head_len, &used))
         return len;
     attempt_start(x);
+    if (c->exchange == x && x->is_lent && !pump_end_loan(x))
+        refuse_for_memory(x);
     return head_len + used;
 }
 

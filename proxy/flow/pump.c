@@ -86,9 +86,17 @@ void pump_after_send(struct exchange *x, enum stream_result r)
 
 void pump_request_begin(struct exchange *x)
 {
-    struct iovec parts[] = {part(x->head_out.at, x->head_out.len), part(x->replay, x->replay_len)};
+    char chunk[BODY_CHUNK_HEAD_MAX];
+    struct iovec parts[5];
+    int n = 1;
+    parts[0] = part(x->head_out.at, x->head_out.len);
+    if (x->replay_len)
+        parts[n++] = part(x->replay, x->replay_len);
+    if (x->is_lent)
+        n += frame(parts + n, chunk, x->lent, x->request_body.kind == BODY_CHUNKED,
+                   x->request_body.done);
     stream_read_on(&x->up->stream);
-    pump_after_send(x, stream_send(&x->up->stream, parts, x->replay_len ? 2 : 1));
+    pump_after_send(x, stream_send(&x->up->stream, parts, n));
 }
 
 /* Keeps framed bytes for another attempt. False: no room or no memory, and nothing is kept any more. */
@@ -125,23 +133,50 @@ void pump_forget_replay(struct exchange *x)
     x->replay_len = x->replay_room = 0;
 }
 
+/* What the endpoint has and may not get twice is kept no longer. False: out of memory, and it stands nowhere else. */
+static bool keep_or_forget(struct exchange *x, const struct iovec *parts, int n, bool is_open)
+{
+    if (!n || !x->is_replayable)
+        return true;
+    bool may_keep =
+        (!is_open || x->is_mirrored || failover_may_resend(x)) && keep_for_replay(x, parts, n);
+    if (!may_keep && !is_open)
+        return false;
+    if (!may_keep)
+        pump_forget_replay(x);
+    return true;
+}
+
+static bool is_open(const struct exchange *x)
+{
+    return x->up && !x->up->is_connecting;
+}
+
 bool pump_request_body(struct exchange *x, struct slice data)
 {
     struct iovec parts[3];
     char chunk[BODY_CHUNK_HEAD_MAX];
-    bool is_open = x->up && !x->up->is_connecting;
-    int n = frame(parts, chunk, data, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
-    if (n && x->is_replayable) {
-        /* what the endpoint has and may not get twice is kept no longer */
-        bool may_keep = (!is_open || failover_may_resend(x)) && keep_for_replay(x, parts, n);
-        if (!may_keep && !is_open)
-            return false; /* it stands nowhere else */
-        if (!may_keep)
-            pump_forget_replay(x);
+    if (x->state == EXCHANGE_ROUTE && !x->is_mirrored) {
+        x->lent = data;
+        x->is_lent = true;
+        return true;
     }
-    if (is_open && !x->send_failed)
+    int n = frame(parts, chunk, data, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
+    if (!keep_or_forget(x, parts, n, is_open(x)))
+        return false;
+    if (is_open(x) && !x->send_failed)
         pump_after_send(x, stream_send(&x->up->stream, parts, n));
     return true;
+}
+
+bool pump_end_loan(struct exchange *x)
+{
+    struct iovec parts[3];
+    char chunk[BODY_CHUNK_HEAD_MAX];
+    x->is_lent = false;
+    int n =
+        frame(parts, chunk, x->lent, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
+    return keep_or_forget(x, parts, n, is_open(x));
 }
 
 void pump_on_upstream_writable(void *owner)

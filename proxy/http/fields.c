@@ -4,75 +4,52 @@
 #include "base/check.h"
 #include "proxy/http/syntax.h"
 
-/* name is a token whose first letter and length the caller knows already. */
-#define IS(name, lit) syntax_token_is(name, "" lit, sizeof(lit) - 1)
+/* The names that mean something to the proxy, with their first letters. */
+#define KNOWN_FIELDS(X)                                                                            \
+    X(FIELD_CONNECTION, 'c', "connection")                                                         \
+    X(FIELD_CONTENT_LENGTH, 'c', "content-length")                                                 \
+    X(FIELD_COOKIE, 'c', "cookie")                                                                 \
+    X(FIELD_DATE, 'd', "date")                                                                     \
+    X(FIELD_EXPECT, 'e', "expect")                                                                 \
+    X(FIELD_FORWARDED, 'f', "forwarded")                                                           \
+    X(FIELD_HOST, 'h', "host")                                                                     \
+    X(FIELD_HTTP2_SETTINGS, 'h', "http2-settings")                                                 \
+    X(FIELD_KEEP_ALIVE, 'k', "keep-alive")                                                         \
+    X(FIELD_MAX_FORWARDS, 'm', "max-forwards")                                                     \
+    X(FIELD_PROXY, 'p', "proxy")                                                                   \
+    X(FIELD_PROXY_AUTHENTICATE, 'p', "proxy-authenticate")                                         \
+    X(FIELD_PROXY_AUTHORIZATION, 'p', "proxy-authorization")                                       \
+    X(FIELD_PROXY_CONNECTION, 'p', "proxy-connection")                                             \
+    X(FIELD_SERVER, 's', "server")                                                                 \
+    X(FIELD_TE, 't', "te")                                                                         \
+    X(FIELD_TRACEPARENT, 't', "traceparent")                                                       \
+    X(FIELD_TRACESTATE, 't', "tracestate")                                                         \
+    X(FIELD_TRAILER, 't', "trailer")                                                               \
+    X(FIELD_TRANSFER_ENCODING, 't', "transfer-encoding")                                           \
+    X(FIELD_UPGRADE, 'u', "upgrade")                                                               \
+    X(FIELD_VIA, 'v', "via")                                                                       \
+    X(FIELD_X_FORWARDED_FOR, 'x', "x-forwarded-for")                                               \
+    X(FIELD_X_FORWARDED_HOST, 'x', "x-forwarded-host")                                             \
+    X(FIELD_X_FORWARDED_PROTO, 'x', "x-forwarded-proto")                                           \
+    X(FIELD_X_REQUEST_ID, 'x', "x-request-id")                                                     \
+    X(FIELD_X_SERIN_MIRROR, 'x', "x-serin-mirror")
 
-/* One function for its table: length and first letter leave one name to compare with, seldom two.
- */
+#define NAME_BYTES_MAX 19 /* of these */
+
+/* No two of them have both their length and their first letter in common (the compiler refuses those that do): one look
+ * says which one a name may be. */
+#define SLOT(len, letter) ((size_t)(len) << 5 | ((letter)&31))
+
 enum field_id field_classify(struct slice name)
 {
-    char first = (char)(name.len ? name.at[0] | 0x20 : 0);
-    switch (name.len) {
-    case 2:
-        return first == 't' && IS(name, "te") ? FIELD_TE : FIELD_OTHER;
-    case 3:
-        return first == 'v' && IS(name, "via") ? FIELD_VIA : FIELD_OTHER;
-    case 4:
-        if (first == 'h' && IS(name, "host"))
-            return FIELD_HOST;
-        return first == 'd' && IS(name, "date") ? FIELD_DATE : FIELD_OTHER;
-    case 5:
-        return first == 'p' && IS(name, "proxy") ? FIELD_PROXY : FIELD_OTHER;
-    case 6:
-        if (first == 'c' && IS(name, "cookie"))
-            return FIELD_COOKIE;
-        if (first == 'e' && IS(name, "expect"))
-            return FIELD_EXPECT;
-        return first == 's' && IS(name, "server") ? FIELD_SERVER : FIELD_OTHER;
-    case 7:
-        if (first == 'u' && IS(name, "upgrade"))
-            return FIELD_UPGRADE;
-        return first == 't' && IS(name, "trailer") ? FIELD_TRAILER : FIELD_OTHER;
-    case 9:
-        return first == 'f' && IS(name, "forwarded") ? FIELD_FORWARDED : FIELD_OTHER;
-    case 10:
-        if (first == 'c' && IS(name, "connection"))
-            return FIELD_CONNECTION;
-        if (first == 't' && IS(name, "tracestate"))
-            return FIELD_TRACESTATE;
-        return first == 'k' && IS(name, "keep-alive") ? FIELD_KEEP_ALIVE : FIELD_OTHER;
-    case 11:
-        return first == 't' && IS(name, "traceparent") ? FIELD_TRACEPARENT : FIELD_OTHER;
-    case 12:
-        if (first == 'x' && IS(name, "x-request-id"))
-            return FIELD_X_REQUEST_ID;
-        return first == 'm' && IS(name, "max-forwards") ? FIELD_MAX_FORWARDS : FIELD_OTHER;
-    case 14:
-        if (first == 'c' && IS(name, "content-length"))
-            return FIELD_CONTENT_LENGTH;
-        if (first == 'x' && IS(name, "x-serin-mirror"))
-            return FIELD_X_SERIN_MIRROR;
-        return first == 'h' && IS(name, "http2-settings") ? FIELD_HTTP2_SETTINGS : FIELD_OTHER;
-    case 15:
-        return first == 'x' && IS(name, "x-forwarded-for") ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;
-    case 16:
-        if (first == 'x' && IS(name, "x-forwarded-host"))
-            return FIELD_X_FORWARDED_HOST;
-        return first == 'p' && IS(name, "proxy-connection") ? FIELD_PROXY_CONNECTION : FIELD_OTHER;
-    case 17:
-        if (first == 't' && IS(name, "transfer-encoding"))
-            return FIELD_TRANSFER_ENCODING;
-        return first == 'x' && IS(name, "x-forwarded-proto") ? FIELD_X_FORWARDED_PROTO
-                                                             : FIELD_OTHER;
-    case 18:
-        return first == 'p' && IS(name, "proxy-authenticate") ? FIELD_PROXY_AUTHENTICATE
-                                                              : FIELD_OTHER;
-    case 19:
-        return first == 'p' && IS(name, "proxy-authorization") ? FIELD_PROXY_AUTHORIZATION
-                                                               : FIELD_OTHER;
-    default:
+#define SLOT_OF(id, letter, text) [SLOT(sizeof(text) - 1, letter)] = (id),
+#define NAME_OF(id, letter, text) [id] = (text),
+    static const uint8_t ids[SLOT(NAME_BYTES_MAX + 1, 0)] = {KNOWN_FIELDS(SLOT_OF)};
+    static const char names[][NAME_BYTES_MAX + 1] = {KNOWN_FIELDS(NAME_OF)};
+    if (name.len == 0 || name.len > NAME_BYTES_MAX)
         return FIELD_OTHER;
-    }
+    enum field_id id = (enum field_id)ids[SLOT(name.len, name.at[0])];
+    return id != FIELD_OTHER && syntax_token_is(name, names[id], name.len) ? id : FIELD_OTHER;
 }
 
 static int take_host(struct head *h, struct slice value, struct span at)
@@ -244,12 +221,13 @@ int fields_add(struct head *h, const char *buf, struct span line)
 static inline bool cut_plain(const char *line, const char *end, struct slice *name,
                              struct slice *value)
 {
-    if (end - line < (ptrdiff_t)(3 * SYNTAX_BLOCK))
+    if (end - line < (ptrdiff_t)SYNTAX_BLOCK)
         return false;
-    size_t n = syntax_name_bytes(line);
-    if (n == SYNTAX_BLOCK)
+    size_t n = syntax_name_bytes(line), room = (size_t)(end - line);
+    if (n == SYNTAX_BLOCK && room >= 2 * SYNTAX_BLOCK)
         n += syntax_name_bytes(line + SYNTAX_BLOCK);
-    if (n == 0 || line[n] != ':' || line[n + 1] != ' ' || is_blank(line[n + 2]))
+    if (n == 0 || room - n < sizeof ": x" || line[n] != ':' || line[n + 1] != ' ' ||
+        is_blank(line[n + 2]))
         return false;
     const char *start = line + n + 2, *stop = syntax_control(start, end);
     if (!stop || end - stop < 2 || stop[0] != '\r' || stop[1] != '\n' || is_blank(stop[-1]))

@@ -289,9 +289,11 @@ bool rewrite_is_chunked(const struct rewrite_response *r)
 
 static void put_status_line(struct out *o, const struct head *h, const char *buf)
 {
-    PUT(o, "HTTP/1.1 ");
-    put_number(o, h->status);
-    PUT(o, " ");
+    char start[] = "HTTP/1.1 000 "; /* three digits always: start_line_response has seen to it */
+    start[9] = (char)('0' + h->status / 100);
+    start[10] = (char)('0' + h->status / 10 % 10);
+    start[11] = (char)('0' + h->status % 10);
+    put(o, start, sizeof start - 1);
     put_slice(o, span_in(h->reason, buf));
     PUT(o, "\r\n");
 }

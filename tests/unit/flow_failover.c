@@ -168,6 +168,47 @@ static void a_post_that_was_sent_is_never_sent_again(void **state)
     assert_int_equal(refused(f), 0);
 }
 
+/* It goes from where it was read to the endpoint; only what may be sent again is copied. */
+static void a_body_on_an_open_connection_is_kept_where_it_may_be_sent_again(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *method, *body, *goes_up;
+        bool is_kept;
+    } rows[] = {
+        {"POST", "Content-Length: 3\r\n\r\nabc", "abc", false},
+        {"PUT", "Content-Length: 3\r\n\r\nabc", "abc", true},
+        {"POST", "Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\n\r\n",
+         "3\r\nabc\r\n0\r\n\r\n", false},
+        {"PUT", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "0\r\n\r\n", true},
+    };
+    all_to_canary(f);
+    int client = client_open(f), up = ask(f, client, GET, ROLE_CANARY);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char request[128], start[16];
+        say(f, up, OK_2);
+        assert_hears(client, "HTTP/1.1 200 OK\r\n", "hi");
+        (void)snprintf(request, sizeof request, "%s / HTTP/1.1\r\nHost: a.test\r\n%s",
+                       rows[i].method, rows[i].body);
+        (void)snprintf(start, sizeof start, "%s / ", rows[i].method);
+        say(f, client, request);
+        assert_hears(up, start, rows[i].goes_up);
+        struct exchange *x = CONTAINER_OF(f->flow.exchanges.next, struct exchange, link);
+        assert_false(x->is_lent);
+        assert_int_equal(x->is_replayable, rows[i].is_kept);
+        assert_int_equal(x->replay_len, rows[i].is_kept ? strlen(rows[i].goes_up) : 0);
+    }
+    /* the idle connection may have been stale: another one gets all of it */
+    hang_up(f, up);
+    int again = called(f, ROLE_CANARY);
+    assert_hears(again, "PUT / ", "0\r\n\r\n");
+    say(f, again, OK_2);
+    assert_hears(client, "HTTP/1.1 200 OK\r\n", "hi");
+    assert_at_rest(f);
+    (void)close(again);
+    (void)close(client);
+}
+
 /* A connection that had gone stale took the request first: that the next one is refused does not make it unsent. */
 static void what_a_stale_connection_took_was_sent(void **state)
 {
@@ -379,6 +420,7 @@ int main(void)
         TEST(an_interim_response_that_went_down_is_the_beginning_of_the_answer),
         TEST(a_body_that_is_held_back_goes_to_the_next_one),
         TEST(a_post_that_was_sent_is_never_sent_again),
+        TEST(a_body_on_an_open_connection_is_kept_where_it_may_be_sent_again),
         TEST(what_a_stale_connection_took_was_sent),
         TEST(who_asked_for_the_canary_gets_stable_too),
         TEST(a_failure_of_stable_goes_to_its_other_endpoint),

@@ -397,6 +397,27 @@ static void table_of_fields_holds_its_bound(void **state)
     assert_int_equal(feed_all_ways(&h, slice_of(buf, len + 8), false, &limits), -431);
 }
 
+/* Blocks of bytes are looked at where there are as many, which depends on how far the end is. */
+static void a_field_is_the_same_at_every_distance_from_the_end(void **state)
+{
+    (void)state;
+    static struct head h;
+    for (int name = 1; name <= 34; name++)
+        for (int value = 0; value <= 18; value++) {
+            char buf[128];
+            int len =
+                snprintf(buf, sizeof buf, GET HOST "%.*s: %.*s\r\n\r\n", name,
+                         "abc-efghijklmnopqrstuvwxyzabcdefgh", value, "0123456789 b\x80~ fgh");
+            struct slice raw = slice_of(buf, (size_t)len);
+            assert_int_equal(feed_all_ways(&h, raw, false, &usual_limits), len);
+            assert_int_equal(h.n_fields, 2);
+            assert_int_equal(h.fields[1].name.len, name);
+            assert_int_equal(h.fields[1].value.at + (uint32_t)value + 4, len);
+            buf[len - 5] = '\x7f';
+            assert_int_equal(feed_all_ways(&h, raw, false, &usual_limits), -400);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +431,7 @@ int main(void)
         cmocka_unit_test(head_is_bounded),
         cmocka_unit_test(fields_are_counted),
         cmocka_unit_test(table_of_fields_holds_its_bound),
+        cmocka_unit_test(a_field_is_the_same_at_every_distance_from_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "proxy/upstream/room.h"
 
 #define EXCHANGE_ARENA_CEILING (128u << 10) /* a head and a body kept for one more attempt */
-#define EXCHANGE_FIRST_BYTES   2048u        /* most requests fit: no malloc */
+#define EXCHANGE_FIRST_BYTES   3520u /* the head of a browser fits, with its cookies: no malloc */
 #define EXCHANGE_REPLAY_MAX                                                                        \
     (64u << 10) /* request body kept for another attempt; larger ones are sent once */
 
@@ -70,22 +70,24 @@ struct exchange {
     struct attempt attempt;
     struct wheel_entry timer;
     int64_t start_us, total_deadline_ms, connect_until_ms;
-    int64_t head_us; /* the final response head was whole; 0 before */
+    int64_t head_us;               /* the final response head was whole; 0 before */
     struct mirror_side stable_did; /* where is_mirrored: the outcome of the first attempt */
-    uint64_t key_hash;     /* of its sticky key, where it was assigned by one */
-    uint64_t balance_hash; /* balance: hash: of what its endpoint is chosen by */
-    uint8_t state;         /* enum exchange_state */
-    uint8_t assigned;      /* enum metric_assigned */
-    uint8_t method, minor; /* of the request */
-    uint8_t tries;         /* retries made */
-    uint8_t n_interim;     /* 1xx passed on */
-    bool keep_alive;       /* what the client asked for */
-    bool send_failed;      /* the upstream took no more of the request; its answer may still come */
-    bool down_chunked;     /* the response body is framed in chunks towards the client */
-    bool head_down;        /* a final response head went to the client */
-    bool down_keep_alive;  /* what that head said */
-    bool up_keep_alive;    /* what the upstream's head said */
-    bool is_replayable;    /* replay holds the whole body so far */
+    uint64_t key_hash;             /* of its sticky key, where it was assigned by one */
+    uint64_t balance_hash;         /* balance: hash: of what its endpoint is chosen by */
+    uint8_t state;                 /* enum exchange_state */
+    uint8_t assigned;              /* enum metric_assigned */
+    uint8_t method, minor;         /* of the request */
+    uint8_t tries;                 /* retries made */
+    uint8_t n_interim;             /* 1xx passed on */
+    bool keep_alive;               /* what the client asked for */
+    bool send_failed;     /* the upstream took no more of the request; its answer may still come */
+    bool down_chunked;    /* the response body is framed in chunks towards the client */
+    bool head_down;       /* a final response head went to the client */
+    bool down_keep_alive; /* what that head said */
+    bool up_keep_alive;   /* what the upstream's head said */
+    bool is_replayable;   /* replay holds the whole body so far */
+    bool
+        is_lent; /* until exchange_start is over: the first of the body is sent from where it was read */
     bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
     bool expects_continue; /* the client asked whether it may send the body */
     bool is_mirrored;      /* chosen: the canary gets a copy when this one has ended */
@@ -97,6 +99,8 @@ struct exchange {
     struct slice head_out;   /* the rewritten request head */
     struct slice set_cookie; /* of a sticky cookie to issue; len 0 = none */
     struct slice request_id; /* the client's own or ours; len 0 = headers.request_id is off */
+    struct slice
+        lent;     /* where is_lent: body that came with the head, in the buffer where it was read */
     char *replay; /* framed body bytes; freed when the body outgrows EXCHANGE_REPLAY_MAX */
     uint32_t replay_len, replay_room;
     struct held held;           /* partial response head */

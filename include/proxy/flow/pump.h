@@ -10,8 +10,8 @@
 /* Sends head and kept body on the connection that is now there. */
 void pump_request_begin(struct exchange *x);
 
-/* Takes decoded bytes of the request body: keeps them for a retry and sends them where a connection is there.
- * False: they could not be kept (memory). */
+/* Takes decoded bytes of the request body: keeps them for a retry and sends them where a connection is there. What comes
+ * before the first attempt is only lent: pump_end_loan. False: they could not be kept (memory). */
 bool pump_request_body(struct exchange *x, struct slice data);
 
 /* Bytes of the request went up as r says: goes on with its body, or to the wait for the response. */
@@ -26,6 +26,10 @@ void pump_upstream_gone(struct exchange *x, bool is_eof);
 
 /* More came than one response: the connection never serves again. */
 void pump_distrust(struct exchange *x);
+
+/* The buffer with what came of the body behind the head is about to be used for other things: keeps what may still be
+ * needed of it. x->is_lent must be true. False: out of memory, and the endpoint has not got it. */
+bool pump_end_loan(struct exchange *x);
 
 /* What is kept of the request's body for another attempt is of no use any more: there is none. */
 void pump_forget_replay(struct exchange *x);
