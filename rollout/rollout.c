@@ -45,6 +45,10 @@ static enum err read_copy(struct rollout *r, enum journal_copy copy, const char 
     enum err e = journal_read(r->journal, copy, &text, &len, why);
     if (e != OK)
         return e == ERR_LIMIT ? ERR_INVALID : e;
+    if (len == 0 && journal_marked(r->journal) == JOURNAL_NEW) {
+        free(text); /* power was lost before anything of this route was worth a sync */
+        return why_set(why, ERR_NOT_FOUND, "empty");
+    }
     e = record_decode(record, text, len, why);
     free(text);
     if (e == OK && strcmp(record->route, route) != 0) {
@@ -119,7 +123,7 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
                       : why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
 }
 
-/* Keeps the wall time of the last write, from which the first tick learns how long nobody watched. */
+/* The first write of this process: proves the disk. Keeps the wall time of the last one, from which the first tick learns how long nobody watched. */
 static enum err store_opened(struct rollout *r, bool durable, struct why *why)
 {
     char *text = record_encode(&r->record);
@@ -195,8 +199,8 @@ static enum err check_state(const struct rollout *r, const struct rollout_setup 
 }
 
 /* The record behind an open journal becomes that of the rollout, and belongs to the file. What was decided is on disk before
- * anybody is served. Who writes from now on need not be, and of a route that is new there is nothing to write: a thousand
- * that sync a file each would keep everybody waiting. */
+ * anybody is served. Who writes from now on is not synced: a thousand routes that sync a file each would keep everybody
+ * waiting. */
 static enum err read_state(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
     enum err e = load(r, setup->route, why);
@@ -210,8 +214,7 @@ static enum err read_state(struct rollout *r, const struct rollout_setup *setup,
         r->record.epoch++;
         r->record.seq++;
     }
-    bool is_new = journal_marked(r->journal) == JOURNAL_NEW;
-    return has_changed || !is_new ? store_opened(r, has_changed, why) : OK;
+    return store_opened(r, has_changed, why);
 }
 
 static enum err open_all(struct rollout *r, const struct rollout_setup *setup, struct why *why)
