@@ -4,11 +4,13 @@
 #include "metrics/expo_cells.h"
 #include "base/check.h"
 #include "base/utf8.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_ROOM 16384u
+#define WHOLE_MAX  1e15 /* from there on %.15g has an exponent */
 
 static void put(struct expo *e, const char *at, size_t len)
 {
@@ -53,11 +55,23 @@ static void put_label_value(struct expo *e, const char *value)
     }
 }
 
+/* As printf would with %.15g, in a tenth of the time: nearly all numbers of a page are such. */
+static void put_whole(struct expo *e, uint64_t value)
+{
+    char text[20], *at = text + sizeof text;
+    do
+        *--at = (char)('0' + value % 10);
+    while (value /= 10);
+    put(e, at, (size_t)(text + sizeof text - at));
+}
+
 /* Exactly, and in as few digits as that takes. */
 static void put_number(struct expo *e, double value)
 {
     char text[40];
-    if (value != value) {
+    if (value >= 0 && value < WHOLE_MAX && value == (double)(uint64_t)value && !signbit(value)) {
+        put_whole(e, (uint64_t)value);
+    } else if (value != value) {
         put_str(e, "NaN");
     } else if (value - value != 0) {
         put_str(e, value > 0 ? "+Inf" : "-Inf");

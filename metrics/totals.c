@@ -2,18 +2,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "metrics/totals.h"
 #include "base/check.h"
-#include "base/hash.h"
+#include "base/index.h"
+#include "base/list.h"
 #include <stdlib.h>
 
 /* Two cache lines, since processors fetch them in pairs: no block shares one with another worker's.
  */
 #define CELLS_ALIGN 128u
 
-#define BUCKETS 1024u
-
 /* The three kinds differ in their cells only, so that one table serves them all. */
 struct entry {
-    struct entry *next; /* in the same bucket */
+    struct index_node by_name;
     struct slice first, second;
     union {
         struct variant_metrics variant;
@@ -24,7 +23,7 @@ struct entry {
 };
 
 struct kind {
-    struct entry *buckets[BUCKETS];
+    struct index names; /* of the operator's file: no secret salt is needed */
     struct entry **all; /* oldest first */
     size_t n, room;
 };
@@ -70,18 +69,20 @@ BLOCKS(route_cells);
 BLOCKS(listener_cells);
 BLOCKS(worker_cells);
 
-static struct entry **bucket_of(struct kind *kind, struct slice first, struct slice second)
+static uint64_t hash_of(const struct kind *kind, struct slice first, struct slice second)
 {
-    /* The names come from the operator's file: no salt is needed against chosen collisions. */
-    uint64_t h = hash_bytes((struct hash_salt){0, 0}, first);
-    return &kind->buckets[hash_bytes((struct hash_salt){h, 1}, second) % BUCKETS];
+    return index_hash(&kind->names, index_hash(&kind->names, 0, first), second);
 }
 
-static struct entry *entry_find(struct entry *e, struct slice first, struct slice second)
+static struct entry *entry_find(const struct kind *kind, struct slice first, struct slice second)
 {
-    while (e && !(slice_equal(e->first, first) && slice_equal(e->second, second)))
-        e = e->next;
-    return e;
+    struct index_node *node = index_first(&kind->names, hash_of(kind, first, second));
+    for (; node; node = index_next(node)) {
+        struct entry *e = CONTAINER_OF(node, struct entry, by_name);
+        if (slice_equal(e->first, first) && slice_equal(e->second, second))
+            return e;
+    }
+    return NULL;
 }
 
 static bool kind_has_room(struct kind *kind)
@@ -118,7 +119,7 @@ static struct entry *entry_new(struct slice first, struct slice second)
 static struct entry *entry_get(struct kind *kind, const char *first, const char *second, bool *made)
 {
     struct slice a = slice_str(first), b = slice_str(second);
-    struct entry *e = entry_find(*bucket_of(kind, a, b), a, b);
+    struct entry *e = entry_find(kind, a, b);
     *made = !e;
     if (e)
         return e;
@@ -127,9 +128,7 @@ static struct entry *entry_get(struct kind *kind, const char *first, const char 
 
 static void entry_add(struct kind *kind, struct entry *e)
 {
-    struct entry **bucket = bucket_of(kind, e->first, e->second);
-    e->next = *bucket;
-    *bucket = e;
+    index_add(&kind->names, &e->by_name, hash_of(kind, e->first, e->second));
     kind->all[kind->n++] = e;
 }
 
@@ -140,6 +139,9 @@ struct metrics *metrics_new(unsigned workers)
     if (!m)
         return NULL;
     m->workers = workers;
+    index_init(&m->variants.names, (struct hash_salt){0, 0});
+    index_init(&m->routes.names, (struct hash_salt){0, 0});
+    index_init(&m->listeners.names, (struct hash_salt){0, 0});
     m->cells = worker_cells_new(workers);
     if (!m->cells) {
         free(m);
@@ -163,6 +165,7 @@ void metrics_free(struct metrics *m)
         for (size_t i = 0; i < kinds[k]->n; i++)
             free(kinds[k]->all[i]);
         free(kinds[k]->all);
+        index_fini(&kinds[k]->names);
     }
     worker_cells_free(m->cells, m->workers);
     free(m);

@@ -237,7 +237,8 @@ enum err journal_write_alone(struct journal *j, const char *text, struct why *wh
     return e == OK ? settle_mark(j, why) : e;
 }
 
-/* Nothing can be decided where nothing can be written: better known at the start. */
+/* Nothing can be decided where nothing can be written: better known at the start. Not synced: a disk without room says so to the
+ * write, one at the other end of a network at the latest when the file is closed. */
 static enum err probe(const struct journal *j, struct why *why)
 {
     static const char bytes[4096] = "a probe of the state directory";
@@ -246,11 +247,10 @@ static enum err probe(const struct journal *j, struct why *why)
     if (fd < 0)
         return fail(why, "create", j->temp);
     enum err e = write_bytes(fd, bytes, sizeof bytes);
-    if (e == OK && fsync(fd) < 0)
-        e = ERR_IO;
     if (e != OK)
         e = fail(why, "write", j->temp);
-    (void)close(fd);
+    if (close(fd) < 0 && e == OK)
+        e = fail(why, "close", j->temp);
     (void)unlinkat(j->dir_fd, j->temp, 0);
     return e;
 }

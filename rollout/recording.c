@@ -131,6 +131,7 @@ static bool is_hist_due(const struct rollout *r, struct hist_sum now[ROLE_COUNT]
         hist_merge(&now[role], &rec->carried[role]);
         now[role].sum_us = 0; /* not recorded */
     }
+    rec->next_hist_ms = t_ms + HIST_EVERY_MS * (int64_t)rec->file.every;
     return memcmp(now, rec->written, sizeof rec->written) != 0;
 }
 
@@ -157,7 +158,6 @@ static void add_tick(struct rollout *r, bool moved)
     tick->hist[ROLE_STABLE] = tick->hist[ROLE_CANARY] = NULL;
     if (is_hist_due(r, hist)) {
         memcpy(rec->written, hist, sizeof rec->written);
-        rec->next_hist_ms = t_ms + HIST_EVERY_MS * (int64_t)rec->file.every;
         tick->hist[ROLE_STABLE] = &hist[ROLE_STABLE];
         tick->hist[ROLE_CANARY] = &hist[ROLE_CANARY];
         tick->slow_us = r->record.slow_us;

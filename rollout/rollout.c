@@ -45,6 +45,10 @@ static enum err read_copy(struct rollout *r, enum journal_copy copy, const char 
     enum err e = journal_read(r->journal, copy, &text, &len, why);
     if (e != OK)
         return e == ERR_LIMIT ? ERR_INVALID : e;
+    if (len == 0 && journal_marked(r->journal) == JOURNAL_NEW) {
+        free(text); /* power was lost before anything of this route was worth a sync */
+        return why_set(why, ERR_NOT_FOUND, "empty");
+    }
     e = record_decode(record, text, len, why);
     free(text);
     if (e == OK && strcmp(record->route, route) != 0) {
@@ -119,25 +123,19 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
                       : why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
 }
 
-/* The first write of this process: proves the disk, and says who writes now. Keeps the wall time of
- * the last one, from which the first tick learns how long nobody watched. */
-static enum err store_opened(struct rollout *r, struct why *why)
+/* The first write of this process: proves the disk. Keeps the wall time of the last one, from which the first tick learns how long nobody watched. */
+static enum err store_opened(struct rollout *r, bool durable, struct why *why)
 {
-    struct record *record = &r->record;
-    if (!r->has_cluster) { /* there, who leads is the lease's word */
-        record->epoch++;
-        record->seq++;
-    }
-    char *text = record_encode(record);
+    char *text = record_encode(&r->record);
     if (!text)
         return why_set(why, ERR_MEMORY, "out of memory");
-    enum err e = journal_write(r->journal, text, true, why);
+    enum err e = journal_write(r->journal, text, durable, why);
     free(text);
     return e;
 }
 
-/* A stop that a full disk kept from the record holds from here on. */
-static void obey_mark(struct rollout *r)
+/* A stop that a full disk kept from the record holds from here on. False: there was none. */
+static bool obey_mark(struct rollout *r)
 {
     static const char said[] = "stopped while its state could not be written";
     enum journal_mark mark = journal_marked(r->journal);
@@ -146,13 +144,13 @@ static void obey_mark(struct rollout *r)
     struct machine *m = &record->machine;
     enum err e = OK;
     if (!machine_is_running(m) || mark == JOURNAL_USED || mark == JOURNAL_NEW)
-        return;
+        return false;
     if (mark == JOURNAL_ABORTED)
         e = machine_abort(m, MACHINE_CAUSE_OPERATOR, false, NULL);
     else
         e = machine_command(m, &record->plan, ROLLOUT_PAUSE, NULL);
     if (e != OK)
-        return;
+        return false;
     struct machine_move move = {.from = before.state,
                                 .to = m->state,
                                 .cause = MACHINE_CAUSE_OPERATOR,
@@ -161,15 +159,18 @@ static void obey_mark(struct rollout *r)
     lifecycle_note(record, &before, &move, record->written_ms, said);
     log_warn("rollout_stopped", "route=%s state=%s why=\"%s\"", record->route,
              machine_state_name(m->state), said);
+    return true;
 }
 
 /* A pair that changed while nobody ran: taken over, or the old run aborted, before anybody is
- * served. */
-static void adopt_at_open(struct rollout *r)
+ * served. False: it did not. */
+static bool adopt_at_open(struct rollout *r)
 {
     struct record *record = &r->record;
     struct machine before = record->machine;
+    bool has_changed = false;
     while (lifecycle_adopt(record, &r->wanted)) {
+        has_changed = true;
         struct machine_move move = {.from = before.state,
                                     .to = record->machine.state,
                                     .cause = record->machine.cause,
@@ -183,6 +184,7 @@ static void adopt_at_open(struct rollout *r)
                  r->wanted.stable.name, r->wanted.canary.name,
                  machine_state_name(record->machine.state));
     }
+    return has_changed;
 }
 
 /* Whether what was read can live with the file; a start names the files of the state. */
@@ -196,18 +198,23 @@ static enum err check_state(const struct rollout *r, const struct rollout_setup 
     return lifecycle_accepts(&r->record, &r->wanted, files, why);
 }
 
-/* The record behind an open journal becomes that of the rollout, and belongs to the file. */
+/* The record behind an open journal becomes that of the rollout, and belongs to the file. What was decided is on disk before
+ * anybody is served. Who writes from now on is not synced: a thousand routes that sync a file each would keep everybody
+ * waiting. */
 static enum err read_state(struct rollout *r, const struct rollout_setup *setup, struct why *why)
 {
     enum err e = load(r, setup->route, why);
-    if (e == OK)
-        obey_mark(r);
+    bool has_changed = e == OK && obey_mark(r);
     if (e == OK)
         e = check_state(r, setup, why);
     if (e != OK)
         return e;
-    adopt_at_open(r);
-    return store_opened(r, why);
+    has_changed = adopt_at_open(r) || has_changed;
+    if (!r->has_cluster) { /* there, who leads is the lease's word */
+        r->record.epoch++;
+        r->record.seq++;
+    }
+    return store_opened(r, has_changed, why);
 }
 
 static enum err open_all(struct rollout *r, const struct rollout_setup *setup, struct why *why)

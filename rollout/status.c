@@ -400,34 +400,38 @@ static void latency_check_metrics(const struct plan *plan, unsigned quantile,
 }
 
 /* Each check that the plan judges: the canary's share at this step, and the one that would not be held against it. */
-static void check_metrics(const struct rollout *r, const struct judge_side *stable,
-                          const struct judge_side *canary, struct rollout_metrics *out)
+size_t rollout_metrics_checks(const struct rollout *r,
+                              struct rollout_check_metrics checks[JUDGE_CHECK_COUNT])
 {
     const struct record *record = &r->record;
     const struct plan *plan = &record->plan;
     const struct judge *j = &record->judge;
-    double errors = share(canary->failed, canary->requests);
+    const struct machine *m = &record->machine;
+    struct judge_side stable = since(&m->counts.stable, &m->at_stage.stable);
+    struct judge_side canary = since(&m->counts.canary, &m->at_stage.canary);
+    double errors = share(canary.failed, canary.requests);
+    size_t n = 0;
     for (unsigned i = 0; record->judged && i < JUDGE_CHECK_COUNT; i++) {
         struct rollout_check_metrics c = {.evidence = ratio_of(judge_check_log(j, i))};
         (void)snprintf(c.check, sizeof c.check, "%s", judge_check_name(i));
         if (i == JUDGE_CHECK_ERRORS) {
             c.value = errors;
-            c.limit = limit_of(&plan->errors, share(stable->failed, stable->requests));
+            c.limit = limit_of(&plan->errors, share(stable.failed, stable.requests));
         } else if (i == JUDGE_CHECK_CLIENT_ERRORS && plan->client_errors_judged) {
-            c.value = share(canary->client_errors, canary->requests);
-            c.limit =
-                limit_of(&plan->client_errors, share(stable->client_errors, stable->requests));
+            c.value = share(canary.client_errors, canary.requests);
+            c.limit = limit_of(&plan->client_errors, share(stable.client_errors, stable.requests));
         } else if (i == JUDGE_CHECK_CEILING && j->ceiling_on) {
             c.value = errors;
             c.limit = plan->errors_ceiling;
         } else if (i >= JUDGE_CHECK_LATENCY && plan->latency_judged &&
                    i - JUDGE_CHECK_LATENCY < plan->n_quantiles) {
-            latency_check_metrics(plan, i - JUDGE_CHECK_LATENCY, stable, canary, &c);
+            latency_check_metrics(plan, i - JUDGE_CHECK_LATENCY, &stable, &canary, &c);
         } else {
             continue;
         }
-        out->checks[out->n_checks++] = c;
+        checks[n++] = c;
     }
+    return n;
 }
 
 void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
@@ -455,5 +459,4 @@ void rollout_metrics(const struct rollout *r, struct rollout_metrics *out)
     };
     memcpy(out->verdicts, r->verdicts, sizeof out->verdicts);
     memcpy(out->results, r->results, sizeof out->results);
-    check_metrics(r, &stable, &canary, out);
 }

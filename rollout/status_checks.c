@@ -31,12 +31,12 @@ static bool is_known(const struct rollout *r, const struct rollout_check_metrics
 
 bool status_add_checks(const struct rollout *r, cJSON *json)
 {
-    struct rollout_metrics m;
-    rollout_metrics(r, &m);
+    struct rollout_check_metrics checks[JUDGE_CHECK_COUNT];
+    size_t n = machine_is_running(&r->record.machine) ? rollout_metrics_checks(r, checks) : 0;
     cJSON *list = cJSON_AddArrayToObject(json, "checks");
     bool whole = list != NULL;
-    for (size_t i = 0; whole && m.step > 0 && i < m.n_checks; i++) {
-        const struct rollout_check_metrics *c = &m.checks[i];
+    for (size_t i = 0; whole && i < n; i++) {
+        const struct rollout_check_metrics *c = &checks[i];
         cJSON *item = cJSON_CreateObject();
         whole = item && cJSON_AddItemToArray(list, item) &&
                 cJSON_AddStringToObject(item, "check", c->check) &&

@@ -20,6 +20,10 @@
 /* Fewer recent requests of stable than this say too little about its p99. */
 #define LATENCY_REQUESTS_MIN 1000
 
+/* A record in which nothing but the time is new is written so often: a thousand of them each second would keep the disk and
+ * the control thread busy. No more than what machine_resume makes up for. */
+#define IDLE_WRITE_MS 10000
+
 /* The clock may have been set: a gap beyond this is not believed. */
 #define GAP_MAX_MS (30 * 24 * 3600 * (int64_t)1000)
 
@@ -82,7 +86,8 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
     static const struct why none = {""};
     struct why why = none;
     struct record *record = &r->record;
-    struct record stamped = *next;
+    struct record stamped;
+    record_copy(&stamped, next);
     stamped.seq = record->seq + cluster_counts(r, next);
     cluster_note_told(r, &stamped);
     stamped.written_ms = r->ports.wall_ms(r->ports.host);
@@ -92,7 +97,7 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
         e = write_stop(r, &stamped);
     if (e == OK) {
         note_raise(r, &stamped);
-        *record = stamped;
+        record_copy(record, &stamped);
         r->unwritten = false;
         r->write_error[0] = '\0';
         if (behind)
@@ -102,7 +107,7 @@ enum err rollout_commit(struct rollout *r, const struct record *next, bool durab
     note_write_error(r, &why);
     if (!keep)
         return ERR_IO;
-    *record = stamped;
+    record_copy(record, &stamped);
     return OK;
 }
 
@@ -314,10 +319,23 @@ static void alert_long_hold(struct rollout *r)
     r->hold_alerted = true;
 }
 
+/* A tick that counted nothing: only time has passed since the last write, and a restart believes in so much of it. */
+static bool is_idle(const struct rollout *r, const struct record *next)
+{
+    int64_t since_ms = r->ports.wall_ms(r->ports.host) - r->record.written_ms;
+    const struct judge_seen *now = &next->machine.counts, *before = &r->record.machine.counts;
+    return !r->unwritten && since_ms >= 0 && since_ms < IDLE_WRITE_MS &&
+           memcmp(now, before, sizeof *now) == 0;
+}
+
 /* A tick without a move: what was counted and judged, not synced. A failure is seen, and retried,
  * at the next tick. */
 static void keep_evidence(struct rollout *r, const struct record *next)
 {
+    if (machine_is_running(&next->machine) && is_idle(r, next)) {
+        record_copy(&r->record, next);
+        return;
+    }
     if (!machine_is_running(&next->machine) || rollout_commit(r, next, false, true) != OK)
         r->record.machine = next->machine;
 }
@@ -353,9 +371,10 @@ void rollout_tick(struct rollout *r)
         tell_tick(r);
         return;
     }
-    struct record next = r->record;
+    struct record next;
+    record_copy(&next, &r->record);
     if (r->unwritten && rollout_commit(r, &next, true, false) == OK)
-        next = r->record;
+        record_copy(&next, &r->record);
     struct machine_input in;
     recording_look(r);
     int64_t dt_ms = pass_time(r, &next.machine);

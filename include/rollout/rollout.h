@@ -109,15 +109,18 @@ struct rollout_metrics {
     const char *check;                       /* the check that decided last; "errors" ... */
     double evidence_against, revert_at;      /* likelihood ratios, N to 1 */
     double evidence_safe, widen_at;
-    double decided_against, decided_at; /* the first two as they last were, also once the run has ended; NaN before any */
-    double error_rate_stable, error_rate_canary;            /* at this step; NaN without requests */
-    uint64_t verdicts[JUDGE_VERDICT_COUNT];                 /* by judge_verdict_name */
-    uint64_t results[ROLLOUT_RESULT_COUNT];                 /* by rollout_result_name */
-    struct rollout_check_metrics checks[JUDGE_CHECK_COUNT]; /* the enabled ones */
-    size_t n_checks;
+    double decided_against,
+        decided_at; /* the first two as they last were, also once the run has ended; NaN before any */
+    double error_rate_stable, error_rate_canary; /* at this step; NaN without requests */
+    uint64_t verdicts[JUDGE_VERDICT_COUNT];      /* by judge_verdict_name */
+    uint64_t results[ROLLOUT_RESULT_COUNT];      /* by rollout_result_name */
     double reverted_seconds; /* last revert: first failed canary request to weight 0; NaN before */
 };
 
 void rollout_metrics(const struct rollout *r, struct rollout_metrics *out);
+
+/* The enabled checks; returns how many. Dearer than the rest. */
+size_t rollout_metrics_checks(const struct rollout *r,
+                              struct rollout_check_metrics checks[JUDGE_CHECK_COUNT]);
 
 #endif

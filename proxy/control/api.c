@@ -149,7 +149,7 @@ static cJSON *api_history(void *host, const char *name)
 static cJSON *api_endpoints(void *host, const char *name)
 {
     struct known_route *r = find(host, name);
-    return r ? told_endpoints(host, r) : NULL;
+    return r ? told_endpoints(r) : NULL;
 }
 
 static cJSON *api_series(void *host, const char *name)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/control/cluster.h"
 
+#include "base/index.h"
 #include "base/log.h"
 #include "proxy/control/manifests.h"
 #include "proxy/control/publish.h"
@@ -19,6 +20,7 @@
 /* The fleet of one route. */
 struct member {
     struct list link;
+    struct index_node by_name;
     struct control *control;
     char route[KNOWN_NAME_MAX];
     char *said;   /* what the file says of its workloads; another text is another fleet */
@@ -31,6 +33,7 @@ struct cluster {
     struct kube *kube;
     struct kube_lease *lease;
     struct list members;
+    struct index names; /* to find members by their routes: the operator's words */
 };
 
 static bool has_workload(const struct config_route *route)
@@ -49,10 +52,16 @@ bool cluster_is_asked(const struct config *config)
     return false;
 }
 
+static uint64_t hash_of(const struct cluster *cluster, const char *route)
+{
+    return index_hash(&cluster->names, 0, slice_str(route));
+}
+
 static struct member *find(const struct cluster *cluster, const char *route)
 {
-    for (struct list *l = cluster->members.next; l != &cluster->members; l = l->next) {
-        struct member *m = CONTAINER_OF(l, struct member, link);
+    struct index_node *node = index_first(&cluster->names, hash_of(cluster, route));
+    for (; node; node = index_next(node)) {
+        struct member *m = CONTAINER_OF(node, struct member, by_name);
         if (strcmp(m->route, route) == 0)
             return m;
     }
@@ -127,6 +136,7 @@ static char *say(const struct control *c, const struct config_route *route)
 static void member_free(struct member *m)
 {
     list_remove(&m->link);
+    index_remove(&m->control->cluster->names, &m->by_name);
     fleet_free(m->fleet);
     free(m->said);
     free(m);
@@ -158,6 +168,7 @@ static enum err member_new(struct control *c, const struct config_route *route, 
     m->control = c;
     (void)snprintf(m->route, sizeof m->route, "%s", route->name);
     list_push_back(&c->cluster->members, &m->link);
+    index_add(&c->cluster->names, &m->by_name, hash_of(c->cluster, m->route));
     size_t n = versions_of(c, route, versions);
     struct fleet_setup setup = {m->route, versions, n, on_endpoints, on_record, on_stored, m};
     m->fleet = fleet_new(c->cluster->kube, c->cluster->lease, &setup, why);
@@ -207,6 +218,7 @@ static enum err open_cluster(struct control *c, struct why *why)
     if (!cluster)
         return why_set(why, ERR_MEMORY, "out of memory");
     list_init(&cluster->members);
+    index_init(&cluster->names, (struct hash_salt){0, 0});
     struct kube_auth *auth = auth_of(control_config(c), why);
     if (!auth)
         return ERR_INVALID;
@@ -226,11 +238,18 @@ static enum err open_cluster(struct control *c, struct why *why)
     return OK;
 }
 
+/* What the present file says of a member's route; NULL: nothing any more. */
+static const struct config_route *conf_of(const struct control *c, const struct member *m)
+{
+    const struct known_route *r = known_find_route(&c->known, m->route);
+    return r ? r->conf : NULL;
+}
+
 /* Whether the member goes: the file says otherwise, and no rollout under way needs what it said before. */
 static bool is_over(const struct control *c, struct member *m)
 {
     struct fleet_version_setup versions[VERSIONS_MAX];
-    const struct config_route *route = config_find_route(control_config(c), m->route);
+    const struct config_route *route = conf_of(c, m);
     if (!route) {
         if (fleet_must_stay(m->fleet, NULL, 0))
             log_warn("cluster_left",
@@ -266,6 +285,7 @@ void cluster_stop(struct control *c)
         member_free(CONTAINER_OF(cluster->members.next, struct member, link));
     kube_lease_free(cluster->lease);
     kube_free(cluster->kube);
+    index_fini(&cluster->names);
     free(cluster);
     c->cluster = NULL;
 }
@@ -325,7 +345,7 @@ void cluster_tick(struct control *c)
     end_kept(c);
     for (struct list *l = c->cluster->members.next; l != &c->cluster->members; l = l->next) {
         struct member *m = CONTAINER_OF(l, struct member, link);
-        const struct config_route *route = config_find_route(control_config(c), m->route);
+        const struct config_route *route = conf_of(c, m);
         say_trouble(m);
         for (size_t i = 0; route && i < route->n_versions; i++) {
             struct fleet_counts counts = {0};

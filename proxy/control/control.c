@@ -108,11 +108,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     look_at_slowness(c);
     look_at_tls(c);
     keep_seen(c);
-    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
-        struct known_route *r = CONTAINER_OF(l, struct known_route, link);
-        if (r->rollout)
-            rollout_tick(r->rollout);
-    }
+    host_tick(c);
     told_tick(c);
     notify_tick(c);
 }

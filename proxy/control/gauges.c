@@ -99,14 +99,16 @@ static void expose_weight(struct expo *e, const char *route, double intended, do
     sample(e, METRIC_ROLLOUT_WEIGHT_RATIO, of_observed, observed);
 }
 
-static void expose_checks(struct expo *e, enum metric_id id, const struct rollout_metrics *m)
+static void expose_checks(struct expo *e, enum metric_id id, const struct known_route *r)
 {
-    for (size_t i = 0; i < m->n_checks; i++) {
-        const char *labels[] = {m->route, m->checks[i].check};
+    struct rollout_check_metrics checks[JUDGE_CHECK_COUNT];
+    size_t n = rollout_metrics_checks(r->rollout, checks);
+    for (size_t i = 0; i < n; i++) {
+        const char *labels[] = {r->name, checks[i].check};
         sample(e, id, labels,
-               id == METRIC_ROLLOUT_CHECK_VALUE   ? m->checks[i].value
-               : id == METRIC_ROLLOUT_CHECK_LIMIT ? m->checks[i].limit
-                                                  : m->checks[i].evidence);
+               id == METRIC_ROLLOUT_CHECK_VALUE   ? checks[i].value
+               : id == METRIC_ROLLOUT_CHECK_LIMIT ? checks[i].limit
+                                                  : checks[i].evidence);
     }
 }
 
@@ -151,11 +153,6 @@ static void expose_rollout(struct expo *e, enum metric_id id, const struct rollo
     case METRIC_ROLLOUT_STEPS:
         sample(e, id, labels, m->steps);
         break;
-    case METRIC_ROLLOUT_CHECK_VALUE:
-    case METRIC_ROLLOUT_CHECK_LIMIT:
-    case METRIC_ROLLOUT_CHECK_EVIDENCE:
-        expose_checks(e, id, m);
-        break;
     case METRIC_ROLLOUT_VERDICTS_TOTAL:
         expose_verdicts(e, m);
         break;
@@ -170,12 +167,20 @@ static void expose_rollout(struct expo *e, enum metric_id id, const struct rollo
     }
 }
 
+static bool is_of_checks(enum metric_id id)
+{
+    return id == METRIC_ROLLOUT_CHECK_VALUE || id == METRIC_ROLLOUT_CHECK_LIMIT ||
+           id == METRIC_ROLLOUT_CHECK_EVIDENCE;
+}
+
 static void expose_routes(const struct control *c, struct expo *e, enum metric_id id)
 {
     for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
         const struct known_route *r = CONTAINER_OF(l, struct known_route, link);
         struct rollout_metrics m;
-        if (r->rollout) {
+        if (r->rollout && is_of_checks(id)) {
+            expose_checks(e, id, r);
+        } else if (r->rollout) {
             rollout_metrics(r->rollout, &m);
             expose_rollout(e, id, &m);
         } else if (r->conf && r->split.canary[0] && id == METRIC_ROLLOUT_WEIGHT_RATIO) {

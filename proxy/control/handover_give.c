@@ -89,7 +89,7 @@ static void give_endpoints(struct handover *h, const struct known_route *r)
 {
     struct list *at = NULL;
     do {
-        cJSON *state = handover_endpoints_of(&h->control->known, r->name, &at);
+        cJSON *state = handover_endpoints_of(r, &at);
         if (state)
             send_state(h, r->name, state);
         cJSON_Delete(state);

@@ -204,20 +204,20 @@ static bool write_endpoint(cJSON *list, const struct known_endpoint *e)
            add(json, "ejections", ENDPOINT_LOAD(e->state->ejections));
 }
 
-cJSON *handover_endpoints_of(const struct known *k, const char *route, struct list **at)
+cJSON *handover_endpoints_of(const struct known_route *r, struct list **at)
 {
     unsigned n = 0;
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "endpoints");
     bool is_good = list != NULL;
-    struct list *l = *at ? *at : k->endpoints.next;
-    for (; is_good && l != &k->endpoints && n < HANDOVER_ENDPOINTS_MAX; l = l->next) {
-        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->is_barred || strcmp(e->route, route) != 0)
+    struct list *l = *at ? *at : r->endpoints.next;
+    for (; is_good && l != &r->endpoints && n < HANDOVER_ENDPOINTS_MAX; l = l->next) {
+        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, of_route);
+        if (e->is_barred)
             continue;
         is_good = write_endpoint(list, e);
         n++;
     }
-    *at = l != &k->endpoints && is_good ? l : NULL;
+    *at = l != &r->endpoints && is_good ? l : NULL;
     if (is_good && n)
         return json;
     cJSON_Delete(json);
@@ -261,10 +261,9 @@ void handover_take_endpoints(struct known *k, struct known_route *r, const cJSON
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(state, "endpoints"), *item;
     take_breaker(r->live.breaker, state);
-    for (struct list *l = k->versions.next; list && l != &k->versions; l = l->next) {
-        const struct known_version *v = CONTAINER_OF(l, struct known_version, link);
-        if (strcmp(v->route, r->name) == 0)
-            add_given(k, v->route, v->version, list);
+    for (struct list *l = r->versions.next; list && l != &r->versions; l = l->next) {
+        const struct known_version *v = CONTAINER_OF(l, struct known_version, of_route);
+        add_given(k, v->route, v->version, list);
     }
     cJSON_ArrayForEach(item, list)
     {

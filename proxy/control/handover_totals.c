@@ -8,6 +8,7 @@
 
 struct entry {
     struct list link;
+    struct index_node by_name;
     char route[KNOWN_NAME_MAX];
     struct handover_counts counts;
 };
@@ -15,7 +16,7 @@ struct entry {
 void handover_totals_init(struct handover_totals *t)
 {
     list_init(&t->entries);
-    t->n = 0;
+    index_init(&t->names, (struct hash_salt){0, 0});
 }
 
 void handover_totals_fini(struct handover_totals *t)
@@ -23,14 +24,22 @@ void handover_totals_fini(struct handover_totals *t)
     struct list *node;
     while ((node = list_pop_front(&t->entries)))
         free(CONTAINER_OF(node, struct entry, link));
-    t->n = 0;
+    index_fini(&t->names);
+}
+
+static uint64_t hash_of(const struct handover_totals *t, const char *route, const char *version)
+{
+    return index_hash(&t->names, index_hash(&t->names, 0, slice_str(route)), slice_str(version));
 }
 
 static struct entry *find(const struct handover_totals *t, const char *route, const char *version,
                           enum metric_role role, bool is_mirror)
 {
-    for (struct list *l = t->entries.next; l != &t->entries; l = l->next) {
-        struct entry *e = CONTAINER_OF(l, struct entry, link);
+    if (t->names.n == 0)
+        return NULL; /* of most processes nobody was before */
+    struct index_node *node = index_first(&t->names, hash_of(t, route, version));
+    for (; node; node = index_next(node)) {
+        struct entry *e = CONTAINER_OF(node, struct entry, by_name);
         if (e->counts.role == role && e->counts.is_mirror == is_mirror &&
             strcmp(e->counts.version, version) == 0 && strcmp(e->route, route) == 0)
             return e;
@@ -53,7 +62,7 @@ struct handover_counts *handover_totals_of(struct handover_totals *t, const char
     struct entry *e = find(t, route, version, role, is_mirror);
     if (e)
         return &e->counts;
-    e = t->n < HANDOVER_TOTALS_MAX ? calloc(1, sizeof *e) : NULL;
+    e = t->names.n < HANDOVER_TOTALS_MAX ? calloc(1, sizeof *e) : NULL;
     if (!e)
         return NULL;
     (void)snprintf(e->route, sizeof e->route, "%s", route);
@@ -61,7 +70,7 @@ struct handover_counts *handover_totals_of(struct handover_totals *t, const char
     e->counts.role = role;
     e->counts.is_mirror = is_mirror;
     list_push_back(&t->entries, &e->link);
-    t->n++;
+    index_add(&t->names, &e->by_name, hash_of(t, route, version));
     return &e->counts;
 }
 

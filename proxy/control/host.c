@@ -113,6 +113,18 @@ void host_take_split(struct known_route *r)
     r->split_generation = SPLIT_UNPUBLISHED;
 }
 
+/* Whether nobody is worse off where this waits for the end of the tick: all that were sent to a canary still are, and more
+ * may be. What takes anything from a canary is in force before the next rollout is looked at. */
+static bool only_widens(const struct known_split *before, const struct known_split *now)
+{
+    if (strcmp(before->stable, now->stable) != 0)
+        return false;
+    if (!before->is_active)
+        return true;
+    return now->is_active && now->weight_bp >= before->weight_bp &&
+           strcmp(before->canary, now->canary) == 0 && strcmp(before->salt, now->salt) == 0;
+}
+
 static void port_apply_split(void *host, const char *route, const struct rollout_split *split)
 {
     struct control *c = host;
@@ -128,8 +140,25 @@ static void port_apply_split(void *host, const char *route, const struct rollout
             failed_keys_clear(keys);
     }
     r->split_generation = SPLIT_UNPUBLISHED;
-    if (!c->is_reloading && publish(c) != OK)
+    if (c->is_reloading)
+        return;
+    if (c->is_ticking && only_widens(&before, &r->split))
+        c->is_publish_due = true;
+    else if (publish(c) != OK)
         log_error("publish_failed", "route=%s why=\"out of memory\"", route);
+}
+
+void host_tick(struct control *c)
+{
+    c->is_ticking = true;
+    for (struct list *l = c->known.routes.next; l != &c->known.routes; l = l->next) {
+        struct known_route *r = CONTAINER_OF(l, struct known_route, link);
+        if (r->rollout)
+            rollout_tick(r->rollout);
+    }
+    c->is_ticking = false;
+    if (c->is_publish_due && publish(c) != OK)
+        log_error("publish_failed", "why=\"out of memory\"");
 }
 
 static bool port_split_confirmed(void *host, const char *route)

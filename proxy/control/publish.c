@@ -49,15 +49,15 @@ static enum err add_configured(const struct control *c, struct snapshot *s, stru
 
 /* Endpoints of a workload or a name come and go while the snapshot stays: it has texts of its own. */
 static enum err add_given(const struct control *c, struct snapshot *s, struct route_variant *v,
-                          const char *route, const struct config_version *conf)
+                          const struct known_route *r, const struct config_version *conf)
 {
-    size_t n = known_count(&c->known, route, conf->name, false).total;
+    size_t n = known_count(&c->known, r->name, conf->name, false).total;
+    const struct known_endpoint *e = NULL;
     v->endpoints = arena_alloc(&s->arena, (n + 1) * sizeof *v->endpoints);
     if (!v->endpoints)
         return ERR_MEMORY;
-    for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
-        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->is_barred || strcmp(e->version, conf->name) != 0 || strcmp(e->route, route) != 0)
+    while ((e = known_next_endpoint(r, conf->name, e))) {
+        if (e->is_barred)
             continue;
         struct slice text = arena_copy(&s->arena, slice_of(e->text, strlen(e->text) + 1));
         if (!text.at)
@@ -87,7 +87,7 @@ static enum err build_variant(const struct control *c, struct snapshot *s, struc
     if (!v->metrics)
         return ERR_MEMORY;
     metrics_variant_use(v->metrics, v->role);
-    return config_version_is_dynamic(conf) ? add_given(c, s, v, r->name, conf)
+    return config_version_is_dynamic(conf) ? add_given(c, s, v, r, conf)
                                            : add_configured(c, s, v, r->name, conf);
 }
 

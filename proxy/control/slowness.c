@@ -8,7 +8,7 @@
 void slowness_fini(struct slowness *s)
 {
     free(s->recent);
-    *s = (struct slowness){NULL, NULL, 0};
+    *s = (struct slowness){NULL, NULL, 0, false};
 }
 
 bool slowness_look(struct slowness *s, const struct variant_metrics *stable, int64_t now_ms)
@@ -28,6 +28,8 @@ bool slowness_look(struct slowness *s, const struct variant_metrics *stable, int
     else
         recent_start(s->recent, &now, now_ms);
     s->of = stable;
+    recent_sum(s->recent, &now);
+    s->is_empty = hist_count(&now) == 0;
     return true;
 }
 
@@ -40,7 +42,7 @@ uint64_t slowness_p99_us(const struct slowness *s)
 
 void slowness_sum(const struct slowness *s, struct hist_sum *sum)
 {
-    if (s->of)
+    if (s->of && !s->is_empty)
         recent_sum(s->recent, sum);
     else
         memset(sum, 0, sizeof *sum);

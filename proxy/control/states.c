@@ -8,12 +8,8 @@
 /* One quota an address, whoever names it. NULL when memory is short. */
 static struct quota *find_quota(const struct known *k, const struct wire_addr *addr)
 {
-    for (struct list *l = k->endpoints.next; l != &k->endpoints; l = l->next) {
-        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (e->addr.len == addr->len && memcmp(e->addr.bytes, addr->bytes, addr->len) == 0)
-            return quota_ref(e->state->quota);
-    }
-    return quota_new();
+    const struct known_endpoint *other = known_find_address(k, addr);
+    return other ? quota_ref(other->state->quota) : quota_new();
 }
 
 struct endpoint_state *endpoint_state_new(const struct known *k, const char *text,

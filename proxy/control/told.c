@@ -115,34 +115,33 @@ static bool add_endpoint(cJSON *list, const struct known_endpoint *e, int64_t no
             cJSON_AddNumberToObject(json, "returns_in_s", (double)(left_us / US_PER_S + 1)));
 }
 
-static bool is_of(const struct known_endpoint *e, const struct known_route *r)
+static bool is_told(const struct known_endpoint *e)
 {
-    return e->is_named && !e->is_barred && strcmp(e->route, r->name) == 0;
+    return e->is_named && !e->is_barred;
 }
 
 /* Adds those that serve, or those that do not; what is beyond the bound is counted only. */
-static bool add_endpoints(const struct control *c, const struct known_route *r, bool serving,
-                          cJSON *list, unsigned *total)
+static bool add_endpoints(const struct known_route *r, bool serving, cJSON *list, unsigned *total)
 {
     int64_t now_us = time_monotonic_us();
     bool whole = true;
-    for (struct list *l = c->known.endpoints.next; whole && l != &c->known.endpoints; l = l->next) {
-        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (is_of(e, r) && endpoint_may_serve(e->state, now_us) == serving &&
+    for (struct list *l = r->endpoints.next; whole && l != &r->endpoints; l = l->next) {
+        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, of_route);
+        if (is_told(e) && endpoint_may_serve(e->state, now_us) == serving &&
             (*total)++ < TOLD_ENDPOINTS_MAX)
             whole = add_endpoint(list, e, now_us);
     }
     return whole;
 }
 
-struct cJSON *told_endpoints(const struct control *c, const struct known_route *r)
+struct cJSON *told_endpoints(const struct known_route *r)
 {
     unsigned total = 0;
     cJSON *json = cJSON_CreateObject();
     bool whole = cJSON_AddStringToObject(json, "route", r->name) != NULL;
     cJSON *list = cJSON_AddArrayToObject(json, "endpoints");
-    whole = whole && list && add_endpoints(c, r, false, list, &total) &&
-            add_endpoints(c, r, true, list, &total);
+    whole = whole && list && add_endpoints(r, false, list, &total) &&
+            add_endpoints(r, true, list, &total);
     unsigned left_out = total > TOLD_ENDPOINTS_MAX ? total - TOLD_ENDPOINTS_MAX : 0;
     if (whole && cJSON_AddNumberToObject(json, "left_out", left_out))
         return json;
@@ -151,13 +150,13 @@ struct cJSON *told_endpoints(const struct control *c, const struct known_route *
 }
 
 /* A digest of a route's endpoints and their states, whatever their order. */
-static uint64_t digest(const struct control *c, const struct known_route *r)
+static uint64_t digest(const struct known_route *r)
 {
     int64_t now_us = time_monotonic_us();
     uint64_t sum = 0;
-    for (struct list *l = c->known.endpoints.next; l != &c->known.endpoints; l = l->next) {
-        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, link);
-        if (is_of(e, r))
+    for (struct list *l = r->endpoints.next; l != &r->endpoints; l = l->next) {
+        const struct known_endpoint *e = CONTAINER_OF(l, struct known_endpoint, of_route);
+        if (is_told(e))
             sum += hash_bytes((struct hash_salt){state_of(e, now_us), 0}, slice_str(e->text));
     }
     return sum;
@@ -165,11 +164,11 @@ static uint64_t digest(const struct control *c, const struct known_route *r)
 
 static void tell_endpoints(struct control *c, struct known_route *r)
 {
-    uint64_t now = digest(c, r);
+    uint64_t now = digest(r);
     if (now == r->endpoints_told)
         return;
     r->endpoints_told = now;
-    publish_json(c, "endpoints", told_endpoints(c, r));
+    publish_json(c, "endpoints", told_endpoints(r));
 }
 
 /* --- each second --- */

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/flow/attempt.h"
-#include "proxy/flow/failover.h"
+#include "proxy/flow/replay.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/splice.h"
 #include "proxy/flow/tunnel.h"
@@ -12,8 +12,6 @@
 #include "proxy/http/rewrite.h"
 #include "proxy/wire/tls.h"
 
-#define REPLAY_FRAMING 64u /* chunk lines around the first bytes of a body */
-#define REPLAY_FIRST   4096u
 #define CHUNK_LAST     "0\r\n\r\n"
 #define CHUNK_END_LAST "\r\n0\r\n\r\n"
 
@@ -99,54 +97,6 @@ void pump_request_begin(struct exchange *x)
     pump_after_send(x, stream_send(&x->up->stream, parts, n));
 }
 
-/* Keeps framed bytes for another attempt. False: no room or no memory, and nothing is kept any more. */
-static bool keep_for_replay(struct exchange *x, const struct iovec *parts, int n)
-{
-    size_t more = 0;
-    for (int i = 0; i < n; i++)
-        more += parts[i].iov_len;
-    size_t want = x->replay_len + more;
-    if (want > x->replay_room && want <= EXCHANGE_REPLAY_MAX + REPLAY_FRAMING) {
-        size_t room = x->replay_room ? x->replay_room : REPLAY_FIRST;
-        while (room < want)
-            room *= 2;
-        char *grown = realloc(x->replay, room);
-        if (grown) {
-            x->replay = grown;
-            x->replay_room = (uint32_t)room;
-        }
-    }
-    if (want > x->replay_room)
-        return false;
-    for (int i = 0; i < n; i++) {
-        memcpy(x->replay + x->replay_len, parts[i].iov_base, parts[i].iov_len);
-        x->replay_len += (uint32_t)parts[i].iov_len;
-    }
-    return true;
-}
-
-void pump_forget_replay(struct exchange *x)
-{
-    x->is_replayable = false;
-    free(x->replay);
-    x->replay = NULL;
-    x->replay_len = x->replay_room = 0;
-}
-
-/* What the endpoint has and may not get twice is kept no longer. False: out of memory, and it stands nowhere else. */
-static bool keep_or_forget(struct exchange *x, const struct iovec *parts, int n, bool is_open)
-{
-    if (!n || !x->is_replayable)
-        return true;
-    bool may_keep =
-        (!is_open || x->is_mirrored || failover_may_resend(x)) && keep_for_replay(x, parts, n);
-    if (!may_keep && !is_open)
-        return false;
-    if (!may_keep)
-        pump_forget_replay(x);
-    return true;
-}
-
 static bool is_open(const struct exchange *x)
 {
     return x->up && !x->up->is_connecting;
@@ -162,7 +112,7 @@ bool pump_request_body(struct exchange *x, struct slice data)
         return true;
     }
     int n = frame(parts, chunk, data, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
-    if (!keep_or_forget(x, parts, n, is_open(x)))
+    if (!replay_take(x, parts, n, is_open(x)))
         return false;
     if (is_open(x) && !x->send_failed)
         pump_after_send(x, stream_send(&x->up->stream, parts, n));
@@ -176,7 +126,7 @@ bool pump_end_loan(struct exchange *x)
     x->is_lent = false;
     int n =
         frame(parts, chunk, x->lent, x->request_body.kind == BODY_CHUNKED, x->request_body.done);
-    return keep_or_forget(x, parts, n, is_open(x));
+    return replay_take(x, parts, n, is_open(x));
 }
 
 void pump_on_upstream_writable(void *owner)

@@ -3,6 +3,7 @@
 #include "proxy/flow/splice.h"
 
 #include "proxy/flow/pump.h"
+#include "proxy/flow/replay.h"
 
 static void count(const struct exchange *x, enum metric_direction direction, ssize_t n)
 {
@@ -46,7 +47,7 @@ ssize_t splice_request(struct exchange *x)
     if (n <= 0)
         return n;
     if (x->is_replayable)
-        pump_forget_replay(x);
+        replay_forget(x);
     count(x, DIRECTION_REQUEST, n);
     pace_moved(&x->pace, flow_now_ms(x->flow));
     body_pass(b, (uint64_t)n);

@@ -203,6 +203,22 @@ static enum err write_all(const struct record *r, cJSON *root)
                : ERR_MEMORY;
 }
 
+/* The bytes from one offset to another. */
+static void copy_part(struct record *to, const struct record *from, size_t at, size_t end)
+{
+    memcpy((char *)to + at, (const char *)from + at, end - at);
+}
+
+void record_copy(struct record *to, const struct record *from)
+{
+    size_t steps = offsetof(struct record, run) + offsetof(struct record_run, steps);
+    size_t quarantine = offsetof(struct record, quarantine);
+    copy_part(to, from, 0, steps + from->run.n_steps * sizeof from->run.steps[0]);
+    copy_part(to, from, steps + sizeof from->run.steps,
+              quarantine + from->n_quarantine * sizeof from->quarantine[0]);
+    copy_part(to, from, quarantine + sizeof from->quarantine, sizeof *from);
+}
+
 char *record_encode(const struct record *r)
 {
     cJSON *root = cJSON_CreateObject();

@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
 # Measures what the control thread costs with one route and with a thousand: a tick, a scrape, and what workers notice of them.
 # SPDX-License-Identifier: Apache-2.0
-"""usage: SERIN=build/release/serin tests/bench/control.py [--routes 1,1000]
+"""usage: SERIN=build/release/serin tests/bench/control.py [--routes 1,1000] [--static]
 
 Example: SERIN=build/release/serin tests/bench/control.py --routes 100
 
-For each number of routes, all of them with a rollout under way (1%, for as long as this runs):
-  start    from exec to the first answer, first rollouts included
+For each number of routes, all of them with a rollout under way (1%, for as long as this runs), or with a static weight of 1%:
+  start    from exec to the first answer
+  begun    from then until all rollouts are at their first step
   tick     CPU of the control thread a second while nobody asks it anything: it ticks every second
   scrape   time and size of GET /metrics over the admin socket, median of SCRAPES, and the CPU of the control thread for one
   worker   longest and median time of a request while it is scraped without pause, and while it is not"""
-import argparse, contextlib, os, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, contextlib, json, os, socket, statistics, subprocess, sys, tempfile, threading, time
 from instructions import free_port, start_backends
 
 SCRAPES, ASKED_S, QUIET_S = 10, 3.0, 10.0
-SETTLED_S = 90          # at most, until all rollouts have begun and the control thread is at rest
+SETTLED_S = 300         # at most, until all rollouts have begun and the control thread is at rest
+ROLLOUT, STATIC = 'rollout: {start: auto, steps: [1%, 50%], hold: 10m}', 'weight: 1%'
 
 
-def write_config(folder, port, ports, routes):
+def write_config(folder, port, ports, routes, split=ROLLOUT):
     with open(f'{folder}/serin.yaml', 'w') as f:
         f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"}}]\nadmin: {{bind: "unix:{folder}/admin"}}\n'
                 'log: {level: error}\nroutes:\n')
         for n in range(routes):
             hosts = f'hosts: ["h{n}.test"], ' if n else ''
             f.write(f'  - {{name: r{n}, {hosts}versions: {{v1: {{endpoints: ["127.0.0.1:{ports[0]}"]}}, '
-                    f'v2: {{endpoints: ["127.0.0.1:{ports[1]}"]}}}}, stable: v1, canary: v2, rollout: {{steps: [1%, 50%], hold: 10m}}}}\n')
+                    f'v2: {{endpoints: ["127.0.0.1:{ports[1]}"]}}}}, stable: v1, canary: v2, {split}}}\n')
     os.mkdir(f'{folder}/state')
 
 
@@ -57,8 +59,19 @@ def control_ms(pid):
         return int(f.read().split()[0]) / 1e6
 
 
+def begun_s(folder):
+    """Waits until every canary has its share."""
+    began = time.monotonic()
+    while time.monotonic() - began < SETTLED_S:
+        with connected(socket.AF_UNIX, f'{folder}/admin') as s:
+            if all(r['weight']['intended'] == 1 for r in json.loads(ask(s, '/api/v1/routes'))['routes']):
+                return time.monotonic() - began
+        time.sleep(1)
+    sys.exit('control: not all rollouts have begun')
+
+
 def settle(pid):
-    """Waits until the thread is at rest for the most part, and no more so than five seconds ago: many rollouts take a while to begin."""
+    """Waits until the thread is at rest for the most part, and no more so than five seconds ago."""
     last, end = float('inf'), time.monotonic() + SETTLED_S
     while time.monotonic() < end:
         before = control_ms(pid)
@@ -101,14 +114,15 @@ def told(times):
     return f'median {statistics.median(times):.2f} ms, longest {max(times):.1f} ms of {len(times)}'
 
 
-def measure(serin, ports, routes):
+def measure(serin, ports, routes, split):
     with tempfile.TemporaryDirectory(prefix='serin-control.') as folder:
         port = free_port()
-        write_config(folder, port, ports, routes)
+        write_config(folder, port, ports, routes, split)
         began = time.perf_counter()
         process = subprocess.Popen([serin, 'run', '-c', f'{folder}/serin.yaml'])
         try:
             started_ms = first_answer_ms(port, process, began)
+            begun = begun_s(folder)
             settle(process.pid)
             quiet = control_ms(process.pid)
             time.sleep(QUIET_S)
@@ -129,7 +143,7 @@ def measure(serin, ports, routes):
         finally:
             process.terminate()
             process.wait(30)
-    print(f'{routes} route{"s" if routes > 1 else ""}: start {started_ms:.0f} ms; tick {tick_ms:.2f} ms of CPU a second; scrape '
+    print(f'{routes} route{"s" if routes > 1 else ""}: start {started_ms:.0f} ms, begun {begun:.0f} s; tick {tick_ms:.2f} ms of CPU a second; scrape '
           f'{statistics.median(times):.1f} ms for {len(page) / 1024:.0f} KiB, {scrape_cpu_ms:.1f} ms of CPU\n'
           f'  a worker, not scraped: {told(alone)}\n  scraped without pause: {told(meanwhile)}', flush=True)
 
@@ -137,12 +151,13 @@ def measure(serin, ports, routes):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--routes', default='1,1000', help='how many, by commas')
+    p.add_argument('--static', action='store_true', help='no rollouts: a static weight')
     a = p.parse_args()
     with tempfile.TemporaryDirectory(prefix='serin-control.') as folder:
         backend, ports = start_backends(folder)
         try:
             for routes in map(int, a.routes.split(',')):
-                measure(os.path.abspath(os.environ.get('SERIN', 'serin')), ports, routes)
+                measure(os.path.abspath(os.environ.get('SERIN', 'serin')), ports, routes, STATIC if a.static else ROLLOUT)
         finally:
             backend.kill()
             backend.wait()

@@ -95,6 +95,29 @@ static void test_round(void **state)
     record_fini(&back);
 }
 
+/* A copy says the same, whatever stood there before and with as many steps and versions as there are room for. */
+static void test_copy(void **state)
+{
+    (void)state;
+    struct record r, copy;
+    for (unsigned full = 0; full < 2; full++) {
+        fill(&r);
+        for (int i = 0; full && i < RECORD_QUARANTINE_MAX; i++) {
+            struct record_version v = {{(char)('a' + i)}, ""};
+            record_quarantine(&r, &v, i, "failed");
+        }
+        for (; full && r.run.n_steps < RECORD_STEPS_MAX; r.run.n_steps++)
+            r.run.steps[r.run.n_steps] = (struct record_step){600, 9, MACHINE_CAUSE_NONE, "more"};
+        memset(&copy, 0xa5, sizeof copy);
+        record_copy(&copy, &r);
+        char *text = record_encode(&r), *again = record_encode(&copy);
+        assert_string_equal(text, again);
+        free(text);
+        free(again);
+        record_fini(&r);
+    }
+}
+
 static void test_not_judged(void **state)
 {
     (void)state;
@@ -369,7 +392,7 @@ int main(void)
         cmocka_unit_test(test_damage),        cmocka_unit_test(test_every_member),
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_long_names),    cmocka_unit_test(test_newer_schema),
-        cmocka_unit_test(test_promoted_pair),
+        cmocka_unit_test(test_promoted_pair), cmocka_unit_test(test_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,8 @@ struct control {
         acts; /* runs rollouts and obeys verbs: false before it serves, and from the moment on at which it hands over */
     bool was_ready;      /* and stays so: what a reload adds takes nothing from the other routes */
     bool is_reloading;   /* splits are published together, at its end */
-    bool is_publish_due; /* memory was short for the last snapshot */
+    bool is_ticking;     /* those that only widen are, likewise */
+    bool is_publish_due; /* they wait for it, or memory was short for the last snapshot */
     struct kube_counts kube_counts;
     struct tickets tickets; /* of the sessions of all listeners, over reloads */
     int64_t warned_ms;      /* when certificates were last looked at; monotonic */

@@ -18,7 +18,7 @@ struct cJSON *handover_state_of(struct known_route *r, int64_t now_ms);
 
 /* The endpoints of a route, at most HANDOVER_ENDPOINTS_MAX from *at in the list on, which moves on; NULL in *at: there are
  * no more. The caller frees it; NULL when memory is short, or none was left. */
-struct cJSON *handover_endpoints_of(const struct known *k, const char *route, struct list **at);
+struct cJSON *handover_endpoints_of(const struct known_route *r, struct list **at);
 
 /* Takes over the endpoints and the breaker of a route, before anything is served. What is wrong or unknown is left out. */
 void handover_take_endpoints(struct known *k, struct known_route *r, const struct cJSON *state);

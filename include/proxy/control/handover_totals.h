@@ -3,24 +3,25 @@
 #ifndef SERIN_PROXY_CONTROL_HANDOVER_TOTALS_H
 #define SERIN_PROXY_CONTROL_HANDOVER_TOTALS_H
 
+#include "base/index.h"
 #include "proxy/control/handover_message.h"
 
 #define HANDOVER_TOTALS_MAX 16384u /* as many versions as the metrics know: guards the memory */
 
 struct handover_totals {
     struct list entries;
-    unsigned n;
+    struct index names; /* to find them by route and version: the operator's words */
 };
 
 void handover_totals_init(struct handover_totals *t);
 void handover_totals_fini(struct handover_totals *t);
 
-/* The entry of a version, made where there is none: its counts are 0. NULL when memory is short or there are too many. O(n). */
+/* The entry of a version, made where there is none: its counts are 0. NULL when memory is short or there are too many. O(1). */
 struct handover_counts *handover_totals_of(struct handover_totals *t, const char *route,
                                            const char *version, enum metric_role role,
                                            bool is_mirror);
 
-/* NULL where nothing was counted. O(n). */
+/* NULL where nothing was counted. O(1). */
 const struct handover_counts *handover_totals_find(const struct handover_totals *t,
                                                    const char *route, const char *version,
                                                    enum metric_role role, bool is_mirror);

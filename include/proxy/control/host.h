@@ -17,6 +17,10 @@ struct rollout_setup host_setup(const struct config *config, const struct manife
 bool host_open_rollouts(struct control *c, const struct config *config,
                         const struct manifests *manifests, struct why *why);
 
+/* Ticks every rollout. What a thousand of them send to their canaries at once is one snapshot, published behind the last; what
+ * one of them takes from its canary is published before the next is looked at. */
+void host_tick(struct control *c);
+
 /* Puts the split in the known route that is to be in force: its rollout's, or the file's static weight. */
 void host_take_split(struct known_route *r);
 

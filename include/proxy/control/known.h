@@ -4,6 +4,7 @@
 #ifndef SERIN_PROXY_CONTROL_KNOWN_H
 #define SERIN_PROXY_CONTROL_KNOWN_H
 
+#include "base/index.h"
 #include "base/list.h"
 #include "metrics/totals.h"
 #include "proxy/control/seen.h"
@@ -30,6 +31,8 @@ struct known_split {
 
 struct known_route {
     struct list link;
+    struct index_node by_name;
+    struct list endpoints, versions; /* its own of those in struct known, in their order there */
     char name[KNOWN_NAME_MAX];
     const struct config_route
         *conf; /* of the present configuration; NULL once a reload dropped the route */
@@ -48,7 +51,8 @@ struct known_route {
 
 /* One endpoint of one version of one route. */
 struct known_endpoint {
-    struct list link;
+    struct list link, of_route;
+    struct index_node by_name, by_addr;
     char route[KNOWN_NAME_MAX], version[KNOWN_NAME_MAX];
     char text[WIRE_TEXT_MAX];
     struct wire_addr addr;
@@ -71,7 +75,7 @@ struct known_replicas {
 
 /* One version whose endpoints come and go: a workload, or one with names. */
 struct known_version {
-    struct list link;
+    struct list link, of_route;
     char route[KNOWN_NAME_MAX], version[KNOWN_NAME_MAX];
     struct known_replicas replicas; /* of a workload */
     bool is_named;                  /* by the present configuration */
@@ -83,6 +87,7 @@ struct known_version {
 
 struct known {
     struct list routes, endpoints, versions;
+    struct index route_names, endpoint_names, addresses; /* to find what the lists hold */
     struct metrics *metrics;
     unsigned workers;
     unsigned n_barred; /* endpoints that are */
@@ -98,15 +103,23 @@ void known_fini(struct known *k);
  * O(versions of its route). */
 struct dial_tls known_tls(const struct known_endpoint *e);
 
-/* NULL where there is none. O(routes). */
+/* NULL where there is none. O(1). */
 struct known_route *known_find_route(const struct known *k, const char *name);
 
 /* Finds or makes. NULL when memory is short. */
 struct known_route *known_route(struct known *k, const char *name);
 
-/* NULL where there is none. O(endpoints). */
+/* NULL where there is none. O(1). */
 struct known_endpoint *known_find_endpoint(const struct known *k, const char *route,
                                            const char *version, const char *text);
+
+/* Any endpoint of that address, whoever's it is; NULL where there is none. O(1). */
+struct known_endpoint *known_find_address(const struct known *k, const struct wire_addr *addr);
+
+/* The next endpoint of a version of the route: behind one, or the first where that is NULL. NULL: there is no other. All of
+ * them O(endpoints of the route). */
+struct known_endpoint *known_next_endpoint(const struct known_route *r, const char *version,
+                                           const struct known_endpoint *behind);
 
 /* Takes over what a configuration names: routes get their conf, endpoints that it does not name any more are
  * forgotten. Endpoints of a dynamic version stay: those that were given, and those of before it was one, until others
@@ -118,7 +131,7 @@ enum err known_configure(struct known *k, const struct config *c, struct why *wh
  * version of the route has stays there until that one lets go; one that is in the file is the file's. An address that goes
  * gets no new request; the caller publishes where this says true: something changed for the data plane. False also where
  * the configuration has no such version. Where memory is short what is missing is said in the log, and taken by the next
- * call. O(n log n + endpoints), for each new one O(endpoints). */
+ * call. O(n log n + endpoints of the route), for each new one O(endpoints of the route). */
 bool known_take_endpoints(struct known *k, const char *route, const char *version,
                           const char *const *texts, size_t n);
 
@@ -126,7 +139,7 @@ bool known_take_endpoints(struct known *k, const char *route, const char *versio
 bool known_add_endpoints(struct known *k, const char *route, const char *version,
                          const char *const *texts, size_t n);
 
-/* NULL where the version is no dynamic one of the present configuration. O(versions). */
+/* NULL where the version is no dynamic one of the present configuration. O(dynamic versions of the route). */
 struct known_version *known_find_version(const struct known *k, const char *route,
                                          const char *version);
 
@@ -135,7 +148,7 @@ void known_take_replicas(struct known *k, const char *route, const char *version
                          const struct known_replicas *replicas);
 
 /* How many endpoints a version has, and how many of them may get requests; is_proven: counts only those that have
- * answered a connect or an active check. version "" or NULL: 0 of 0. */
+ * answered a connect or an active check. version "" or NULL, or an unknown route: 0 of 0. O(endpoints of the route). */
 struct known_count {
     unsigned total, available;
 };

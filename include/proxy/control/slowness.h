@@ -15,6 +15,7 @@ struct slowness {
     struct recent *recent; /* allocated with the first look; NULL where memory is short */
     const struct variant_metrics *of;
     int64_t next_ms;
+    bool is_empty; /* nothing came in these ten minutes, as of the last look */
 };
 
 void slowness_fini(struct slowness *s);

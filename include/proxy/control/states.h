@@ -6,7 +6,7 @@
 #include "proxy/control/known.h"
 
 /* The state of a new endpoint, with one reference: a newcomer from now on, with the quota that others of its address
- * have. NULL when memory is short. O(endpoints). Control thread. */
+ * have. NULL when memory is short. O(1). Control thread. */
 struct endpoint_state *endpoint_state_new(const struct known *k, const char *text,
                                           const struct wire_addr *addr);
 

@@ -21,7 +21,7 @@ bool told_has_tick(const struct known_route *r);
 
 /* {"route","endpoints":[{"version","address","state"}],"left_out"}; state: untried, up, down, or ejected with
  * "returns_in_s". The caller frees it; NULL when memory is short. O(endpoints). */
-struct cJSON *told_endpoints(const struct control *c, const struct known_route *r);
+struct cJSON *told_endpoints(const struct known_route *r);
 
 /* {"route","columns","points"} (series.h); no points where none is kept. The caller frees it; NULL when memory is short. */
 struct cJSON *told_series(const struct known_route *r);

@@ -31,9 +31,6 @@ void pump_distrust(struct exchange *x);
  * needed of it. x->is_lent must be true. False: out of memory, and the endpoint has not got it. */
 bool pump_end_loan(struct exchange *x);
 
-/* What is kept of the request's body for another attempt is of no use any more: there is none. */
-void pump_forget_replay(struct exchange *x);
-
 /* Callbacks of upstream_events. */
 void pump_on_upstream_readable(void *owner);
 void pump_on_upstream_writable(void *owner);

@@ -92,6 +92,10 @@ struct record {
 /* A route that knows nothing yet. ERR_MEMORY. */
 enum err record_init(struct record *r, const char *route) MUST_USE;
 
+/* A copy for the time being: owned members stay from's. Steps and quarantined versions that there are none of, which is most
+ * of a record, are not copied. Pure. */
+void record_copy(struct record *to, const struct record *from);
+
 /* Frees the history. */
 void record_fini(struct record *r);
 
