@@ -81,13 +81,14 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     if (getrandom(&f->random, sizeof f->random, 0) != (ssize_t)sizeof f->random || f->random == 0)
         f->random = (uint64_t)f->now_us |
                     1u; /* early boot without entropy: ids stay unique enough for a log */
-    f->in = malloc(FLOW_IN_BYTES);
+    char *front = malloc(FLOW_FRONT_BYTES + FLOW_IN_BYTES);
     f->out = malloc(FLOW_OUT_BYTES);
-    if (!f->in || !f->out) {
-        free(f->in);
+    if (!front || !f->out) {
+        free(front);
         free(f->out);
         return ERR_MEMORY;
     }
+    f->in = front + FLOW_FRONT_BYTES;
     wheel_init(&f->wheel, flow_now_ms(f));
     CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
     graveyard_init(&f->graves, base);
@@ -118,7 +119,7 @@ void flow_fini(struct flow *f)
         f->spare = x->next_spare;
         free(x);
     }
-    free(f->in);
+    free(f->in - FLOW_FRONT_BYTES);
     free(f->out);
 }
 

@@ -43,6 +43,22 @@ static int frame(struct iovec parts[3], char head[BODY_CHUNK_HEAD_MAX], struct s
     return 3;
 }
 
+/* Puts a head in front of the body in the buffer where that was read, if there is room: one part costs the kernel less than
+ * two. What stood there has been used. Returns how many parts are left. */
+static int join(const struct flow *f, struct iovec *parts, int n)
+{
+    if (n != 2)
+        return n;
+    char *body = parts[1].iov_base;
+    size_t head_len = parts[0].iov_len;
+    if (body < f->in || body > f->in + FLOW_IN_BYTES ||
+        (size_t)(body - f->in) + FLOW_FRONT_BYTES < head_len)
+        return n;
+    memcpy(body - head_len, parts[0].iov_base, head_len);
+    parts[0] = part(body - head_len, head_len + parts[1].iov_len);
+    return 1;
+}
+
 /* ---- up: the request ---- */
 
 /* The upstream takes no more. Its answer may already be on the way: it is read in a turn of its own, since the
@@ -94,6 +110,7 @@ void pump_request_begin(struct exchange *x)
         n += frame(parts + n, chunk, x->lent, x->request_body.kind == BODY_CHUNKED,
                    x->request_body.done);
     stream_read_on(&x->up->stream);
+    n = join(x->flow, parts, n);
     pump_after_send(x, stream_send(&x->up->stream, parts, n));
 }
 
@@ -346,15 +363,16 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
     attempt_note_head(x, x->status, is_endless);
     x->body_sent = data.len;
     parts[0] = part(x->flow->out, (size_t)out_len);
-    int n = frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
+    int n = 1 + frame(parts + 1, chunk, data, x->down_chunked, x->response_body.done);
+    n = join(x->flow, parts, n);
     x->up->was_large = is_large;
     if (splice_may_reply(x)) {
-        splice_begin_reply(x, parts, n + 1);
+        splice_begin_reply(x, parts, n);
         return;
     }
     if (x->response_body.done && !x->down_keep_alive)
         stream_expect_end(&x->client->stream);
-    pump_after_reply(x, stream_send(&x->client->stream, parts, n + 1));
+    pump_after_reply(x, stream_send(&x->client->stream, parts, n));
 }
 
 static void read_response_head(struct exchange *x)

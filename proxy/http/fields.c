@@ -40,16 +40,23 @@
  * says which one a name may be. */
 #define SLOT(len, letter) ((size_t)(len) << 5 | ((letter)&31))
 
+#define SLOT_OF(id, letter, text) [SLOT(sizeof(text) - 1, letter)] = (id),
+static const uint8_t known_ids[SLOT(NAME_BYTES_MAX + 1, 0)] = {KNOWN_FIELDS(SLOT_OF)};
+
+#define NAME_OF(id, letter, text) [id] = (text),
+static const char known_names[][NAME_BYTES_MAX + 1] = {KNOWN_FIELDS(NAME_OF)};
+
+static inline enum field_id classify(struct slice name)
+{
+    if (name.len - 1 >= NAME_BYTES_MAX) /* 0, too */
+        return FIELD_OTHER;
+    enum field_id id = (enum field_id)known_ids[SLOT(name.len, name.at[0])];
+    return id != FIELD_OTHER && syntax_token_is(name, known_names[id], name.len) ? id : FIELD_OTHER;
+}
+
 enum field_id field_classify(struct slice name)
 {
-#define SLOT_OF(id, letter, text) [SLOT(sizeof(text) - 1, letter)] = (id),
-#define NAME_OF(id, letter, text) [id] = (text),
-    static const uint8_t ids[SLOT(NAME_BYTES_MAX + 1, 0)] = {KNOWN_FIELDS(SLOT_OF)};
-    static const char names[][NAME_BYTES_MAX + 1] = {KNOWN_FIELDS(NAME_OF)};
-    if (name.len == 0 || name.len > NAME_BYTES_MAX)
-        return FIELD_OTHER;
-    enum field_id id = (enum field_id)ids[SLOT(name.len, name.at[0])];
-    return id != FIELD_OTHER && syntax_token_is(name, names[id], name.len) ? id : FIELD_OTHER;
+    return classify(name);
 }
 
 static int take_host(struct head *h, struct slice value, struct span at)
@@ -121,8 +128,16 @@ static void take_traceparent(struct head *h, struct slice value)
     h->trace = h->trace == TRACE_NONE && syntax_is_traceparent(value) ? TRACE_VALID : TRACE_INVALID;
 }
 
-/* What a field means to the proxy itself. 0, or the negated status. Not inlined: fields_add, which
- * most fields leave without coming here, would pay for its locals. */
+/* Those that only the rewrite or a look-up asks for. */
+#define MEANINGLESS                                                                                \
+    (FIELD_SET(FIELD_OTHER) | FIELD_SET(FIELD_COOKIE) | FIELD_SET(FIELD_DATE) |                    \
+     FIELD_SET(FIELD_FORWARDED) | FIELD_SET(FIELD_SERVER) | FIELD_SET(FIELD_TRACESTATE) |          \
+     FIELD_SET(FIELD_VIA) | FIELD_SET(FIELD_X_FORWARDED_FOR) | FIELD_SET(FIELD_X_FORWARDED_HOST) | \
+     FIELD_SET(FIELD_X_FORWARDED_PROTO) | FIELD_SET(FIELD_X_REQUEST_ID) |                          \
+     FIELD_SET(FIELD_X_SERIN_MIRROR))
+
+/* What a field means to the proxy itself. 0, or the negated status. Not inlined: most fields do not come here, and would pay
+ * for its locals. */
 static __attribute__((noinline)) int take_meaning(struct head *h, const char *buf, struct field *f)
 {
     struct slice value = span_in(f->value, buf);
@@ -192,16 +207,14 @@ static struct slice trim_value(const char *colon, const char *end)
 }
 
 /* Notes a field that is well formed. 0, or the negated status where its meaning is refused. */
-static inline int note(struct head *h, const char *buf, struct slice name, struct slice value,
+static inline int note(struct head *h, const char *buf, struct span name, struct span value,
                        bool is_plain)
 {
+    enum field_id id = classify(span_in(name, buf));
     struct field *f = &h->fields[h->n_fields++];
-    f->name = span_of(buf, name);
-    f->value = span_of(buf, value);
-    f->id = (uint8_t)field_classify(name);
-    f->hop = 0;
-    f->is_plain = is_plain;
-    return f->id == FIELD_OTHER ? 0 : take_meaning(h, buf, f);
+    *f = (struct field){.name = name, .value = value, .id = (uint8_t)id, .is_plain = is_plain};
+    h->field_ids |= FIELD_SET(id);
+    return FIELD_SET(id) & MEANINGLESS ? 0 : take_meaning(h, buf, f);
 }
 
 int fields_add(struct head *h, const char *buf, struct span line)
@@ -214,36 +227,42 @@ int fields_add(struct head *h, const char *buf, struct span line)
     struct slice value = trim_value(text.at + n, text.at + text.len);
     if (!syntax_is_value(value))
         return head_refuse(h, 400, "control byte in the value of a field");
-    return note(h, buf, slice_of(text.at, n), value, false);
+    return note(h, buf, span_of(buf, slice_of(text.at, n)), span_of(buf, value), false);
 }
 
-/* Cuts a plain line. False: it is not plain, or not whole. */
-static inline bool cut_plain(const char *line, const char *end, struct slice *name,
-                             struct slice *value)
+static inline bool is_pair(const char *at, const char two[2])
 {
-    if (end - line < (ptrdiff_t)SYNTAX_BLOCK)
-        return false;
-    size_t n = syntax_name_bytes(line), room = (size_t)(end - line);
+    return memcmp(at, two, 2) == 0;
+}
+
+/* Cuts a plain line that begins at line, with room bytes there. Returns the length of its name and sets that of the value;
+ * 0: it is not plain, or not whole. A blank that is no space is a control byte. */
+static inline uint32_t cut_plain(const char *line, size_t room, uint32_t *value_len)
+{
+    if (room < SYNTAX_BLOCK)
+        return 0;
+    size_t n = syntax_name_bytes(line);
     if (n == SYNTAX_BLOCK && room >= 2 * SYNTAX_BLOCK)
         n += syntax_name_bytes(line + SYNTAX_BLOCK);
-    if (n == 0 || room - n < sizeof ": x" || line[n] != ':' || line[n + 1] != ' ' ||
-        is_blank(line[n + 2]))
-        return false;
-    const char *start = line + n + 2, *stop = syntax_control(start, end);
-    if (!stop || end - stop < 2 || stop[0] != '\r' || stop[1] != '\n' || is_blank(stop[-1]))
-        return false;
-    *name = slice_of(line, n);
-    *value = slice_of(start, (size_t)(stop - start));
-    return true;
+    if (room - n < sizeof ": x" || !is_pair(line + n, ": ") || line[n + 2] == ' ')
+        return 0;
+    const char *start = line + n + 2, *end = line + room, *stop = syntax_control(start, end);
+    if (!stop || end - stop < 2 || !is_pair(stop, "\r\n") || stop[-1] == ' ')
+        return 0;
+    *value_len = (uint32_t)(stop - start);
+    return (uint32_t)n;
 }
 
 int fields_add_plain(struct head *h, const char *buf, size_t len, uint16_t most)
 {
-    struct slice name, value;
+    uint32_t n, value_len;
     int status = 0;
+    if (h->parsed > len) /* a reload has lowered the bound */
+        return 0;
     while (status == 0 && h->n_fields < most &&
-           cut_plain(buf + h->parsed, buf + len, &name, &value)) {
-        h->parsed = (uint32_t)(value.at + value.len + 2 - buf);
+           (n = cut_plain(buf + h->parsed, len - h->parsed, &value_len)) > 0) {
+        struct span name = {h->parsed, n}, value = {h->parsed + n + 2, value_len};
+        h->parsed = value.at + value_len + 2;
         status = note(h, buf, name, value, true);
     }
     return status;

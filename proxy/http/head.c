@@ -14,6 +14,8 @@ struct slice head_path(const struct head *h, const char *buf)
 
 bool head_find(const struct head *h, const char *buf, enum field_id id, struct slice *value)
 {
+    if (!(h->field_ids & FIELD_SET(id)))
+        return false;
     for (uint16_t i = 0; i < h->n_fields; i++) {
         if (h->fields[i].id == id) {
             *value = span_in(h->fields[i].value, buf);
@@ -55,11 +57,13 @@ static bool is_alike(struct slice a, struct slice b)
 void head_remove(struct head *h, const char *buf, struct slice name)
 {
     uint16_t kept = 0;
+    h->field_ids = 0;
     for (uint16_t i = 0; i < h->n_fields; i++) {
         if (is_alike(span_in(h->fields[i].name, buf), name))
             continue;
         if (kept != i)
             h->fields[kept] = h->fields[i];
+        h->field_ids |= FIELD_SET(h->fields[kept].id);
         kept++;
     }
     h->n_fields = kept;

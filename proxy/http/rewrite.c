@@ -46,10 +46,6 @@ static ssize_t written(const struct out *o, const char *start)
     return o->full ? -1 : (ssize_t)(o->at - start);
 }
 
-/* Sets of field ids. */
-#define SET(id) (UINT32_C(1) << (id))
-_Static_assert(FIELD_X_SERIN_MIRROR < 32, "field ids fit into one word");
-
 /* Writes one field. */
 static void put_field(struct out *o, const char *buf, const struct field *f)
 {
@@ -66,14 +62,12 @@ static void put_field(struct out *o, const char *buf, const struct field *f)
     o->at += len + 2;
 }
 
-/* Copies the fields that are neither hop-by-hop nor in left_out; plain neighbours go in one copy. Returns the set of all ids
- * that the head has. */
-static uint32_t put_fields(struct out *o, const struct head *h, const char *buf, uint32_t left_out)
+/* Copies the fields that are neither hop-by-hop nor in left_out; plain neighbours go in one copy. */
+static void put_fields(struct out *o, const struct head *h, const char *buf, uint32_t left_out)
 {
-    uint32_t seen = 0, run = 0, run_end = 0;
+    uint32_t run = 0, run_end = 0;
     for (const struct field *f = h->fields, *end = f + h->n_fields; f < end; f++) {
-        seen |= SET(f->id);
-        if (f->hop || left_out & SET(f->id))
+        if (f->hop || left_out & FIELD_SET(f->id))
             continue;
         if (run_end != f->name.at || !f->is_plain) {
             put(o, buf + run, run_end - run);
@@ -85,7 +79,6 @@ static uint32_t put_fields(struct out *o, const struct head *h, const char *buf,
             put_field(o, buf, f);
     }
     put(o, buf + run, run_end - run);
-    return seen;
 }
 
 /* Writes all values of one field as the front of a list that goes on. */
@@ -166,10 +159,10 @@ static void put_request_line(struct out *o, const struct head *h, const char *bu
     PUT(o, " HTTP/1.1\r\n");
 }
 
-static void put_x_forwarded(struct out *o, const struct rewrite_request *r, uint32_t seen)
+static void put_x_forwarded(struct out *o, const struct rewrite_request *r)
 {
     PUT(o, "X-Forwarded-For: ");
-    if (seen & SET(FIELD_X_FORWARDED_FOR))
+    if (r->head->field_ids & FIELD_SET(FIELD_X_FORWARDED_FOR))
         put_list(o, r->head, r->buf, FIELD_X_FORWARDED_FOR);
     put_slice(o, r->client);
     if (r->is_tls)
@@ -184,11 +177,11 @@ static void put_x_forwarded(struct out *o, const struct rewrite_request *r, uint
 }
 
 /* RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
-static void put_forwarded(struct out *o, const struct rewrite_request *r, uint32_t seen)
+static void put_forwarded(struct out *o, const struct rewrite_request *r)
 {
     bool is_ipv6 = r->client.len && memchr(r->client.at, ':', r->client.len);
     PUT(o, "Forwarded: ");
-    if (seen & SET(FIELD_FORWARDED))
+    if (r->head->field_ids & FIELD_SET(FIELD_FORWARDED))
         put_list(o, r->head, r->buf, FIELD_FORWARDED);
     PUT(o, "for=");
     if (is_ipv6)
@@ -231,8 +224,8 @@ static void put_request_framing(struct out *o, const struct rewrite_request *r)
 }
 
 #define FORWARDING_FIELDS                                                                          \
-    (SET(FIELD_FORWARDED) | SET(FIELD_X_FORWARDED_FOR) | SET(FIELD_X_FORWARDED_HOST) |             \
-     SET(FIELD_X_FORWARDED_PROTO))
+    (FIELD_SET(FIELD_FORWARDED) | FIELD_SET(FIELD_X_FORWARDED_FOR) |                               \
+     FIELD_SET(FIELD_X_FORWARDED_HOST) | FIELD_SET(FIELD_X_FORWARDED_PROTO))
 
 static void put_upgrade(struct out *o)
 {
@@ -241,16 +234,16 @@ static void put_upgrade(struct out *o)
 
 static uint32_t request_left_out(const struct rewrite_request *r)
 {
-    uint32_t left_out = SET(FIELD_HOST) | SET(FIELD_CONTENT_LENGTH) | SET(FIELD_EXPECT) |
-                        SET(FIELD_X_SERIN_MIRROR); /* ours to say */
+    uint32_t left_out = FIELD_SET(FIELD_HOST) | FIELD_SET(FIELD_CONTENT_LENGTH) |
+                        FIELD_SET(FIELD_EXPECT) | FIELD_SET(FIELD_X_SERIN_MIRROR); /* ours to say */
     if (r->forwarded != FORWARDED_OFF)
         left_out |= FORWARDING_FIELDS;
     if (r->request_id.len)
-        left_out |= SET(FIELD_X_REQUEST_ID);
+        left_out |= FIELD_SET(FIELD_X_REQUEST_ID);
     if (r->traceparent.len) /* the state is that of the trace that is let go of */
-        left_out |= SET(FIELD_TRACEPARENT) | SET(FIELD_TRACESTATE);
+        left_out |= FIELD_SET(FIELD_TRACEPARENT) | FIELD_SET(FIELD_TRACESTATE);
     if (r->head->method == METHOD_OPTIONS)
-        left_out |= SET(FIELD_MAX_FORWARDS);
+        left_out |= FIELD_SET(FIELD_MAX_FORWARDS);
     return left_out;
 }
 
@@ -262,16 +255,16 @@ ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room)
     PUT(&o, "Host: ");
     put_slice(&o, h->authority.len ? span_in(h->authority, r->buf) : r->fallback_host);
     PUT(&o, "\r\n");
-    uint32_t seen = put_fields(&o, h, r->buf, request_left_out(r));
+    put_fields(&o, h, r->buf, request_left_out(r));
     put_request_framing(&o, r);
     if (r->upgrade_websocket)
         put_upgrade(&o);
-    if (h->method == METHOD_OPTIONS && (seen & SET(FIELD_MAX_FORWARDS)))
+    if (h->method == METHOD_OPTIONS && (h->field_ids & FIELD_SET(FIELD_MAX_FORWARDS)))
         put_max_forwards(&o, h, r->buf);
     if (r->forwarded == FORWARDED_X || r->forwarded == FORWARDED_BOTH)
-        put_x_forwarded(&o, r, seen);
+        put_x_forwarded(&o, r);
     if (r->forwarded == FORWARDED_RFC7239 || r->forwarded == FORWARDED_BOTH)
-        put_forwarded(&o, r, seen);
+        put_forwarded(&o, r);
     put_request_id(&o, r->request_id);
     put_traceparent(&o, r->traceparent);
     put_subject(&o, r);
@@ -309,12 +302,12 @@ static void put_announcement(struct out *o, const struct rewrite_response *r)
         PUT(o, "Transfer-Encoding: chunked\r\n");
 }
 
-static void put_date(struct out *o, struct slice date, uint32_t seen)
+static void put_date(struct out *o, const struct rewrite_response *r)
 {
-    if (date.len == 0 || seen & SET(FIELD_DATE))
+    if (r->date.len == 0 || r->head->field_ids & FIELD_SET(FIELD_DATE))
         return;
     PUT(o, "Date: ");
-    put_slice(o, date);
+    put_slice(o, r->date);
     PUT(o, "\r\n");
 }
 
@@ -352,11 +345,11 @@ ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t roo
     const struct head *h = r->head;
     struct out o = {.at = out, .end = out + room};
     put_status_line(&o, h, r->buf);
-    uint32_t seen =
-        put_fields(&o, h, r->buf,
-                   SET(FIELD_CONTENT_LENGTH) | (r->request_id.len ? SET(FIELD_X_REQUEST_ID) : 0));
+    put_fields(&o, h, r->buf,
+               FIELD_SET(FIELD_CONTENT_LENGTH) |
+                   (r->request_id.len ? FIELD_SET(FIELD_X_REQUEST_ID) : 0));
     if (h->status >= 200) {
-        put_date(&o, r->date, seen);
+        put_date(&o, r);
         put_response_framing(&o, r);
     } else if (h->status == 101) {
         put_upgrade(&o);

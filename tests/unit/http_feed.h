@@ -48,6 +48,7 @@ static inline void assert_same_span(struct span a, struct span b)
 static inline void assert_same_fields(const struct head *a, const struct head *b)
 {
     assert_int_equal(a->n_fields, b->n_fields);
+    assert_int_equal(a->field_ids, b->field_ids);
     for (int i = 0; i < a->n_fields; i++) {
         assert_same_span(a->fields[i].name, b->fields[i].name);
         assert_same_span(a->fields[i].value, b->fields[i].value);

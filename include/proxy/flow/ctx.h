@@ -15,6 +15,7 @@
 #define FLOW_RECV_BYTES          (64u << 10) /* most bytes of one recv */
 #define FLOW_HELD_MAX            (64u << 10) /* a partial head: request (limits.header_bytes) or response */
 #define FLOW_IN_BYTES            (FLOW_HELD_MAX + FLOW_RECV_BYTES)
+#define FLOW_FRONT_BYTES         2048u /* in front of what is read: room for a head that grows */
 #define FLOW_OUT_BYTES           (FLOW_HELD_MAX + 4096u) /* a rewritten response head */
 #define FLOW_SPARE_EXCHANGES_MAX 256u /* finished exchanges kept for the next request */
 
@@ -62,7 +63,7 @@ struct flow {
     uint64_t random;        /* state of flow_random */
     struct exchange *spare; /* finished exchanges, for reuse */
     uint32_t n_spare;
-    char *in, *out;   /* FLOW_IN_BYTES, FLOW_OUT_BYTES */
+    char *in, *out;   /* FLOW_IN_BYTES with FLOW_FRONT_BYTES in front of them, FLOW_OUT_BYTES */
     struct head head; /* the head being parsed */
 };
 

@@ -39,6 +39,10 @@ enum field_id {
     FIELD_X_SERIN_MIRROR,
 };
 
+/* A set of them. */
+#define FIELD_SET(id) (UINT32_C(1) << (id))
+_Static_assert(FIELD_X_SERIN_MIRROR < 32, "field ids fit into one word");
+
 enum method {
     METHOD_OTHER,
     METHOD_GET,
@@ -103,6 +107,7 @@ struct head {
     bool chunked;   /* Transfer-Encoding: chunked, alone and last */
     uint8_t trace;  /* enum trace_context; requests */
     uint16_t n_fields;
+    uint32_t field_ids;  /* FIELD_SET of each that it has */
     uint8_t state;       /* of head_feed; private to parse.c */
     uint8_t blank_lines; /* passed over before a request */
     bool is_absolute;    /* target in absolute form */

@@ -70,8 +70,9 @@ static inline unsigned syntax_control_bits(const char *at)
 static inline const char *syntax_control(const char *at, const char *end)
 {
 #ifdef __SSE2__
+    const char *last = end - SYNTAX_BLOCK;
     unsigned found;
-    for (; end - at >= (ptrdiff_t)SYNTAX_BLOCK; at += SYNTAX_BLOCK) {
+    for (; at <= last; at += SYNTAX_BLOCK) {
         found = syntax_control_bits(at);
         if (found)
             return at + __builtin_ctz(found);
@@ -79,7 +80,7 @@ static inline const char *syntax_control(const char *at, const char *end)
     if (at >= end)
         return NULL;
     /* what is left is less than a block: the last block, without what was looked at or lies before */
-    found = syntax_control_bits(end - SYNTAX_BLOCK) >> (SYNTAX_BLOCK - (size_t)(end - at));
+    found = syntax_control_bits(last) >> (at - last);
     return found ? at + __builtin_ctz(found) : NULL;
 #else
     for (; at < end; at++)
