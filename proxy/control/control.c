@@ -144,7 +144,7 @@ void control_drain_workers(struct control *c, uint32_t requests_ms, uint32_t tun
         c->drain_until_ms = until_ms;
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
     for (unsigned i = 0; i < c->n_workers; i++)
-        worker_drain(c->workers[i], requests_ms, tunnels_ms);
+        worker_drain(c->workers[i], requests_ms, tunnels_ms, c->is_stopping);
     (void)event_add(c->drain_poll, &poll);
 }
 

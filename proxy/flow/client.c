@@ -459,5 +459,7 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigne
     cell_add(&listener->open, 1);
     set_end(c, conf_of(c)->timeouts.client_header_ms, UINT32_MAX);
     take_origin(c, origin_begin(c, peer));
+    if (f->is_draining) /* it came in the last moment */
+        client_drain(c);
     return true;
 }

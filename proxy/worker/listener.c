@@ -7,7 +7,9 @@
 #include "proxy/wire/reserve.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -233,6 +235,31 @@ void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
     CHECK(event_assign(&l->accept, f->base, fd, EV_READ | EV_PERSIST, on_accept, l) == 0);
     CHECK(event_assign(&l->resume, f->base, -1, 0, on_resume, l) == 0);
     (void)event_add(&l->accept, NULL);
+}
+
+static bool is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
+}
+
+/* A SYN is dropped; sent again after a second it is refused, as nobody listens any more. */
+void listener_turn_away(struct listener *l)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+                 offsetof(struct tcphdr, th_flags)), /* no IP header is seen here */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {ARRAY_LEN(code), code};
+    if (l->is_lent)
+        listener_stop(l);
+    else if (l->fd >= 0 && is_tcp(l->fd))
+        (void)setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 void listener_stop(struct listener *l)

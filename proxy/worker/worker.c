@@ -10,6 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define TURN_AWAY_MS                                                                               \
+    50 /* the handshakes that are under way get so long before the listening sockets are closed */
 #define DRAIN_POLL_MS      20  /* how often a draining worker looks whether it is done */
 #define DRAIN_POLL_LATE_MS 500 /* once only tunnels are left */
 
@@ -23,6 +25,7 @@ struct worker {
     _Atomic uint64_t generation;      /* adopted last */
     _Atomic uint64_t asked, answered; /* signs of life */
     _Atomic bool must_drain, must_stop, is_done;
+    _Atomic bool is_last;                     /* no other process has its listening sockets */
     _Atomic uint32_t requests_ms, tunnels_ms; /* of the drain */
     unsigned n_listeners;
     struct listener listeners[];
@@ -43,11 +46,22 @@ static void adopt(struct worker *w)
     atomic_store_explicit(&w->generation, generation, memory_order_release);
 }
 
-static void finish(struct worker *w)
+static void stop_listeners(struct worker *w)
 {
     for (unsigned i = 0; i < w->n_listeners; i++)
         listener_stop(&w->listeners[i]);
+}
+
+static void finish(struct worker *w)
+{
+    stop_listeners(w);
     (void)event_base_loopbreak(w->base);
+}
+
+static void poll_drain_in(struct worker *w, unsigned ms)
+{
+    struct timeval soon = {0, ms * 1000};
+    (void)event_add(&w->drain_poll, &soon);
 }
 
 static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
@@ -55,20 +69,23 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     (void)fd;
     (void)what;
-    if (flow_is_drained(&w->flow)) {
+    stop_listeners(w);
+    if (flow_is_drained(&w->flow))
         finish(w);
-        return;
-    }
-    struct timeval soon = {0, (w->flow.has_cut ? DRAIN_POLL_LATE_MS : DRAIN_POLL_MS) * 1000};
-    (void)event_add(&w->drain_poll, &soon);
+    else
+        poll_drain_in(w, w->flow.has_cut ? DRAIN_POLL_LATE_MS : DRAIN_POLL_MS);
 }
 
+/* Where another process has the listening sockets, they are let go of at once. */
 static void drain(struct worker *w)
 {
-    for (unsigned i = 0; i < w->n_listeners; i++)
-        listener_stop(&w->listeners[i]);
+    bool is_last = atomic_load(&w->is_last);
+    for (unsigned i = 0; is_last && i < w->n_listeners; i++)
+        listener_turn_away(&w->listeners[i]);
+    if (!is_last)
+        stop_listeners(w);
     flow_drain(&w->flow, atomic_load(&w->requests_ms), atomic_load(&w->tunnels_ms));
-    on_drain_poll(-1, 0, w);
+    poll_drain_in(w, is_last ? TURN_AWAY_MS : DRAIN_POLL_MS);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -201,8 +218,9 @@ bool worker_has_answered(const struct worker *w)
     return atomic_load(&own->answered) == atomic_load(&own->asked) || worker_is_done(w);
 }
 
-void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms)
+void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms, bool is_last)
 {
+    atomic_store(&w->is_last, is_last);
     atomic_store(&w->requests_ms, requests_ms);
     atomic_store(&w->tunnels_ms, tunnels_ms);
     atomic_store(&w->must_drain, true);

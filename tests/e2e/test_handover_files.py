@@ -149,7 +149,7 @@ def test_a_stop_under_load_answers_whoever_is_connected(serin, shop, askers, kee
         wait_until(lambda: requests(proxy) > 500, 20, "traffic")
         proxy.stop()
         counts = crowd.end()
-        assert counts["connect"] == counts["failed"], counts
+        assert counts["connect"] == counts["failed"], str(counts)
 
 
 def test_a_stop_with_idle_connections_is_quick(serin, v1):

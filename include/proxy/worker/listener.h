@@ -50,8 +50,12 @@ struct listener {
 void listener_start(struct listener *l, struct flow *f, unsigned index, int fd,
                     struct listener_cells *cells);
 
+/* Has the kernel begin no more connections; those that it has begun are still accepted. For a socket that no other process
+ * has; systemd's is stopped. */
+void listener_turn_away(struct listener *l);
+
 /* Stops accepting and closes the socket; connections that the kernel had queued are accepted first, unless the queue is there
- * for the next process as well. */
+ * for the next process as well. One whose handshake is under way is reset: see listener_turn_away. */
 void listener_stop(struct listener *l);
 
 #endif

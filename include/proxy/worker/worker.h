@@ -37,8 +37,8 @@ void worker_ask(struct worker *w);
 bool worker_has_answered(const struct worker *w);
 
 /* Stops accepting and ends connections as flow_drain does; the thread ends with the last one. A later call can shorten the
- * times. */
-void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms);
+ * times. is_last: no other process has its listening sockets. */
+void worker_drain(struct worker *w, uint32_t requests_ms, uint32_t tunnels_ms, bool is_last);
 
 /* True once a draining worker has nothing left to do. */
 bool worker_is_done(const struct worker *w);
