@@ -74,7 +74,7 @@ static inline void index_grow(struct index *x)
 /* hash: of index_hash. The node stays where it is until it is removed; equal ones are allowed. Never fails. O(1) in the mean. */
 static inline void index_add(struct index *x, struct index_node *node, uint64_t hash)
 {
-    if (x->n == x->n_buckets)
+    if (x->n >= x->n_buckets) /* more where memory was short before */
         index_grow(x);
     node->hash = hash;
     index_link(index_bucket(x, hash), node);

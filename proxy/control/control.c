@@ -143,8 +143,9 @@ void control_drain_workers(struct control *c, uint32_t requests_ms, uint32_t tun
     if (c->drain_until_ms == 0 || until_ms < c->drain_until_ms)
         c->drain_until_ms = until_ms;
     listeners_remove_files(&c->listeners); /* who has connected already is still accepted */
+    bool is_last = c->is_stopping && !handover_is_under_way(c->handover);
     for (unsigned i = 0; i < c->n_workers; i++)
-        worker_drain(c->workers[i], requests_ms, tunnels_ms, c->is_stopping);
+        worker_drain(c->workers[i], requests_ms, tunnels_ms, is_last);
     (void)event_add(c->drain_poll, &poll);
 }
 

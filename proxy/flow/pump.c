@@ -422,13 +422,14 @@ static void read_response_head(struct exchange *x)
 }
 
 /* How much to read next of a body, behind what came with its head. Large pieces cost the least, but a client that takes
- * nothing keeps one waiting here: a thousand would hold 64 MiB. */
+ * nothing keeps one waiting here: a thousand would hold 64 MiB. TLS gives what its records have. */
 #define CROWD       64u /* requests under way with upstreams of this worker */
 #define CROWD_PIECE (16u << 10)
 static size_t piece_bytes(const struct exchange *x)
 {
     bool is_last = x->response_body.kind == BODY_LENGTH && x->response_body.left <= FLOW_RECV_BYTES;
-    return x->flow->upstream.n_busy > CROWD && !is_last ? CROWD_PIECE : FLOW_RECV_BYTES;
+    bool is_small = x->flow->upstream.n_busy > CROWD && !is_last && !x->up->stream.tls;
+    return is_small ? CROWD_PIECE : FLOW_RECV_BYTES;
 }
 
 static void read_response_body(struct exchange *x)

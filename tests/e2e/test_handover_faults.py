@@ -13,6 +13,7 @@ import pytest
 
 import rig
 from rig import Client, is_alive, route, wait_until
+from test_systemd import Frozen, workers_of
 
 PLAN = {"steps": ["30%", "100%"], "hold": "5m", "max_hold": "10m"}
 
@@ -255,3 +256,17 @@ def test_a_channel_that_is_none(serin, v1, tmp_path):
     for value in ("", "0", "2", "99", "x"):
         done = rig.run_serin("run", "-c", serin(route(v1.address), start=False).file, environment={"SERIN_HANDOVER_FD": value})
         assert done.returncode == 1 and "SERIN_HANDOVER_FD" in done.stderr
+
+
+def test_a_stop_right_behind_a_hand_over(serin, v1):
+    """Before its workers even know that they drain: the listening sockets are the new process's, which goes on accepting."""
+    proxy = serin(route(v1.address))
+    frozen = Frozen(workers_of(proxy.process.pid)[0])
+    try:
+        old = proxy.hand_over()
+        old.terminate()
+        wait_until(lambda: " draining " in proxy.log(), 10, "the old process being told")
+    finally:
+        frozen.release()
+    wait_until(lambda: not is_alive(old.pid), 10, "its end")
+    assert [proxy.ask().status for _ in range(20)] == [200] * 20

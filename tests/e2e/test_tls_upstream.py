@@ -337,6 +337,24 @@ def test_large_bodies_both_ways(serin, secure, web, authority):
     assert proxy.ask(target="/files/big").body == data
 
 
+def test_a_crowd_with_bodies_in_pieces(serin, secure, authority):
+    """More requests at once than may have large pieces: TLS is read in whole records all the same."""
+    n = 70
+    crowd = threading.Barrier(n)
+
+    def in_pieces(c, request):
+        c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        crowd.wait(20)
+        c.send(b"1\r\nb\r\n0\r\n\r\n")
+    proxy = serin(v1_of(secure(in_pieces).address, {"ca": authority.ca}))
+    clients = [proxy.client(30) for _ in range(n)]
+    for c in clients:
+        c.send("GET / HTTP/1.1\r\nHost: web.test\r\n\r\n")
+    assert [c.response().body for c in clients] == [b"ab"] * n
+    for c in clients:
+        c.close()
+
+
 def test_a_response_that_is_cut_is_not_taken_for_a_whole_one(serin, secure, authority):
     """Delimited by the end of the connection, which only close_notify tells from a cut (RFC 8446 section 6.1)."""
     def part(c, request):
