@@ -344,17 +344,9 @@ static void one_that_leaves_within_its_head_counts_as_aborted(void **state)
 /* A request that comes with its connection. */
 static int client_comes_with(struct fixture *f, const char *request)
 {
-    static const uint8_t ip[16] = {192, 0, 2, 7};
-    struct wire_addr peer;
-    int fds[2];
-    wire_addr_inet(&peer, false, ip, 1234);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(send(fds[1], request, strlen(request), 0), strlen(request));
-    atomic_fetch_add(&f->shared.connections, 1);
-    flow_refresh_now(&f->flow);
-    assert_true(client_accept(&f->flow, fds[0], &peer, 0, f->listener));
+    int client = client_open_with(f, request);
     settle(f);
-    return fds[1];
+    return client;
 }
 
 static bool is_watched(const struct fixture *f)

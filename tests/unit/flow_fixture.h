@@ -245,18 +245,24 @@ static inline void pass(struct fixture *f, uint32_t ms)
     settle(f);
 }
 
-/* A client connects; the other end is returned. */
-static inline int client_open(struct fixture *f)
+/* A client connects, with so much of a request there already; the other end is returned. */
+static inline int client_open_with(struct fixture *f, const char *text)
 {
     static const uint8_t ip[16] = {192, 0, 2, 7};
     struct wire_addr peer;
     int fds[2];
     wire_addr_inet(&peer, false, ip, 1234);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(send(fds[1], text, strlen(text), 0), strlen(text));
     atomic_fetch_add(&f->shared.connections, 1); /* as the listener does */
     flow_refresh_now(&f->flow);
     assert_true(client_accept(&f->flow, fds[0], &peer, 0, f->listener));
     return fds[1];
+}
+
+static inline int client_open(struct fixture *f)
+{
+    return client_open_with(f, "");
 }
 
 static inline void say(struct fixture *f, int fd, const char *text)

@@ -56,10 +56,7 @@ static inline int after_each(void **state)
 
 static inline void pass(int seconds)
 {
-    for (int i = 0; i < seconds; i++) {
-        world_second(&world);
-        rollout_tick(rollout);
-    }
+    world_pass(&world, rollout, seconds);
 }
 
 static inline void verb(enum rollout_verb v)

@@ -7,35 +7,13 @@
 #include <cmocka.h>
 
 #include "rollout/inside.h"
-#include "rollout_world.h"
-
-static struct world world;
-static struct rollout *rollout;
-static struct plan plan;
-static char dir[64];
-
-static void come_up(void)
-{
-    struct rollout_setup setup = {.route = "my-web",
-                                  .state_dir = dir,
-                                  .stable = {.name = "v1"},
-                                  .canary = {.name = "v2"},
-                                  .plan = &plan};
-    struct rollout_ports ports = world_ports(&world);
-    struct why why = {""};
-    rollout = rollout_open(&setup, &ports, &why);
-    if (!rollout)
-        fail_msg("%s", why.text);
-    world_boot(&world, rollout);
-}
+#include "rollout_fixture.h"
 
 /* Running at the only step, which lasts. */
-static int before_each(void **state)
+static int start(void **state)
 {
-    (void)state;
     struct why why;
-    world_init(&world);
-    world_make_dir(dir);
+    (void)before_each(state);
     plan_default(&plan);
     plan.n_steps = 2;
     plan.steps[0].weight_bp = 1000;
@@ -43,21 +21,8 @@ static int before_each(void **state)
     plan.hold_ms = 100000;
     plan.min_requests = 1000000000; /* nothing widens */
     plan.max_hold_ms = 100000;
-    come_up();
+    come_up("v2");
     return rollout_command(rollout, ROLLOUT_START, "tester", &why) == OK ? 0 : -1;
-}
-
-static int after_each(void **state)
-{
-    (void)state;
-    rollout_close(rollout);
-    world_remove_dir(dir);
-    return 0;
-}
-
-static void pass(int seconds)
-{
-    world_pass(&world, rollout, seconds);
 }
 
 /* Seconds until the alert while the breaker is open for one half of a period and closed for the
@@ -109,7 +74,7 @@ static void test_first_failure_outlives_a_restart(void **state)
     world_version(&world, "v2")->error_rate = 0;
     pass(59);
     rollout_close(rollout);
-    come_up();
+    come_up("v2");
     pass(5);
     world_version(&world, "v2")->error_rate = 0.9;
     pass(20);
@@ -118,7 +83,7 @@ static void test_first_failure_outlives_a_restart(void **state)
     assert_in_range((int)m.reverted_seconds, 60, 90);
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, before_each, after_each)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, start, after_each)
 
 int main(void)
 {

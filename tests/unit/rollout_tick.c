@@ -8,59 +8,29 @@
 
 #include "rollout/inside.h"
 #include "rollout/journal.h"
-#include "rollout_world.h"
+#include "rollout_fixture.h"
 
 #define IDLE_WRITE_S 10
 
-static struct world world;
-static struct rollout *rollout;
-static struct plan plan;
-static char dir[64];
-
-static void come_up(void)
-{
-    struct rollout_setup setup = {.route = "my-web",
-                                  .state_dir = dir,
-                                  .stable = {.name = "v1"},
-                                  .canary = {.name = "v2"},
-                                  .plan = &plan};
-    struct rollout_ports ports = world_ports(&world);
-    struct why why = {""};
-    rollout = rollout_open(&setup, &ports, &why);
-    if (!rollout)
-        fail_msg("%s", why.text);
-    world_boot(&world, rollout);
-}
-
 /* Comparing at the first step, which lasts. */
-static int before_each(void **state)
+static int start(void **state)
 {
-    (void)state;
     struct why why;
-    world_init(&world);
-    world_make_dir(dir);
+    (void)before_each(state);
     plan_default(&plan);
     plan.hold_ms = 100000;
-    come_up();
+    come_up("v2");
     if (rollout_command(rollout, ROLLOUT_START, "tester", &why) != OK)
         return -1;
-    world_pass(&world, rollout, 5);
+    pass(5);
     return rollout->record.machine.state == MACHINE_ANALYZING ? 0 : -1;
-}
-
-static int after_each(void **state)
-{
-    (void)state;
-    rollout_close(rollout);
-    world_remove_dir(dir);
-    return 0;
 }
 
 /* Writes of so many seconds: each adds one to the sequence number. */
 static unsigned writes(int seconds)
 {
     uint64_t before = rollout->record.seq;
-    world_pass(&world, rollout, seconds);
+    pass(seconds);
     return (unsigned)(rollout->record.seq - before);
 }
 
@@ -74,7 +44,7 @@ static void mere_time_is_written_now_and_then(void **state)
 {
     (void)state;
     world.rate = 0;
-    world_pass(&world, rollout, 1); /* fractions of requests may still be owed */
+    pass(1); /* fractions of requests may still be owed */
     assert_in_range(writes(5 * IDLE_WRITE_S), 4, 5);
     world.rate = 1000;
     assert_int_equal(writes(3), 3);
@@ -85,19 +55,19 @@ static void a_crash_between_them_loses_no_time(void **state)
 {
     (void)state;
     world.rate = 0;
-    world_pass(&world, rollout, 2 * IDLE_WRITE_S + IDLE_WRITE_S / 2);
+    pass(2 * IDLE_WRITE_S + IDLE_WRITE_S / 2);
     int64_t stage_ms = rollout->record.machine.stage_ms;
     struct rollout *crashed = rollout;
     journal_close(crashed->journal); /* nothing is written any more, and the lock is free */
     crashed->journal = NULL;
-    come_up();
-    world_pass(&world, rollout, 1);
+    come_up("v2");
+    pass(1);
     assert_int_equal(rollout->record.machine.state, MACHINE_ANALYZING);
     assert_in_range(rollout->record.machine.stage_ms, stage_ms, stage_ms + 2000);
     rollout_close(crashed);
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, before_each, after_each)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, start, after_each)
 
 int main(void)
 {
