@@ -1,13 +1,13 @@
 /* The access log's lines.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "metrics/access.h"
+#include "base/decimal.h"
 #include "metrics/escape.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-#define CUT        "..."
-#define DIGITS_MAX 20u /* of 64 bits */
+#define CUT "..."
 #define CONSTANT_MAX                                                                               \
     420u /* names, brackets, the time, numbers but those of 64 bits, words that are constants here */
 _Static_assert(ACCESS_REQUEST_MAX + ACCESS_REFERER_MAX + ACCESS_AGENT_MAX + ACCESS_CLIENT_MAX +
@@ -92,12 +92,8 @@ static void put_escaped(struct out *o, struct slice s, size_t most)
 
 static void put_number(struct out *o, uint64_t n)
 {
-    char digits[DIGITS_MAX];
-    size_t i = sizeof digits;
-    do
-        digits[--i] = (char)('0' + n % 10);
-    while (n /= 10);
-    put(o, digits + i, sizeof digits - i);
+    char digits[DECIMAL_CHARS], *end = digits + sizeof digits, *at = decimal_write(end, n);
+    put(o, at, (size_t)(end - at));
 }
 
 /* The last width digits, with zeros in front. */

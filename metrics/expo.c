@@ -3,6 +3,7 @@
 #include "metrics/expo.h"
 #include "metrics/expo_cells.h"
 #include "base/check.h"
+#include "base/decimal.h"
 #include "base/utf8.h"
 #include <math.h>
 #include <stdio.h>
@@ -58,11 +59,8 @@ static void put_label_value(struct expo *e, const char *value)
 /* As printf would with %.15g, in a tenth of the time: nearly all numbers of a page are such. */
 static void put_whole(struct expo *e, uint64_t value)
 {
-    char text[20], *at = text + sizeof text;
-    do
-        *--at = (char)('0' + value % 10);
-    while (value /= 10);
-    put(e, at, (size_t)(text + sizeof text - at));
+    char digits[DECIMAL_CHARS], *end = digits + sizeof digits, *at = decimal_write(end, value);
+    put(e, at, (size_t)(end - at));
 }
 
 /* Exactly, and in as few digits as that takes. */

@@ -1,9 +1,9 @@
 /* Writes the head that goes on: always anew from its parsed form, never a copied line.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/rewrite.h"
+#include "base/decimal.h"
 #include "proxy/http/syntax.h"
 
-#define DECIMAL_BYTES_MAX    20 /* 2^64 - 1 */
 #define REQUEST_ID_BYTES_MIN 8
 
 /* Bounded output; full is sticky. */
@@ -33,12 +33,8 @@ static void put_slice(struct out *o, struct slice s)
 
 static void put_number(struct out *o, uint64_t n)
 {
-    char digits[DECIMAL_BYTES_MAX];
-    size_t i = sizeof digits;
-    do
-        digits[--i] = (char)('0' + n % 10);
-    while (n /= 10);
-    put(o, digits + i, sizeof digits - i);
+    char digits[DECIMAL_CHARS], *end = digits + sizeof digits, *at = decimal_write(end, n);
+    put(o, at, (size_t)(end - at));
 }
 
 static ssize_t written(const struct out *o, const char *start)
