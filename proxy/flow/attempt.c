@@ -262,7 +262,7 @@ void attempt_release(struct exchange *x, bool may_reuse)
         end_wait(x);
     if (!x->up)
         return;
-    if (may_reuse && stream_pending(&x->up->stream) == 0)
+    if (may_reuse && stream_settle(&x->up->stream))
         pool_put(x->up, x->flow->now_us, x->response_body.kind == BODY_NONE);
     else
         pool_close(x->up);

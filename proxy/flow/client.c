@@ -101,17 +101,22 @@ static void after_flush(struct client *c)
     }
 }
 
+static void await_reader(struct client *c)
+{
+    c->state = CLIENT_FLUSH;
+    stream_read_off(&c->stream);
+    slow_await_reader(c);
+}
+
 void client_response_done(struct client *c, enum client_next next)
 {
     c->exchange = NULL;
     c->next = (uint8_t)next;
-    if (stream_pending(&c->stream) == 0) {
+    bool goes_on = next == CLIENT_NEXT_REQUEST && !c->has_ended;
+    if (goes_on ? stream_pending(&c->stream) == 0 : stream_settle(&c->stream))
         after_flush(c);
-        return;
-    }
-    c->state = CLIENT_FLUSH;
-    stream_read_off(&c->stream);
-    slow_await_reader(c);
+    else
+        await_reader(c);
 }
 
 static void count_error(struct client *c, enum metric_client_error e)
@@ -207,6 +212,10 @@ static void watch(struct client *c)
 static void read_head(struct client *c)
 {
     struct flow *f = c->flow;
+    if (!stream_settle(&c->stream)) { /* of a response that seemed to be out */
+        await_reader(c);
+        return;
+    }
     bool is_ahead = held_is_ahead(&c->held); /* served first, so that it never grows */
     if (c->n_requests || c->stream.is_reading || c->stream.tls)
         stream_read_on(&c->stream);
@@ -349,6 +358,10 @@ static void close_idle(struct client *c)
 static void ready_due(struct client *c)
 {
     int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
+    if (stream_pending(&c->stream)) {
+        await_reader(c);
+        return;
+    }
     if (left_ms <= 0) {
         if (c->has_partial_head) {
             held_drop(&c->held);
@@ -453,6 +466,7 @@ bool client_accept(struct flow *f, int fd, const struct wire_addr *peer, unsigne
     wheel_entry_init(&c->timer);
     c->timer.on_due = on_due;
     stream_init(&c->stream, f->base, fd, on_read, on_write, c);
+    stream_join(&c->stream, &f->burst);
     list_push_back(&f->clients, &c->link);
     f->n_clients++;
     cell_add(&listener->connections, 1);

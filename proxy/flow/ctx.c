@@ -92,6 +92,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     wheel_init(&f->wheel, flow_now_ms(f));
     CHECK(event_assign(&f->tick, base, -1, EV_PERSIST, on_tick, f) == 0);
     graveyard_init(&f->graves, base);
+    burst_init(&f->burst, base);
     pipes_init(&f->pipes);
     list_init(&f->clients);
     list_init(&f->tunnels);
@@ -99,6 +100,7 @@ enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, uns
     judged_init(f);
     handshakes_init(f);
     upstream_init(&f->upstream, base, &f->wheel, &f->graves, &exchange_events);
+    f->upstream.burst = &f->burst;
     return OK;
 }
 

@@ -111,7 +111,7 @@ void pump_request_begin(struct exchange *x)
                    x->request_body.done);
     stream_read_on(&x->up->stream);
     n = join(x->flow, parts, n);
-    pump_after_send(x, stream_send(&x->up->stream, parts, n));
+    pump_after_send(x, stream_send_soon(&x->up->stream, parts, n));
 }
 
 static bool is_open(const struct exchange *x)
@@ -370,7 +370,11 @@ static void begin_reply(struct exchange *x, char *buf, size_t head_len, size_t l
         splice_begin_reply(x, parts, n);
         return;
     }
-    if (x->response_body.done && !x->down_keep_alive)
+    if (x->response_body.done && x->down_keep_alive) {
+        pump_after_reply(x, stream_send_soon(&x->client->stream, parts, n));
+        return;
+    }
+    if (x->response_body.done)
         stream_expect_end(&x->client->stream);
     pump_after_reply(x, stream_send(&x->client->stream, parts, n));
 }

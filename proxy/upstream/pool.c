@@ -312,6 +312,7 @@ struct upstream_conn *pool_dial(struct pool *p, void *owner)
     wheel_entry_init(&c->timer);
     c->timer.on_due = on_idle_due;
     stream_init(&c->stream, p->upstream->base, fd, on_read, on_write, c);
+    stream_join(&c->stream, p->upstream->burst);
     stream_write_on(&c->stream);
     p->n_connecting++;
     p->n_open++;

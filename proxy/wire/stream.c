@@ -28,7 +28,9 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 {
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
-    s->is_deferred = false;
+    s->is_deferred = s->is_unhurried = false;
+    s->place = 0;
+    s->burst = NULL;
     s->out = NULL;
     s->sent = 0;
     s->tls = NULL;
@@ -228,10 +230,15 @@ enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, 
     CHECK(n <= STREAM_PARTS_MAX);
     for (int i = 0; i < n; i++)
         total += parts[i].iov_len;
-    if (stream_pending(s))
+    if (!stream_settle(s))
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)
         return STREAM_OK;
+    if (s->is_unhurried && s->burst && burst_takes(s->burst, total)) {
+        s->place = burst_put(s->burst, s, parts, n);
+        s->sent += total;
+        return STREAM_OK;
+    }
     ssize_t sent = send_parts(s, parts, n, total);
     if (sent < 0)
         return STREAM_FAILED;
@@ -255,6 +262,31 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
     return s->tls ? tls_send(s, parts, n) : stream_send_raw(s, parts, n);
 }
 
+enum stream_result stream_send_soon(struct stream *s, const struct iovec *parts, int n)
+{
+    s->is_unhurried = true;
+    enum stream_result r = stream_send(s, parts, n);
+    s->is_unhurried = false;
+    return r;
+}
+
+bool stream_settle(struct stream *s)
+{
+    if (s->place)
+        burst_send(s->burst);
+    return stream_pending(s) == 0;
+}
+
+void stream_on_burst(struct stream *s, const char *rest, size_t len)
+{
+    struct iovec part = {(char *)(uintptr_t)rest, len};
+    s->place = 0;
+    s->sent -= len;
+    if (len && keep_rest(s, &part, 1, 0) == STREAM_FAILED)
+        (void)shutdown(s->fd,
+                       SHUT_RDWR); /* out of memory: both sides learn that something is missing */
+}
+
 /* Moves on what is in the pipe. */
 static enum stream_result drain_pipe(struct stream *s, struct pipe *p)
 {
@@ -268,7 +300,9 @@ static enum stream_result drain_pipe(struct stream *s, struct pipe *p)
 ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipes, uint64_t most,
                       enum stream_result *sent)
 {
-    CHECK(!from->tls && !to->tls && stream_pending(to) == 0);
+    CHECK(!from->tls && !to->tls);
+    if (!stream_settle(to))
+        return STREAM_NO_PIPE;
     struct pipe *p = pipe_take(pipes);
     if (!p)
         return STREAM_NO_PIPE;
@@ -306,6 +340,7 @@ static enum stream_result flush_pipe(struct stream *s)
 
 enum stream_result stream_flush(struct stream *s)
 {
+    (void)stream_settle(s);
     enum stream_result first = s->out && s->out->pipe ? flush_pipe(s) : STREAM_OK;
     if (first != STREAM_OK)
         return first;
@@ -326,6 +361,7 @@ enum stream_result stream_flush(struct stream *s)
 
 bool stream_end(struct stream *s)
 {
+    (void)stream_settle(s);
     if (s->tls)
         return tls_end(s);
     return shutdown(s->fd, SHUT_WR) == 0;
@@ -333,7 +369,10 @@ bool stream_end(struct stream *s)
 
 void stream_discard(struct stream *s)
 {
-    s->is_torn = s->is_torn || stream_pending(s);
+    s->is_torn = s->is_torn || s->place || stream_pending(s);
+    if (s->place)
+        burst_drop(s->burst, s->place);
+    s->place = 0;
     drop_out(s);
 }
 
@@ -372,6 +411,7 @@ void stream_close(struct stream *s)
 {
     if (s->fd < 0)
         return;
+    (void)stream_settle(s); /* its descriptor may be another's in the next moment */
     if (s->tls)
         tls_close(s);
     /* also takes back a wake that has not run yet */

@@ -105,7 +105,10 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    if (!burst_begin(&w->flow.burst))
+        log_info("no_io_uring", "worker=%u why=\"%s\"", w->flow.worker, strerror(errno));
     (void)event_base_dispatch(w->base);
+    burst_end(&w->flow.burst);
     atomic_store(&w->is_done, true);
     return NULL;
 }

@@ -15,7 +15,8 @@ from rolling_rig import SERIN, Rig
 
 PACKAGES = {"libevent-2.1.so.7": "libevent-2.1-7", "libevent_pthreads-2.1.so.7": "libevent-pthreads-2.1-7",
             "libcjson.so.1": "libcjson1", "libcurl.so.4": "libcurl4", "libyaml-0.so.2": "libyaml-0-2",
-            "libsystemd.so.0": "libsystemd0", "libssl.so.3": "libssl3", "libcrypto.so.3": "libssl3"}     # of Debian 12
+            "libsystemd.so.0": "libsystemd0", "libssl.so.3": "libssl3", "libcrypto.so.3": "libssl3",
+            "liburing.so.2": "liburing2"}     # of Debian 12
 ROLE = rights.one("Role", "serin-rolling-update")
 MODELS = """
 import json, sys

@@ -35,6 +35,7 @@ struct flow {
     struct wheel wheel;
     struct event tick; /* turns the wheel while it has entries */
     struct graveyard graves;
+    struct burst burst; /* what waits for the end of this turn to be sent */
     struct pipes pipes; /* for large bodies (proxy/flow/splice.h) */
     struct upstream upstream;
     struct world *world; /* adopted last; requests hold the one that they started with */

@@ -77,6 +77,7 @@ struct upstream {
     struct event_base *base;
     struct wheel *wheel;
     struct graveyard *graves;
+    struct burst *burst; /* of the connections' sends; NULL = none */
     const struct upstream_events *events;
     struct list buckets[POOL_BUCKETS];
     uint32_t idle_ms;         /* upstream_idle */

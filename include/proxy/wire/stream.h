@@ -5,6 +5,7 @@
 #ifndef SERIN_PROXY_WIRE_STREAM_H
 #define SERIN_PROXY_WIRE_STREAM_H
 
+#include "proxy/wire/burst.h"
 #include "proxy/wire/pipes.h"
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -24,6 +25,9 @@ struct stream {
     bool is_torn : 1;
     bool is_ending : 1;     /* see stream_expect_end */
     bool is_deferred : 1;   /* see stream_read_later */
+    bool is_unhurried : 1;  /* within stream_send_soon */
+    uint8_t place;          /* of what waits in burst; 0 = nothing does */
+    struct burst *burst;    /* NULL = every send is a system call of its own */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
     uint64_t sent;          /* bytes that the kernel has taken, since stream_init */
     struct tls *tls;        /* NULL = plain */
@@ -96,6 +100,20 @@ enum stream_result stream_send(struct stream *s, const struct iovec *parts, int 
 /* The same on a plain stream where more follows in the next moment: what fills no segment may wait for it in the kernel. */
 enum stream_result stream_send_more(struct stream *s, const struct iovec *parts, int n);
 
+/* Lets stream_send_soon use the burst of the thread's, which outlives the stream. */
+static inline void stream_join(struct stream *s, struct burst *burst)
+{
+    s->burst = burst;
+}
+
+/* The same as stream_send where the caller needs not know at once what the kernel takes: the bytes may leave with those of
+ * other streams at the end of this turn of the loop. STREAM_OK promises less than there: what the kernel does not take then
+ * waits for on_write as ever, and so does a failure. */
+enum stream_result stream_send_soon(struct stream *s, const struct iovec *parts, int n);
+
+/* What waits for the end of the turn is sent now. True where the kernel has all bytes that were ever given. */
+bool stream_settle(struct stream *s);
+
 /* What is sent next is the last, and stream_end or stream_close follows at once: the end travels in the same packet. */
 static inline void stream_expect_end(struct stream *s)
 {
@@ -145,6 +163,10 @@ void stream_close(struct stream *s);
 
 /* Makes close send RST: for a body that must not look whole. */
 void stream_reset_on_close(struct stream *s);
+
+/* ---- for burst.c: the rest of what waited there, which the kernel has not taken; len = 0: it has taken all ---- */
+
+void stream_on_burst(struct stream *s, const char *rest, size_t len);
 
 /* ---- what tls.c receives and sends through: the same for bytes as they are on the wire ---- */
 
