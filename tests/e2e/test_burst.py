@@ -1,0 +1,95 @@
+"""What a turn of the loop sends leaves together: everybody gets the own answers, whole and in order, with io_uring and without it.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import socket
+import sys
+import threading
+
+import pytest
+
+from backends import reply
+from certificates import as_config
+from rig import Client, route
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WITHOUT = [sys.executable, os.path.join(HERE, "without_io_uring.py")]
+USERS, REQUESTS = 24, 40
+PIPELINED, PAD = 200, 6000
+
+
+def echo(size):
+    """An answer that names its request, and has so many bytes more."""
+    def answer(connection, request):
+        connection.send(reply(body=request.target.encode() + b"." * size))
+    return answer
+
+
+def all_of(work, n):
+    """Runs work(i) for i below n at once; raises what one raises."""
+    failures = []
+
+    def run(i):
+        try:
+            work(i)
+        except BaseException as e:
+            failures.append(e)
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+        assert not t.is_alive()
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize("before", [(), WITHOUT], ids=["io_uring", "without"])
+@pytest.mark.parametrize("size", [0, 3000, 20000])
+def test_each_gets_the_own_answers(serin, backend, before, size):
+    proxy = serin(route(backend("v1", echo(size)).address), before=before)
+    assert ("no_io_uring" in proxy.log()) == bool(before)
+
+    def user(i):
+        client = proxy.client()
+        for k in range(REQUESTS):
+            assert client.ask(target=f"/{i}/{k}").body == f"/{i}/{k}".encode() + b"." * size
+        client.close()
+    all_of(user, USERS)
+    assert proxy.metrics().sum("serin_requests_total", code="200") == USERS * REQUESTS
+
+
+def test_each_gets_the_own_answers_over_tls(serin, backend, authority):
+    proxy = serin(route(backend("v1", echo(1000)).address),
+                  listeners=[{"bind": "127.0.0.1:0", "tls": {"certificates": as_config(authority.server())}}])
+
+    def user(i):
+        client = proxy.client(tls=authority.context())
+        for k in range(REQUESTS):
+            assert client.ask(target=f"/{i}/{k}").body == f"/{i}/{k}".encode() + b"." * 1000
+        client.close()
+    all_of(user, USERS)
+
+
+def test_who_reads_late_loses_nothing(serin, backend):
+    """Their buffers are full: what the kernel does not take as a turn ends waits."""
+    proxy = serin(route(backend("v1", echo(PAD)).address))
+    asked, read = threading.Barrier(USERS, timeout=60), []
+
+    def user(i):
+        host, _, port = proxy.address.rpartition(":")
+        client = Client.__new__(Client)
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(30)
+        sock.connect((host, int(port)))
+        super(Client, client).__init__(sock)
+        client.send("".join(f"GET /{i}/{k} HTTP/1.1\r\nHost: a\r\n\r\n" for k in range(PIPELINED)))
+        asked.wait()
+        for k in range(PIPELINED):
+            assert client.response().body == f"/{i}/{k}".encode() + b"." * PAD
+            read.append(1)
+        sock.close()
+    all_of(user, USERS)
+    assert len(read) == USERS * PIPELINED
