@@ -358,7 +358,7 @@ static void close_idle(struct client *c)
 static void ready_due(struct client *c)
 {
     int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
-    if (stream_pending(&c->stream)) {
+    if (!stream_settle(&c->stream)) {
         await_reader(c);
         return;
     }

@@ -111,7 +111,9 @@ void pump_request_begin(struct exchange *x)
                    x->request_body.done);
     stream_read_on(&x->up->stream);
     n = join(x->flow, parts, n);
-    pump_after_send(x, stream_send_soon(&x->up->stream, parts, n));
+    /* whether the upstream takes a head decides whose turn it is where a body follows */
+    pump_after_send(x, x->request_body.done ? stream_send_soon(&x->up->stream, parts, n)
+                                            : stream_send(&x->up->stream, parts, n));
 }
 
 static bool is_open(const struct exchange *x)

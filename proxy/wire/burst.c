@@ -24,6 +24,7 @@ static void on_turn_ends(evutil_socket_t fd, short what, void *arg)
 void burst_init(struct burst *b, struct event_base *base)
 {
     b->ring = NULL;
+    b->bytes = NULL;
     b->n = b->n_bytes = 0;
     b->n_system_calls = 0;
     CHECK(event_assign(&b->turn_ends, base, -1, 0, on_turn_ends, b) == 0);
@@ -32,16 +33,20 @@ void burst_init(struct burst *b, struct event_base *base)
 bool burst_begin(struct burst *b)
 {
     struct burst_ring *ring = malloc(sizeof *ring);
+    char *bytes = malloc(BURST_BYTES);
     struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
                                               IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL};
-    int failure = ring ? io_uring_queue_init_params(BURST_MAX, &ring->uring, &params) : -ENOMEM;
+    int failure =
+        ring && bytes ? io_uring_queue_init_params(BURST_MAX, &ring->uring, &params) : -ENOMEM;
     if (failure < 0) {
+        free(bytes);
         free(ring);
         errno = -failure;
         return false;
     }
     (void)io_uring_register_ring_fd(&ring->uring); /* saves the look-up of the descriptor */
     b->ring = ring;
+    b->bytes = bytes;
     return true;
 }
 
@@ -57,6 +62,8 @@ void burst_end(struct burst *b)
     burst_send(b);
     if (b->ring)
         close_ring(b);
+    free(b->bytes);
+    b->bytes = NULL;
     (void)event_del(&b->turn_ends);
 }
 
@@ -168,7 +175,7 @@ static void send_by_ring(struct burst *b)
 
 void burst_send(struct burst *b)
 {
-    if (b->n > 1)
+    if (b->n > 1 && b->ring)
         send_by_ring(b);
     else
         send_each(b);

@@ -282,9 +282,13 @@ void stream_on_burst(struct stream *s, const char *rest, size_t len)
     struct iovec part = {(char *)(uintptr_t)rest, len};
     s->place = 0;
     s->sent -= len;
-    if (len && keep_rest(s, &part, 1, 0) == STREAM_FAILED)
+    if (len == 0)
+        return;
+    if (keep_rest(s, &part, 1, 0) == STREAM_FAILED)
         (void)shutdown(s->fd,
-                       SHUT_RDWR); /* out of memory: both sides learn that something is missing */
+                       SHUT_RDWR); /* out of memory: both sides learn that bytes are missing */
+    else if (s->is_reading)
+        stream_wake(s); /* the owner thinks that all is out */
 }
 
 /* Moves on what is in the pipe. */

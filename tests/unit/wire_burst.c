@@ -233,6 +233,26 @@ static void what_the_kernel_does_not_take_waits(void **state)
     close_second(&o);
 }
 
+/* Its owner, who took all for sent, looks in the same turn and not only once the peer says something. */
+static void the_owner_is_woken_where_something_is_left(void **state)
+{
+    struct fixture *f = *state;
+    struct second o;
+    open_second(&o);
+    stream_read_on(&f->s);
+    for (unsigned i = 0; i < 4096 && !f->s.out; i++) {
+        more_follows();
+        assert_int_equal(say_soon(&f->s, big, 8000), STREAM_OK);
+        assert_int_equal(say_soon(&o.s, "z", 1), STREAM_OK);
+        assert_int_equal(f->reads, 0);
+        turn(f);
+        assert_peer_reads(o.peer, "z");
+    }
+    assert_non_null(f->s.out);
+    assert_int_equal(f->reads, 1);
+    close_second(&o);
+}
+
 /* The owner has been told that all is well: it learns of it by its write event, as ever. */
 static void a_peer_that_has_left_is_told_by_the_write_event(void **state)
 {
@@ -327,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_kernel_does_not_take_waits, setup_on_tcp,
                                         teardown_all),
         ON_SOCKETPAIR(what_the_kernel_does_not_take_waits),
+        ON_SOCKETPAIR(the_owner_is_woken_where_something_is_left),
         ON_SOCKETPAIR(a_peer_that_has_left_is_told_by_the_write_event),
         ON_SOCKETPAIR(what_waits_leaves_before_its_stream_closes),
         ON_SOCKETPAIR(what_waits_leaves_before_our_side_ends),

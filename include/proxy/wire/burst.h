@@ -33,7 +33,7 @@ struct burst {
     uint32_t n, n_bytes;     /* what waits */
     uint64_t n_system_calls; /* since burst_init */
     struct burst_item items[BURST_MAX];
-    char bytes[BURST_BYTES];
+    char *bytes; /* BURST_BYTES of them while there is a ring, and until burst_end */
 };
 
 /* On a base; without a ring yet. */

@@ -108,7 +108,7 @@ static inline void stream_join(struct stream *s, struct burst *burst)
 
 /* The same as stream_send where the caller needs not know at once what the kernel takes: the bytes may leave with those of
  * other streams at the end of this turn of the loop. STREAM_OK promises less than there: what the kernel does not take then
- * waits for on_write as ever, and so does a failure. */
+ * waits for on_write as ever, and so does a failure; on_read is called where reading is on, so that the owner looks. */
 enum stream_result stream_send_soon(struct stream *s, const struct iovec *parts, int n);
 
 /* What waits for the end of the turn is sent now. True where the kernel has all bytes that were ever given. */
