@@ -101,6 +101,7 @@ static void after_flush(struct client *c)
     }
 }
 
+/* The kernel does not take all of a response. */
 static void await_reader(struct client *c)
 {
     c->state = CLIENT_FLUSH;
@@ -112,6 +113,7 @@ void client_response_done(struct client *c, enum client_next next)
 {
     c->exchange = NULL;
     c->next = (uint8_t)next;
+    /* what ends the connection leaves first; what goes on may wait for the end of the turn */
     bool goes_on = next == CLIENT_NEXT_REQUEST && !c->has_ended;
     if (goes_on ? stream_pending(&c->stream) == 0 : stream_settle(&c->stream))
         after_flush(c);

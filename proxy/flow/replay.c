@@ -3,6 +3,7 @@
 #include "proxy/flow/replay.h"
 
 #include "proxy/flow/failover.h"
+#include "proxy/wire/parts.h"
 
 #define FRAMING_BYTES 64u /* chunk lines around the first bytes of a body */
 #define FIRST_BYTES   4096u
@@ -10,9 +11,7 @@
 /* False: no room or no memory. */
 static bool keep(struct exchange *x, const struct iovec *parts, int n)
 {
-    size_t want = x->replay_len;
-    for (int i = 0; i < n; i++)
-        want += parts[i].iov_len;
+    size_t want = x->replay_len + parts_len(parts, n);
     if (want > x->replay_room && want <= EXCHANGE_REPLAY_MAX + FRAMING_BYTES) {
         size_t room = x->replay_room ? x->replay_room : FIRST_BYTES;
         while (room < want)
@@ -25,10 +24,8 @@ static bool keep(struct exchange *x, const struct iovec *parts, int n)
     }
     if (want > x->replay_room)
         return false;
-    for (int i = 0; i < n; i++) {
-        memcpy(x->replay + x->replay_len, parts[i].iov_base, parts[i].iov_len);
-        x->replay_len += (uint32_t)parts[i].iov_len;
-    }
+    parts_copy(x->replay + x->replay_len, parts, n);
+    x->replay_len = (uint32_t)want;
     return true;
 }
 

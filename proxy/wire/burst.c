@@ -3,16 +3,12 @@
 #include "proxy/wire/burst.h"
 
 #include "base/check.h"
+#include "proxy/wire/parts.h"
 #include "proxy/wire/stream.h"
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-
-struct burst_ring {
-    struct io_uring uring;
-};
 
 static void on_turn_ends(evutil_socket_t fd, short what, void *arg)
 {
@@ -32,19 +28,18 @@ void burst_init(struct burst *b, struct event_base *base)
 
 bool burst_begin(struct burst *b)
 {
-    struct burst_ring *ring = malloc(sizeof *ring);
+    struct io_uring *ring = malloc(sizeof *ring);
     char *bytes = malloc(BURST_BYTES);
     struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
                                               IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL};
-    int failure =
-        ring && bytes ? io_uring_queue_init_params(BURST_MAX, &ring->uring, &params) : -ENOMEM;
+    int failure = ring && bytes ? io_uring_queue_init_params(BURST_MAX, ring, &params) : -ENOMEM;
     if (failure < 0) {
         free(bytes);
         free(ring);
         errno = -failure;
         return false;
     }
-    (void)io_uring_register_ring_fd(&ring->uring); /* saves the look-up of the descriptor */
+    (void)io_uring_register_ring_fd(ring); /* saves the look-up of the descriptor */
     b->ring = ring;
     b->bytes = bytes;
     return true;
@@ -52,7 +47,7 @@ bool burst_begin(struct burst *b)
 
 static void close_ring(struct burst *b)
 {
-    io_uring_queue_exit(&b->ring->uring);
+    io_uring_queue_exit(b->ring);
     free(b->ring);
     b->ring = NULL;
 }
@@ -80,12 +75,10 @@ uint8_t burst_put(struct burst *b, struct stream *s, const struct iovec *parts, 
     if (b->n == 0)
         event_active(&b->turn_ends, EV_TIMEOUT, 0);
     uint32_t at = b->n_bytes;
-    for (int i = 0; i < n; i++) {
-        if (parts[i].iov_len)
-            memcpy(b->bytes + b->n_bytes, parts[i].iov_base, parts[i].iov_len);
-        b->n_bytes += (uint32_t)parts[i].iov_len;
-    }
-    b->items[b->n++] = (struct burst_item){s, at, b->n_bytes - at};
+    uint32_t len = (uint32_t)parts_len(parts, n);
+    parts_copy(b->bytes + at, parts, n);
+    b->n_bytes += len;
+    b->items[b->n++] = (struct burst_item){s, at, len};
     return (uint8_t)b->n;
 }
 
@@ -124,7 +117,7 @@ static unsigned ask_for_all(struct burst *b)
         const struct burst_item *item = &b->items[i];
         if (!item->stream)
             continue;
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring->uring);
+        struct io_uring_sqe *sqe = io_uring_get_sqe(b->ring);
         io_uring_prep_send(sqe, item->stream->fd, b->bytes + item->at, item->len,
                            MSG_NOSIGNAL | MSG_DONTWAIT);
         io_uring_sqe_set_data64(sqe, i);
@@ -136,29 +129,27 @@ static unsigned ask_for_all(struct burst *b)
 /* Hands over what was asked for. Returns how many of it the kernel would not even look at: it has no memory. */
 static unsigned submit(struct burst *b)
 {
-    struct io_uring *uring = &b->ring->uring;
     int taken;
     do {
         b->n_system_calls++;
-        taken = io_uring_submit(uring);
-    } while (taken == -EINTR || (taken > 0 && io_uring_sq_ready(uring)));
-    return io_uring_sq_ready(uring);
+        taken = io_uring_submit(b->ring);
+    } while (taken == -EINTR || (taken > 0 && io_uring_sq_ready(b->ring)));
+    return io_uring_sq_ready(b->ring);
 }
 
 /* Tells so many streams what became of their bytes. */
 static void take_answers(struct burst *b, unsigned n)
 {
-    struct io_uring *uring = &b->ring->uring;
     while (n) {
         struct io_uring_cqe *cqe;
-        int failure = io_uring_wait_cqe(uring, &cqe); /* is there */
+        int failure = io_uring_wait_cqe(b->ring, &cqe); /* is there */
         CHECK(failure == 0 || failure == -EINTR);
         if (failure)
             continue;
         struct burst_item *item = &b->items[io_uring_cqe_get_data64(cqe)];
         tell(b, item, cqe->res);
         item->stream = NULL;
-        io_uring_cqe_seen(uring, cqe);
+        io_uring_cqe_seen(b->ring, cqe);
         n--;
     }
 }

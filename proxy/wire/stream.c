@@ -3,6 +3,7 @@
 #include "proxy/wire/stream.h"
 
 #include "base/check.h"
+#include "proxy/wire/parts.h"
 #include "proxy/wire/tls.h"
 #include <errno.h>
 #include <linux/sockios.h>
@@ -166,11 +167,8 @@ static ssize_t send_once(struct stream *s, const struct iovec *parts, int n, siz
         return sys_send(s->fd, parts->iov_base, parts->iov_len, flags);
     if (total <= GATHER_MAX) {
         char gathered[GATHER_MAX];
-        size_t at = 0;
-        for (int i = 0; i < n; at += parts[i++].iov_len)
-            if (parts[i].iov_len)
-                memcpy(gathered + at, parts[i].iov_base, parts[i].iov_len);
-        return sys_send(s->fd, gathered, at, flags);
+        parts_copy(gathered, parts, n);
+        return sys_send(s->fd, gathered, total, flags);
     }
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
     return sendmsg(s->fd, &msg, flags);
@@ -195,9 +193,7 @@ static ssize_t send_parts(struct stream *s, const struct iovec *parts, int n, si
 /* Copies all bytes of the parts but the first skip behind what waits in out already. */
 static enum stream_result keep_rest(struct stream *s, const struct iovec *parts, int n, size_t skip)
 {
-    size_t total = 0, waiting = s->out ? s->out->len - s->out->at : 0;
-    for (int i = 0; i < n; i++)
-        total += parts[i].iov_len;
+    size_t total = parts_len(parts, n), waiting = s->out ? s->out->len - s->out->at : 0;
     if (total - skip > UINT32_MAX - waiting) {
         errno = ENOBUFS;
         return STREAM_FAILED;
@@ -226,10 +222,8 @@ static enum stream_result keep_rest(struct stream *s, const struct iovec *parts,
 
 enum stream_result stream_send_raw(struct stream *s, const struct iovec *parts, int n)
 {
-    size_t total = 0;
+    size_t total = parts_len(parts, n);
     CHECK(n <= STREAM_PARTS_MAX);
-    for (int i = 0; i < n; i++)
-        total += parts[i].iov_len;
     if (!stream_settle(s))
         return total ? keep_rest(s, parts, n, 0) : STREAM_PENDING;
     if (total == 0)

@@ -3,6 +3,7 @@
 #include "proxy/wire/tls.h"
 
 #include "base/check.h"
+#include "proxy/wire/parts.h"
 #include "proxy/wire/records.h"
 #include <errno.h>
 #include <openssl/err.h>
@@ -340,10 +341,8 @@ static bool write_record(struct tls *t, struct rest *rest)
 enum stream_result tls_send(struct stream *s, const struct iovec *parts, int n)
 {
     struct tls *t = s->tls;
-    struct rest rest = {.part = parts};
+    struct rest rest = {.part = parts, .left = parts_len(parts, n)};
     CHECK(n <= STREAM_PARTS_MAX);
-    for (int i = 0; i < n; i++)
-        rest.left += parts[i].iov_len;
     if (rest.left == 0)
         return stream_pending(s) ? STREAM_PENDING : STREAM_OK;
     errno = EPROTO;

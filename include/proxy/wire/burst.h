@@ -24,12 +24,12 @@ struct burst_item {
     uint32_t at, len; /* within bytes */
 };
 
-struct burst_ring;
+struct io_uring; /* liburing's */
 
 /* Embedded by value in the worker's context. One thread. */
 struct burst {
     struct event turn_ends;  /* active while something waits */
-    struct burst_ring *ring; /* NULL = none: every send leaves at once */
+    struct io_uring *ring;   /* NULL = none: every send leaves at once */
     uint32_t n, n_bytes;     /* what waits */
     uint64_t n_system_calls; /* since burst_init */
     struct burst_item items[BURST_MAX];

@@ -1,5 +1,5 @@
-/* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once, and only
- * what the kernel does not take is kept until it does. Every byte of the request path passes here, also under TLS (tls.h):
+/* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once or, where
+ * the owner lets them, with others as the turn of the loop ends (burst.h), and only what the kernel does not take is kept until it does. Every byte of the request path passes here, also under TLS (tls.h):
  * then what is said below of bytes given and got is true of the plain ones, and what the kernel takes is records.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_WIRE_STREAM_H
@@ -130,7 +130,7 @@ ssize_t stream_splice(struct stream *from, struct stream *to, struct pipes *pipe
 /* Called from on_write: sends what waits. STREAM_OK: drained, the write event rests. */
 enum stream_result stream_flush(struct stream *s);
 
-/* Bytes that wait for the kernel. */
+/* Bytes that the kernel was offered and has not taken: not those that wait for the end of the turn, see stream_settle. */
 static inline size_t stream_pending(const struct stream *s)
 {
     const struct stream_out *out = s->out;
