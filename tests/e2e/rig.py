@@ -257,6 +257,18 @@ class Client(Stream):
         self.close()
 
 
+class SlowReader(Client):
+    """A client with a small window: what it does not read does not leave serin."""
+
+    def __init__(self, address, window=16384):
+        host, port = address.rsplit(":", 1)
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        sock.settimeout(60)
+        sock.connect((host, int(port)))
+        Stream.__init__(self, sock)
+
+
 def ask(address, method="GET", target="/", headers=(), body=None, tls=None, **kw):
     """One request on a connection of its own."""
     with Client(address, tls=tls) as c:

@@ -3,15 +3,15 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import os
-import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from backends import reply
 from certificates import as_config
-from rig import Client, route
+from rig import SlowReader, route
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WITHOUT = [sys.executable, os.path.join(HERE, "without_io_uring.py")]
@@ -28,21 +28,8 @@ def echo(size):
 
 def all_of(work, n):
     """Runs work(i) for i below n at once; raises what one raises."""
-    failures = []
-
-    def run(i):
-        try:
-            work(i)
-        except BaseException as e:
-            failures.append(e)
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(60)
-        assert not t.is_alive()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(work, range(n), timeout=60))
 
 
 @pytest.mark.parametrize("before", [(), WITHOUT], ids=["io_uring", "without"])
@@ -78,18 +65,12 @@ def test_who_reads_late_loses_nothing(serin, backend):
     asked, read = threading.Barrier(USERS, timeout=60), []
 
     def user(i):
-        host, _, port = proxy.address.rpartition(":")
-        client = Client.__new__(Client)
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.settimeout(30)
-        sock.connect((host, int(port)))
-        super(Client, client).__init__(sock)
+        client = SlowReader(proxy.address, 4096)
         client.send("".join(f"GET /{i}/{k} HTTP/1.1\r\nHost: a\r\n\r\n" for k in range(PIPELINED)))
         asked.wait()
         for k in range(PIPELINED):
             assert client.response().body == f"/{i}/{k}".encode() + b"." * PAD
             read.append(1)
-        sock.close()
+        client.close()
     all_of(user, USERS)
     assert len(read) == USERS * PIPELINED

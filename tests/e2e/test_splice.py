@@ -14,7 +14,7 @@ import pytest
 
 from backends import reply
 from certificates import as_config
-from rig import Client, Stream, route, wait_until
+from rig import Client, SlowReader, route, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZE = 3 * MIB + 12345
@@ -55,18 +55,6 @@ def sends(body, pieces=None, extra=b""):
             connection.send(body[at:at + n] + (extra if at + n >= len(body) else b""))
             at += n
     return answer
-
-
-class SlowReader(Client):
-    """A client with a small window: what it does not read does not leave serin."""
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)
-        sock.settimeout(60)
-        sock.connect((host, int(port)))
-        Stream.__init__(self, sock)
 
 
 def echoes_digest(connection, request):

@@ -20,10 +20,8 @@ static void more_follows(void)
     event_active(&another, EV_TIMEOUT, 0);
 }
 
-static int setup(void **state)
+static int begin(void)
 {
-    if (setup_unix(state) < 0)
-        return -1;
     burst_init(&burst, fixture.base);
     if (!burst_begin(&burst))
         fail_msg("no io_uring: %s", strerror(errno));
@@ -32,15 +30,14 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup(void **state)
+{
+    return setup_unix(state) < 0 ? -1 : begin();
+}
+
 static int setup_on_tcp(void **state)
 {
-    if (setup_tcp(state) < 0)
-        return -1;
-    burst_init(&burst, fixture.base);
-    assert_true(burst_begin(&burst));
-    (void)event_assign(&another, fixture.base, -1, 0, ignore, NULL);
-    stream_join(&fixture.s, &burst);
-    return 0;
+    return setup_tcp(state) < 0 ? -1 : begin();
 }
 
 static int teardown_all(void **state)
