@@ -123,7 +123,8 @@ static enum err open_journal(struct rollout *r, const struct rollout_setup *setu
                       : why_set(why, ERR_IO, "route %.100s: %.400s", setup->route, reason.text);
 }
 
-/* The first write of this process: proves the disk. Keeps the wall time of the last one, from which the first tick learns how long nobody watched. */
+/* The first write of this process: proves the disk. Keeps the wall time of the last one, from which the first tick learns how
+ * long nobody watched. */
 static enum err store_opened(struct rollout *r, bool durable, struct why *why)
 {
     char *text = record_encode(&r->record);

@@ -32,7 +32,7 @@ enum err access_log_reopen(struct access_log *log, struct why *why) MUST_USE;
 /* The file is closed after what waits has been written; what comes later is thrown away. */
 void access_log_close(struct access_log *log);
 
-/* Writes what waits, within ACCESS_STALL_MS and ACCESS_END_MS, and frees. No worker may use its ring any more. NULL is allowed. */
+/* Writes what waits, within ACCESS_STALL_MS and ACCESS_END_MS, and frees. No worker may use its ring any more. May be NULL. */
 void access_log_free(struct access_log *log);
 
 /* The ring of one worker. Borrowed; as long as the log. */

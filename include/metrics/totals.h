@@ -80,9 +80,9 @@ struct judged_totals {
     uint64_t key_requests, key_failed;
 };
 
-/* Sums the judged cells of one version in one role. No part is ever above its requests, and no sum ever goes back; but a request that is counted at this very moment may show
- * in requests now and in failed only the next time, so that the difference of two moments may have
- * failed above requests by one per worker. Any thread. */
+/* Sums the judged cells of one version in one role. No part is ever above its requests, and no sum ever goes back; but a
+ * request that is counted at this very moment may show in requests now and in failed only the next time, so that the difference
+ * of two moments may have failed above requests by one per worker. Any thread. */
 struct judged_totals metrics_judged(const struct variant_metrics *v, enum metric_role role);
 
 /* The same of the requests that were copied to a canary: how it did (ROLE_CANARY), and how stable had

@@ -49,10 +49,9 @@ void rollout_close(struct rollout *r);
 enum err rollout_may_configure(const struct rollout *r, const struct rollout_setup *setup,
                                struct why *why) MUST_USE;
 
-/* Takes over what a reload says. Same pair: the plan is for the next rollout. Another pair in
- * mid-rollout: as on_new_version says (ERR_CONFLICT for refuse). No canary (or a
- * static weight): the running rollout is aborted. On OK *why says what changes and when ("" = nothing). route and state_dir must be those
- * of open. */
+/* Takes over what a reload says. Same pair: the plan is for the next rollout. Another pair in mid-rollout: as on_new_version
+ * says (ERR_CONFLICT for refuse). No canary (or a static weight): the running rollout is aborted. On OK *why says what changes
+ * and when ("" = nothing). route and state_dir must be those of open. */
 enum err rollout_configure(struct rollout *r, const struct rollout_setup *setup,
                            struct why *why) MUST_USE;
 

@@ -58,9 +58,9 @@ static size_t gather_given(struct given *all, const struct known_version *v,
     return KNOWN_GIVEN_MAX;
 }
 
-/* Marks what is known and, where what is given is whole, forgets what is not in it but for what the file names. Workers that have not adopted the next snapshot yet, and
- * retries in a world of before, find it down: they go elsewhere where there is anything else. Returns how many are gone for
- * the data plane. */
+/* Marks what is known and, where what is given is whole, forgets what is not in it but for what the file names. Workers that
+ * have not adopted the next snapshot yet, and retries in a world of before, find it down: they go elsewhere where there is
+ * anything else. Returns how many are gone for the data plane. */
 static unsigned drop_ungiven(struct known *k, const struct known_route *r,
                              const struct known_version *v, struct given *all, size_t n,
                              bool is_whole)

@@ -24,9 +24,9 @@ void binary_fini(struct binary *b);
 #define BINARY_CHANNEL_FD  3
 #define BINARY_CHANNEL_ENV "SERIN_HANDOVER_FD"
 
-/* Starts it with the same arguments and environment, and one more variable. Variables of socket activation (LISTEN_*) are left out:
- * those sockets were for this process. HUP, USR1 and USR2 are
- * blocked there, until it listens to them. ERR_IO with the reason: there is no such program, no memory. */
+/* Starts it with the same arguments and environment, and one more variable. Variables of socket activation (LISTEN_*) are left
+ * out: those sockets were for this process. HUP, USR1 and USR2 are blocked there, until it listens to them. ERR_IO with the
+ * reason: there is no such program, no memory. */
 enum err binary_start(const struct binary *b, int channel, pid_t *pid, struct why *why) MUST_USE;
 
 #endif

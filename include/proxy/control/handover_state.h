@@ -12,8 +12,8 @@ struct cJSON;
 /* Endpoints of one message: so that it stays below HANDOVER_BYTES_MAX. */
 #define HANDOVER_ENDPOINTS_MAX 256u
 
-/* The last ten minutes and the breaker. Moments are monotonic: the next process is on the same machine, and its clock is the same.
- * now_ms: monotonic. The caller frees it; NULL when memory is short. */
+/* The last ten minutes and the breaker. Moments are monotonic: the next process is on the same machine, and its clock is the
+ * same. now_ms: monotonic. The caller frees it; NULL when memory is short. */
 struct cJSON *handover_state_of(struct known_route *r, int64_t now_ms);
 
 /* The endpoints of a route, at most HANDOVER_ENDPOINTS_MAX from *at in the list on, which moves on; NULL in *at: there are

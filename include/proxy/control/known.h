@@ -126,12 +126,12 @@ struct known_endpoint *known_next_endpoint(const struct known_route *r, const ch
  * are given. ERR_MEMORY, ERR_INVALID (an address; the configuration's check lets none through). */
 enum err known_configure(struct known *k, const struct config *c, struct why *why) MUST_USE;
 
-/* Takes the addresses at which a dynamic version can be reached now, "10.1.2.3:80", besides those of the file and in place
- * of those given before; in any order. What is no address is left out, as are those beyond KNOWN_GIVEN_MAX and repeated ones. An address that another
- * version of the route has stays there until that one lets go; one that is in the file is the file's. An address that goes
- * gets no new request; the caller publishes where this says true: something changed for the data plane. False also where
- * the configuration has no such version. Where memory is short what is missing is said in the log, and taken by the next
- * call. O(n log n + endpoints of the route), for each new one O(endpoints of the route). */
+/* Takes the addresses at which a dynamic version can be reached now, "10.1.2.3:80", besides those of the file and in place of
+ * those given before; in any order. What is no address is left out, as are those beyond KNOWN_GIVEN_MAX and repeated ones. An
+ * address that another version of the route has stays there until that one lets go; one that is in the file is the file's. An
+ * address that goes gets no new request; the caller publishes where this says true: something changed for the data plane. False
+ * also where the configuration has no such version. Where memory is short what is missing is said in the log, and taken by the
+ * next call. O(n log n + endpoints of the route), for each new one O(endpoints of the route). */
 bool known_take_endpoints(struct known *k, const char *route, const char *version,
                           const char *const *texts, size_t n);
 

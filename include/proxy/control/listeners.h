@@ -8,8 +8,8 @@
 
 struct inherited;
 
-/* The sockets of one listener. A worker that serves accepts on those whose place, modulo the number of workers, is its own: each SO_REUSEPORT
- * socket has a queue of its own, and none may be without a worker. */
+/* The sockets of one listener. A worker that serves accepts on those whose place, modulo the number of workers, is its own:
+ * each SO_REUSEPORT socket has a queue of its own, and none may be without a worker. */
 struct listener_sockets {
     char bind[WIRE_TEXT_MAX]; /* as the configuration writes it */
     int *fds;                 /* at least one a worker; theirs to close once they run */

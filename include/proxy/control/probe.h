@@ -7,9 +7,9 @@
 
 struct event_base;
 
-/* Starts a connect, with TLS where its version has that, to every endpoint that is not known to be up, or has just failed one, and has none under way; the
- * outcome goes to its health when it is there. Those of a route with active checks are left to them (health.h). Says
- * in the log what has changed meanwhile. At most PROBES_MAX at a time. timeout_ms: of one connect. */
+/* Starts a connect, with TLS where its version has that, to every endpoint that is not known to be up, or has just failed one,
+ * and has none under way; the outcome goes to its health when it is there. Those of a route with active checks are left to them
+ * (health.h). Says in the log what has changed meanwhile. At most PROBES_MAX at a time. timeout_ms: of one connect. */
 #define PROBES_MAX 128
 void probe_all(struct known *k, struct event_base *base, uint32_t timeout_ms);
 

@@ -7,8 +7,8 @@
 #include <sys/uio.h>
 
 /* Keeps more of it where another attempt may be made, or the mirror wants it; else all of it is forgotten. is_open: there is a
- * connection that takes it. False: there is none, and it cannot be kept (more than EXCHANGE_REPLAY_MAX, or memory): it would stand
- * nowhere. O(bytes). */
+ * connection that takes it. False: there is none, and it cannot be kept (more than EXCHANGE_REPLAY_MAX, or memory): it would
+ * stand nowhere. O(bytes). */
 bool replay_take(struct exchange *x, const struct iovec *parts, int n, bool is_open);
 
 /* There is no other attempt any more: what was kept is freed. */

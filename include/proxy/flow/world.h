@@ -23,9 +23,9 @@ struct world {
     struct route_place **places; /* [snapshot->n_routes] */
 };
 
-/* Builds the view of a snapshot and takes its reference. before: the present world, whose places go on, and whose
- * pools are retired where the new one does not name them; may be NULL. first_cursor: where a new route begins in the split order. NULL when memory is short: the reference stays
- * with the caller. */
+/* Builds the view of a snapshot and takes its reference. before: the present world, whose places go on, and whose pools are
+ * retired where the new one does not name them; may be NULL. first_cursor: where a new route begins in the split order. NULL
+ * when memory is short: the reference stays with the caller. */
 struct world *world_new(struct upstream *u, struct snapshot *snapshot, const struct world *before,
                         uint32_t first_cursor);
 

@@ -61,13 +61,12 @@ struct slice request_id_received(const struct head *h, const char *buf);
  * written, or -1 when room is too small. Pure. O(head). */
 ssize_t rewrite_request(const struct rewrite_request *r, char *out, size_t room);
 
-/* The response head for the client, likewise; also for 1xx, which gets no framing and no
- * Connection, but for 101: that one says Upgrade: websocket, the only protocol that is passed. Always HTTP/1.1, with the upstream's reason phrase. Framing: 204 has none; 304 and an
- * answer to HEAD keep what they announce; a chunked body for an HTTP/1.0 client is announced as one
- * that ends with the connection, which the caller then closes; a body that ends with the upstream's
- * connection is announced as chunked where keep_alive is set and the client speaks HTTP/1.1
- * (rewrite_is_chunked tells), and the caller then chunks it. Returns the bytes written, or -1 when
- * room is too small. Pure. O(head). */
+/* The response head for the client, likewise; also for 1xx, which gets no framing and no Connection, but for 101: that one says
+ * Upgrade: websocket, the only protocol that is passed. Always HTTP/1.1, with the upstream's reason phrase. Framing: 204 has
+ * none; 304 and an answer to HEAD keep what they announce; a chunked body for an HTTP/1.0 client is announced as one that ends
+ * with the connection, which the caller then closes; a body that ends with the upstream's connection is announced as chunked
+ * where keep_alive is set and the client speaks HTTP/1.1 (rewrite_is_chunked tells), and the caller then chunks it. Returns the
+ * bytes written, or -1 when room is too small. Pure. O(head). */
 ssize_t rewrite_response(const struct rewrite_response *r, char *out, size_t room);
 
 /* True where rewrite_response announces a body that follows as chunked. Pure. */

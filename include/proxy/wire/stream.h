@@ -1,6 +1,7 @@
-/* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once or, where
- * the owner lets them, with others as the turn of the loop ends (burst.h), and only what the kernel does not take is kept until it does. Every byte of the request path passes here, also under TLS (tls.h):
- * then what is said below of bytes given and got is true of the plain ones, and what the kernel takes is records.
+/* One nonblocking stream socket on an event base: reads go to the caller's buffer, writes go out at once or, where the owner
+ * lets them, with others as the turn of the loop ends (burst.h), and only what the kernel does not take is kept until it does.
+ * Every byte of the request path passes here, also under TLS (tls.h): then what is said below of bytes given and got is true of
+ * the plain ones, and what the kernel takes is records.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERIN_PROXY_WIRE_STREAM_H
 #define SERIN_PROXY_WIRE_STREAM_H

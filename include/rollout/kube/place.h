@@ -27,11 +27,10 @@ void kube_place_fini(struct kube_place *place);
 /* Keeps a text (taken; NULL = memory was short) until the place ends, and gives it back. */
 const char *kube_place_keep(struct kube_place *place, char *text);
 
-/* Reads files as kubectl does: of each name and key the first file that has it counts, files that
- * do not exist are left out unless it is the only one named, paths in them are relative to their own. paths: separated by colons. context: NULL =
- * current-context. What serin does not speak (basic auth, impersonation, proxies, unverified TLS) is
- * refused, as it would silently mean something else. ERR_NOT_FOUND: no file is there. ERR_INVALID
- * with file, line and key. */
+/* Reads files as kubectl does: of each name and key the first file that has it counts, files that do not exist are left out
+ * unless it is the only one named, paths in them are relative to their own. paths: separated by colons. context: NULL =
+ * current-context. What serin does not speak (basic auth, impersonation, proxies, unverified TLS) is refused, as it would
+ * silently mean something else. ERR_NOT_FOUND: no file is there. ERR_INVALID with file, line and key. */
 enum err kube_place_from_files(struct kube_place *place, const char *paths, const char *context,
                                struct why *why) MUST_USE;
 
