@@ -82,9 +82,10 @@ uint8_t burst_put(struct burst *b, struct stream *s, const struct iovec *parts, 
     return (uint8_t)b->n;
 }
 
-void burst_drop(struct burst *b, uint8_t place)
+uint32_t burst_drop(struct burst *b, uint8_t place)
 {
     b->items[place - 1].stream = NULL;
+    return b->items[place - 1].len;
 }
 
 /* taken: bytes, or an errno below zero. */

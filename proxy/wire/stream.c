@@ -17,11 +17,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void let_wait(int fd, int most)
+{
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
+
 void stream_prepare(int fd)
 {
-    int most = STREAM_UNSENT_MAX, on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    int on = 1;
+    let_wait(fd, STREAM_UNSENT_MAX);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void stream_give_room(struct stream *s)
+{
+    let_wait(s->fd, STREAM_UNSENT_ROOMY);
+    s->is_roomy = true;
 }
 
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
@@ -29,7 +40,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 {
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
-    s->is_deferred = s->is_unhurried = false;
+    s->is_deferred = s->is_unhurried = s->is_roomy = false;
     s->place = 0;
     s->burst = NULL;
     s->out = NULL;
@@ -278,11 +289,12 @@ void stream_on_burst(struct stream *s, const char *rest, size_t len)
     s->sent -= len;
     if (len == 0)
         return;
-    if (keep_rest(s, &part, 1, 0) == STREAM_FAILED)
-        (void)shutdown(s->fd,
-                       SHUT_RDWR); /* out of memory: both sides learn that bytes are missing */
-    else if (s->is_reading)
+    if (keep_rest(s, &part, 1, 0) == STREAM_FAILED) {
+        s->is_torn = true;
+        (void)shutdown(s->fd, SHUT_RDWR); /* both sides learn that bytes are missing */
+    } else if (s->is_reading) {
         stream_wake(s); /* the owner thinks that all is out */
+    }
 }
 
 /* Moves on what is in the pipe. */
@@ -369,7 +381,7 @@ void stream_discard(struct stream *s)
 {
     s->is_torn = s->is_torn || s->place || stream_pending(s);
     if (s->place)
-        burst_drop(s->burst, s->place);
+        s->sent -= burst_drop(s->burst, s->place);
     s->place = 0;
     drop_out(s);
 }

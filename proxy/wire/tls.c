@@ -242,8 +242,10 @@ static bool is_plain_http(const struct tls *t, const char *bytes)
 static ssize_t take_records(struct stream *s, size_t n, char *buf, size_t room)
 {
     struct tls *t = s->tls;
-    struct records *r = enter(s);
     size_t got = 0;
+    if (s->burst && !t->is_established)
+        burst_send(s->burst); /* a step of a handshake is longer than others' bytes should wait */
+    struct records *r = enter(s);
     if (is_plain_http(t, r->recv)) {
         fail(t, TLS_FAILED_PLAIN_HTTP, "plain HTTP");
     } else {

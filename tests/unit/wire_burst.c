@@ -313,6 +313,7 @@ static void what_is_discarded_is_not_sent(void **state)
     assert_int_equal(say_soon(&o.s, "yes", 3), STREAM_OK);
     stream_discard(&f->s);
     assert_true(f->s.is_torn);
+    assert_int_equal(f->s.sent, 0);
     turn(f);
     assert_peer_has_nothing(f->peer);
     assert_peer_reads(o.peer, "yes");

@@ -147,6 +147,36 @@ static void the_end_waits_with_the_last_bytes(void **state)
     assert_rests(f);
 }
 
+/* A step of a handshake takes long: it is not what others' answers wait for. */
+static void what_waits_leaves_before_a_handshake(void **state)
+{
+    struct fixture *f = *state;
+    struct burst burst;
+    struct stream other;
+    struct iovec answer = {(char *)(uintptr_t) "answer", 6};
+    char at[8];
+    int fds[2];
+    burst_init(&burst, f->base);
+    assert_true(burst_begin(&burst));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    stream_init(&other, f->base, fds[0], on_read, on_write, f);
+    stream_join(&other, &burst);
+    stream_join(&f->s, &burst);
+    serve(f, TLS1_3_VERSION);
+    peer_step();
+    (void)peer_flush(f, SIZE_MAX);
+    stream_wake(&f->s); /* something follows in this turn */
+    assert_int_equal(stream_send_soon(&other, &answer, 1), STREAM_OK);
+    assert_int_not_equal(other.place, 0);
+    assert_int_equal(stream_recv(&f->s, in, sizeof in), STREAM_AGAIN);
+    assert_int_equal(other.place, 0);
+    assert_int_equal(recv(fds[1], at, sizeof at, 0), 6);
+    stream_close(&other);
+    stream_close(&f->s);
+    (void)close(fds[1]);
+    burst_end(&burst);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +186,7 @@ int main(void)
         TLS_ON_UNIX(version_1_2_has_its_ticket_in_the_handshake),
         TLS_ON_UNIX(the_last_bytes_bring_the_end),
         TLS_ON_TCP(the_end_waits_with_the_last_bytes),
+        TLS_ON_UNIX(what_waits_leaves_before_a_handshake),
     };
     return cmocka_run_group_tests(tests, open_with_tickets, close_with_tickets);
 }

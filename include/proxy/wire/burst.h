@@ -54,8 +54,8 @@ bool burst_takes(const struct burst *b, size_t len);
  * place, from 1 to BURST_MAX. */
 uint8_t burst_put(struct burst *b, struct stream *s, const struct iovec *parts, int n);
 
-/* Forgets one item: it is not sent. */
-void burst_drop(struct burst *b, uint8_t place);
+/* Forgets one item: it is not sent. Returns how many bytes it had. */
+uint32_t burst_drop(struct burst *b, uint8_t place);
 
 /* Sends all that waits, now, in one system call. Each stream is told what the kernel took of it (stream_on_burst). */
 void burst_send(struct burst *b);
