@@ -80,6 +80,10 @@ def status_sum(pids, file, key):
             pass
     return n
 
+def sleeps(pids):
+    """How often all threads of these processes have gone to sleep."""
+    return sum(status_sum([f'{p}/task/{t}' for t in os.listdir(f'/proc/{p}/task')], 'status', 'voluntary') for p in pids)
+
 def pss(pids):
     return status_sum(pids, 'smaps_rollup', 'Pss:')         # KiB
 
@@ -223,9 +227,9 @@ def sample(peer, sc, secs):
     if peer.proc:               # workers may have been replaced since the last sample
         peer.pids = procs(peer.proc.pid)
     stats = lambda: json.loads(get(V1, '/stats').split(b'\r\n\r\n', 1)[1])
-    b0, c0, s0, k0 = stats(), cpu(peer.pids), status_sum(peer.pids, 'status', 'voluntary'), cpu(R.softirqd)
+    b0, c0, s0, k0 = stats(), cpu(peer.pids), sleeps(peer.pids), cpu(R.softirqd)
     d = load(sc, port, secs)
-    k1, s1, c1, b1 = cpu(R.softirqd), status_sum(peer.pids, 'status', 'voluntary'), cpu(peer.pids), stats()
+    k1, s1, c1, b1 = cpu(R.softirqd), sleeps(peer.pids), cpu(peer.pids), stats()
     n = max(1, d['requests'])
     seen = [b1[v]['reqs'] - b0[v]['reqs'] for v in ('v1', 'v2')]
     total = max(n, sum(seen))       # requests the proxy worked for, those of lg's warm-up included
