@@ -31,6 +31,14 @@ struct http_answer {
     bool is_lasting; /* no answer, and the same question will find none: the URL, a certificate */
 };
 
+/* For a timer that is not to end before the seconds that an answer asked for: an event loop's clock is up to a tick of the
+ * kernel's behind (10 ms where it has 100 a second), and a timer may be early by that. */
+#define HTTP_TICK_MS 10
+static inline int64_t http_retry_after_ms(unsigned seconds)
+{
+    return seconds * INT64_C(1000) + HTTP_TICK_MS;
+}
+
 /* Whom a call trusts and how it shows who it is. Everything may be NULL; the server's certificate is verified always. */
 struct http_tls {
     const char *ca_file, *ca_pem;     /* the only issuers that are trusted; NULL = the system's */

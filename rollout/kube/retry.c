@@ -2,6 +2,8 @@
  * where it is certain that nothing was done. SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kube/retry.h"
 
+#include "rollout/http.h"
+
 #define WAIT_FIRST_MS 100
 #define WAIT_MOST_MS  5000
 
@@ -18,7 +20,7 @@ static int64_t doubled_ms(unsigned tries, uint32_t random)
 /* The server said how long: never less, a tenth more at most. */
 static int64_t told_ms(unsigned seconds, uint32_t random)
 {
-    int64_t ms = (int64_t)seconds * 1000;
+    int64_t ms = http_retry_after_ms(seconds);
     return ms + random % (ms / 10 + 1);
 }
 

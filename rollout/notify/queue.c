@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/notify/queue.h"
 
+#include "rollout/http.h"
 #include <string.h>
 
 static struct queue_item *item_of(struct list *l)
@@ -74,5 +75,6 @@ int64_t queue_pause_ms(unsigned tries, unsigned retry_after_s, uint32_t random)
     pause_ms = pause_ms / 2 + (int64_t)(random % (uint32_t)(pause_ms / 2 + 1));
     if (retry_after_s > QUEUE_RETRY_AFTER_MAX_S)
         retry_after_s = QUEUE_RETRY_AFTER_MAX_S;
-    return pause_ms > retry_after_s * (int64_t)1000 ? pause_ms : retry_after_s * (int64_t)1000;
+    int64_t told_ms = retry_after_s ? http_retry_after_ms(retry_after_s) : 0;
+    return pause_ms > told_ms ? pause_ms : told_ms;
 }

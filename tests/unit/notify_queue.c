@@ -138,10 +138,10 @@ static void pauses(void **state)
         {10, 0, 0, 150000},
         {10, 0, 150000, 300000},
         {1000000000, 0, 150000, 300000},
-        {1, 5, 0, 5000},
+        {1, 5, 0, 5010},
         {4, 1, 0, 4000},
-        {1, 86400, UINT32_MAX, 600000},
-        {1, UINT32_MAX, 0, 600000},
+        {1, 86400, UINT32_MAX, 600010},
+        {1, UINT32_MAX, 0, 600010},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(queue_pause_ms(rows[i].tries, rows[i].retry_after_s, rows[i].random),
