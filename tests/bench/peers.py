@@ -162,7 +162,8 @@ def scen(name, what, tool, path, c=64, proto='h1', **kw):
 
 SCEN = [
     scen('get128', 'keep-alive GET 128 B, 64 conns', 'wrk', '/b/128'),
-    scen('hdr', 'the same, 13 browser headers (850 B)', 'wrk', '/b/128', hdr=HEADERS),
+    scen('get128-32', 'keep-alive GET 128 B, 32 conns', 'wrk', '/b/128', 32),
+    scen('hdr', 'keep-alive GET 128 B, 13 browser headers (850 B), 64 conns', 'wrk', '/b/128', hdr=HEADERS),
     scen('get1k', 'keep-alive GET 1 KiB', 'wrk', '/b/1024'),
     scen('get10k', 'keep-alive GET 10 KiB', 'wrk', '/b/10240'),
     scen('get100k', 'keep-alive GET 100 KiB, 32 conns', 'wrk', '/b/102400', 32),
