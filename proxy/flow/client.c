@@ -44,7 +44,6 @@ void client_hang_up(struct client *c)
     held_drop(&c->held);
     list_remove(&c->link);
     f->n_clients--;
-    f->n_roomy -= c->stream.is_roomy;
     cell_sub(&c->listener->open, 1);
     atomic_fetch_sub_explicit(&f->shared->connections, 1, memory_order_relaxed);
     grave_bury(&f->graves, &c->grave, free_client);

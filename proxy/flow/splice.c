@@ -10,22 +10,12 @@ static void count(const struct exchange *x, enum metric_direction direction, ssi
     cell_add(&x->flow->cells->spliced_bytes[direction], (uint64_t)n);
 }
 
-static void give_room(struct client *c)
-{
-    struct flow *f = c->flow;
-    if (c->stream.is_roomy || f->n_roomy == SPLICE_ROOMY_MAX)
-        return;
-    stream_give_room(&c->stream);
-    f->n_roomy++;
-}
-
 /* Where more is there already, the next turn of the loop moves it: head and body need not be segments of their own, nor wake
  * the client twice. */
 void splice_begin_reply(struct exchange *x, const struct iovec *parts, int n)
 {
     struct stream *to = &x->client->stream;
     bool has_more = stream_unread(&x->up->stream);
-    give_room(x->client);
     pump_after_reply(x, has_more ? stream_send_more(to, parts, n) : stream_send(to, parts, n));
 }
 

@@ -17,22 +17,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void let_wait(int fd, int most)
-{
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
-}
-
 void stream_prepare(int fd)
 {
-    int on = 1;
-    let_wait(fd, STREAM_UNSENT_MAX);
+    int most = STREAM_UNSENT_MAX, on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-void stream_give_room(struct stream *s)
-{
-    let_wait(s->fd, STREAM_UNSENT_ROOMY);
-    s->is_roomy = true;
 }
 
 void stream_init(struct stream *s, struct event_base *base, int fd, event_callback_fn on_read,
@@ -40,7 +29,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 {
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
-    s->is_deferred = s->is_unhurried = s->is_roomy = false;
+    s->is_deferred = s->is_unhurried = false;
     s->place = 0;
     s->burst = NULL;
     s->out = NULL;

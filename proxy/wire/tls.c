@@ -415,6 +415,8 @@ enum tls_progress stream_handshake(struct stream *s)
 {
     struct tls *t = s->tls;
     if (t->is_client && !t->has_begun) {
+        if (s->burst)
+            burst_send(s->burst); /* as in take_records */
         struct records *r = enter(s);
         t->has_begun = true;
         int result = SSL_do_handshake(t->ssl);

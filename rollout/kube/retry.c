@@ -17,7 +17,7 @@ static int64_t doubled_ms(unsigned tries, uint32_t random)
     return ms / 2 + random % (ms / 2 + 1);
 }
 
-/* The server said how long: never less, a tenth more at most. */
+/* The server said how long: never less, a tenth more at most (and a tick). */
 static int64_t told_ms(unsigned seconds, uint32_t random)
 {
     int64_t ms = http_retry_after_ms(seconds);

@@ -114,32 +114,6 @@ static void a_large_response_is_not_copied(void **state)
     part(f, client, up);
 }
 
-/* Until it leaves, and no more than so many: what waits for those who stop reading is bounded. */
-static void who_takes_a_large_one_has_more_room(void **state)
-{
-    struct fixture *f = *state;
-    int client = client_open(f), up = asked(f, client, GET);
-    begin_reply(f, client, up, "Content-Length: 65535");
-    carry(f, up, client, SPLICE_LEAST - 1);
-    assert_int_equal(f->flow.n_roomy, 0);
-    for (unsigned i = 0; i < 2; i++) {
-        say(f, client, GET);
-        (void)hear(up);
-        begin_reply(f, client, up, "Content-Length: 1048577");
-        carry(f, up, client, MIB + 1);
-        assert_int_equal(f->flow.n_roomy, 1);
-    }
-    part(f, client, up);
-    assert_int_equal(f->flow.n_roomy, 0);
-    f->flow.n_roomy = SPLICE_ROOMY_MAX; /* others have it */
-    client = client_open(f), up = asked(f, client, GET);
-    begin_reply(f, client, up, "Content-Length: 1048577");
-    carry(f, up, client, MIB + 1);
-    assert_int_equal(f->flow.n_roomy, SPLICE_ROOMY_MAX);
-    part(f, client, up);
-    assert_int_equal(f->flow.n_roomy, SPLICE_ROOMY_MAX);
-}
-
 static void others_are(void **state)
 {
     struct fixture *f = *state;
@@ -426,7 +400,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_large_response_is_not_copied),
-        TEST(who_takes_a_large_one_has_more_room),
         TEST(others_are),
         TEST(chunks_are),
         TEST(bytes_behind_a_body_end_their_connection),

@@ -250,31 +250,12 @@ static void the_kernel_tells_what_the_peer_has_not_taken(void **state)
     (void)close(ends[1]);
 }
 
-static int most_unsent(int fd)
-{
-    int most = 0;
-    socklen_t size = sizeof most;
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, &size), 0);
-    return most;
-}
-
-static void room_is_given_to_one(void **state)
-{
-    struct fixture *f = *state;
-    stream_prepare(f->s.fd);
-    assert_int_equal(most_unsent(f->s.fd), STREAM_UNSENT_MAX);
-    assert_false(f->s.is_roomy);
-    stream_give_room(&f->s);
-    assert_int_equal(most_unsent(f->s.fd), STREAM_UNSENT_ROOMY);
-    assert_true(f->s.is_roomy);
-}
-
 /* One call for a listener, none for each connection. */
 static void what_a_listener_accepts_is_prepared(void **state)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a, size = sizeof(int);
-    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0), most = 0;
     (void)state;
     stream_prepare(listener);
     assert_int_equal(bind(listener, (struct sockaddr *)&a, len), 0);
@@ -282,7 +263,8 @@ static void what_a_listener_accepts_is_prepared(void **state)
     assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
     int accepted = accept(listener, NULL, NULL), is_at_once = 0;
-    assert_int_equal(most_unsent(accepted), STREAM_UNSENT_MAX);
+    assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, &size), 0);
+    assert_int_equal(most, STREAM_UNSENT_MAX);
     assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &is_at_once, &size), 0);
     assert_int_equal(is_at_once, 1);
     (void)close(accepted);
@@ -301,7 +283,6 @@ int main(void)
         ON_TCP(the_write_event_tells_of_a_connect),
         ON_TCP(due_is_seen_and_not_yet_told),
         ON_TCP(the_peer_sees_an_end_or_a_reset),
-        ON_TCP(room_is_given_to_one),
         ON_TCP(the_last_bytes_arrive_with_the_end),
         ON_TCP(close_may_come_twice_and_begin_anew),
         ON_TCP(the_kernel_tells_what_the_peer_has_not_taken),

@@ -56,7 +56,6 @@ struct flow {
     } handshakes;                 /* of clients (proxy/flow/handshake.h) */
     struct wheel_entry slow_look; /* when those under way are held against the latency thresholds */
     uint32_t n_clients, n_exchanges, n_copies;
-    uint32_t n_roomy; /* clients for whom more may wait in the kernel (proxy/flow/splice.h) */
     bool is_draining; /* no new connection, every response says close */
     bool has_cut;     /* requests_until_ms has passed */
     int64_t requests_until_ms,

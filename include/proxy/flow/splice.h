@@ -15,10 +15,6 @@
  * nothing is copied. A guess: where it is wrong, a body takes one more piece. */
 #define SPLICE_FIRST_BYTES (16u << 10)
 
-/* So many clients of a worker get more room in the kernel as their first large response begins, and keep it until they leave.
- * Were it all of them, those who stop reading could hold a MiB each. */
-#define SPLICE_ROOMY_MAX 64u
-
 /* Whether a body that has just been planned is large in this sense, between plain sockets. */
 static inline bool splice_is_large(const struct exchange *x, const struct body *b)
 {

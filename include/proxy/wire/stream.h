@@ -27,7 +27,6 @@ struct stream {
     bool is_ending : 1;     /* see stream_expect_end */
     bool is_deferred : 1;   /* see stream_read_later */
     bool is_unhurried : 1;  /* within stream_send_soon */
-    bool is_roomy : 1;      /* see stream_give_room */
     uint8_t place;          /* of what waits in burst; 0 = nothing does */
     struct burst *burst;    /* NULL = every send is a system call of its own */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
@@ -56,9 +55,6 @@ enum stream_result {
  * its way to a peer that reads does not count: its speed is its own. */
 #define STREAM_UNSENT_MAX (128 << 10)
 
-/* And so much where there is room for it: a body of 1 MiB takes fewer pieces then, and an eighth less CPU. */
-#define STREAM_UNSENT_ROOMY (1 << 20)
-
 #define STREAM_EOF     0  /* stream_recv: the peer closed its side */
 #define STREAM_AGAIN   -1 /* stream_recv: nothing there now */
 #define STREAM_ERROR   -2 /* stream_recv: reset or worse; errno says how */
@@ -67,9 +63,6 @@ enum stream_result {
 /* Keeps a TCP socket to STREAM_UNSENT_MAX, and lets every send leave at once (TCP_NODELAY: heads and bodies go out together).
  * What a listening socket accepts inherits both. Nothing happens to a socket of another kind. */
 void stream_prepare(int fd);
-
-/* Lets STREAM_UNSENT_ROOMY wait from now on. The caller bounds how many streams have that. One system call. */
-void stream_give_room(struct stream *s);
 
 /* Takes a nonblocking fd. on_read and on_write are libevent callbacks with arg; no event is armed yet. Plain, until
  * stream_start_tls. */
