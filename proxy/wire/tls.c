@@ -123,6 +123,8 @@ void stream_stop_tls(struct stream *s)
 static struct records *enter(struct stream *s)
 {
     struct records *r = s->tls->records;
+    if (s->burst && !s->tls->is_established)
+        burst_send(s->burst); /* a step of a handshake is longer than others' bytes should wait */
     if (ERR_peek_error())
         ERR_clear_error();
     records_begin(r, s);
@@ -242,10 +244,8 @@ static bool is_plain_http(const struct tls *t, const char *bytes)
 static ssize_t take_records(struct stream *s, size_t n, char *buf, size_t room)
 {
     struct tls *t = s->tls;
-    size_t got = 0;
-    if (s->burst && !t->is_established)
-        burst_send(s->burst); /* a step of a handshake is longer than others' bytes should wait */
     struct records *r = enter(s);
+    size_t got = 0;
     if (is_plain_http(t, r->recv)) {
         fail(t, TLS_FAILED_PLAIN_HTTP, "plain HTTP");
     } else {
@@ -415,8 +415,6 @@ enum tls_progress stream_handshake(struct stream *s)
 {
     struct tls *t = s->tls;
     if (t->is_client && !t->has_begun) {
-        if (s->burst)
-            burst_send(s->burst); /* as in take_records */
         struct records *r = enter(s);
         t->has_begun = true;
         int result = SSL_do_handshake(t->ssl);
