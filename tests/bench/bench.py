@@ -23,7 +23,7 @@ none: the scheduler decides. "x floor" compares with floor.c, an L4 relay with 2
 The connection counts of the memory scenarios need RLIMIT_NOFILE >= 20000. Unless --no-netns, everything runs in a fresh network namespace, so no port clashes.
 
 Debian: apt-get install gcc libssl-dev nginx-light haproxy h2o caddy varnish wrk nghttp2-client"""
-import argparse, ctypes, fcntl, json, os, re, resource, shlex, shutil, signal, socket, ssl, statistics, struct, subprocess, sys, time
+import argparse, ctypes, fcntl, glob, json, os, re, resource, shlex, shutil, signal, socket, ssl, statistics, struct, subprocess, sys, time
 from peers import FDS, HEADERS, NOT_RANKED, PEERS, SCEN, V1, V2
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,7 +82,7 @@ def status_sum(pids, file, key):
 
 def sleeps(pids):
     """How often all threads of these processes have gone to sleep."""
-    return sum(status_sum([f'{p}/task/{t}' for t in os.listdir(f'/proc/{p}/task')], 'status', 'voluntary') for p in pids)
+    return status_sum([t for p in pids for t in glob.glob(f'{p}/task/*', root_dir='/proc')], 'status', 'voluntary')
 
 def pss(pids):
     return status_sum(pids, 'smaps_rollup', 'Pss:')         # KiB
