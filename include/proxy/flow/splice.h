@@ -13,7 +13,7 @@
 
 /* What is read first of a message on a connection whose last one was large: its head, and of its body so little that next to
  * nothing is copied. A guess: where it is wrong, a body takes one more piece. */
-#define SPLICE_FIRST_BYTES (16u << 10)
+#define SPLICE_FIRST_BYTES (4u << 10)
 
 /* Whether a body that has just been planned is large in this sense, between plain sockets. */
 static inline bool splice_is_large(const struct exchange *x, const struct body *b)
