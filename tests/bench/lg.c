@@ -1,5 +1,4 @@
-/* load client for what wrk/h2load do not do: open-loop latency corrected for coordinated omission,
- * SPDX-License-Identifier: Apache-2.0
+/* Load client for what wrk and h2load do not do: open-loop latency corrected for coordinated omission,
  * TLS handshake rates (full and resumed), idle, slow and stalled connection populations. One thread, epoll.
  *   lg [options] PORT PATH
  *   -c CONNS  -n REQUESTS  -t SECONDS (whichever first)      -w SECONDS warm-up not counted
@@ -9,7 +8,8 @@
  *   -b BYTES  POST with a body     -H 'Name: value' (repeatable)
  *   -i        hold: after one request on each connection print the JSON, wait for EOF on stdin, exit
  *   -z        stall: send the request, never read the reply (tiny receive buffer); then as -i
- * Prints one JSON line; latencies in microseconds. */
+ * Prints one JSON line; latencies in microseconds.
+ * SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -18,6 +18,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,8 @@ static struct conn *conns, **idle;
 static double rate, *ring;
 static unsigned long started, done, errs, connected, resumed, bytes, status[6], hist[64 * 40],
     rhead, rtail, limit = ~0UL;
-static double t_end, t_warm, vmax, vsum;
-static char *req;
+static double secs = 1e9, warm, t0, t_end, t_warm, due, vmax, vsum;
+static char *req, scratch[1 << 17];
 static size_t reqlen;
 static SSL_CTX *ctx;
 static SSL_SESSION *session;
@@ -107,7 +108,6 @@ static void hangup(struct conn *c)
     c->ssl = NULL, c->fd = -1, c->ev = 0, c->st = IDLE;
 }
 
-/* Longer than the house allows: one state after another, read from top to bottom. */
 static void step(struct conn *c);
 
 static void start(struct conn *c, double due)
@@ -181,114 +181,138 @@ static ssize_t io(struct conn *c, void *p, size_t n, int wr) /* -1 error, -2 aga
                                                                  : -1;
 }
 
-/* Longer than the house allows: one state after another, read from top to bottom. */
-static void step(struct conn *c)
+/* ---- one state after another: true where the next one may be tried at once ---- */
+
+static bool connected_now(struct conn *c)
 {
-    static char buf[1 << 17];
-    ssize_t k;
-    if (c->st == CONNECTING) {
-        int e = 0;
-        socklen_t l = sizeof e;
-        getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &l);
-        if (e) {
-            finish(c, 0, 0);
-            return;
-        }
-        c->st = SENDING;
-        nopening -= !tls;
-        if (tls) {
-            c->ssl = SSL_new(ctx);
-            SSL_set_fd(c->ssl, c->fd);
-            SSL_set_connect_state(c->ssl);
-            if (resume &&
-                session) { /* a copy: OpenSSL retires a TLS 1.3 session once it gets a newer ticket */
-                SSL_SESSION *d = SSL_SESSION_dup(session);
-                SSL_set_session(c->ssl, d);
-                SSL_SESSION_free(d);
-            }
-            c->st = SHAKING;
-        }
+    int e = 0;
+    socklen_t l = sizeof e;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &l);
+    if (e) {
+        finish(c, 0, 0);
+        return false;
     }
-    if (c->st == SHAKING) {
-        ERR_clear_error();
-        int r = SSL_do_handshake(c->ssl);
-        if (r != 1) {
-            int e = SSL_get_error(c->ssl, r);
-            if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
-                finish(c, 0, 0);
-                return;
-            }
+    c->st = SENDING;
+    nopening -= !tls;
+    if (!tls)
+        return true;
+    c->ssl = SSL_new(ctx);
+    SSL_set_fd(c->ssl, c->fd);
+    SSL_set_connect_state(c->ssl);
+    if (resume &&
+        session) { /* a copy: OpenSSL retires a TLS 1.3 session once it gets a newer ticket */
+        SSL_SESSION *d = SSL_SESSION_dup(session);
+        SSL_set_session(c->ssl, d);
+        SSL_SESSION_free(d);
+    }
+    c->st = SHAKING;
+    return true;
+}
+
+static bool shake(struct conn *c)
+{
+    ERR_clear_error();
+    int r = SSL_do_handshake(c->ssl);
+    if (r != 1) {
+        int e = SSL_get_error(c->ssl, r);
+        if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
             want(c, e == SSL_ERROR_WANT_WRITE ? EPOLLOUT : EPOLLIN);
-            return;
-        }
-        nopening--;
-        resumed += SSL_session_reused(c->ssl);
-        c->st = SENDING;
+        else
+            finish(c, 0, 0);
+        return false;
     }
-    if (c->st == SENDING) {
-        while (c->sent < reqlen) {
-            k = io(c, req + c->sent, reqlen - c->sent, 1);
-            if (k == -2) {
+    nopening--;
+    resumed += SSL_session_reused(c->ssl);
+    c->st = SENDING;
+    return true;
+}
+
+static bool ask(struct conn *c)
+{
+    while (c->sent < reqlen) {
+        ssize_t k = io(c, req + c->sent, reqlen - c->sent, 1);
+        if (k < 0) {
+            if (k == -2)
                 want(c, EPOLLOUT);
-                return;
-            }
-            if (k < 0) {
+            else
                 finish(c, 0, 0);
-                return;
-            }
-            c->sent += k;
+            return false;
         }
-        c->st = READING;
-        if (stall) {
-            done++, want(c, EPOLLERR);
-            return;
-        }
-        want(c, EPOLLIN);
-        if (!c->ssl)
-            return; /* the reply cannot be here yet */
+        c->sent += k;
     }
+    c->st = READING;
+    if (stall) {
+        done++, want(c, EPOLLERR);
+        return false;
+    }
+    want(c, EPOLLIN);
+    return c->ssl; /* without TLS the reply cannot be here yet */
+}
+
+/* More of the head has come. False: it is wrong. */
+static bool take_head(struct conn *c, ssize_t k)
+{
+    char *end, *length;
+    c->nhead += k, c->head[c->nhead] = 0;
+    end = strstr(c->head, "\r\n\r\n");
+    if (!end)
+        return c->nhead < (int)sizeof c->head - 1;
+    length = strcasestr(c->head, "\ncontent-length:");
+    if (!length || length > end)
+        return false;
+    long left = atol(length + 16) - (c->head + c->nhead - (end + 4));
+    c->left = left > 0 ? left : 0;
+    return true;
+}
+
+static void take_reply(struct conn *c)
+{
     while (c->st == READING) {
-        char *dst = c->left < 0 ? c->head + c->nhead : buf;
-        size_t room = c->left < 0 ? sizeof c->head - 1 - c->nhead : sizeof buf;
-        k = io(c, dst, room, 0);
+        bool in_head = c->left < 0;
+        ssize_t k = in_head ? io(c, c->head + c->nhead, sizeof c->head - 1 - c->nhead, 0)
+                            : io(c, scratch, sizeof scratch, 0);
         if (k == -2)
             return;
-        if (k <= 0) {
+        if (k <= 0 || (in_head && !take_head(c, k))) {
             finish(c, 0, 0);
             return;
         }
         bytes += k;
-        if (c->left < 0) {
-            c->nhead += k, c->head[c->nhead] = 0;
-            char *e = strstr(c->head, "\r\n\r\n"), *l;
-            if (!e && c->nhead < (int)sizeof c->head - 1)
-                continue;
-            if (!e || !(l = strcasestr(c->head, "\ncontent-length:")) || l > e) {
-                finish(c, 0, 0);
-                return;
-            }
-            c->left = atol(l + 16) - (c->head + c->nhead - (e + 4));
-        } else
+        if (!in_head)
             c->left -= k;
+        else if (c->left < 0)
+            continue;
         if (c->left <= 0) {
             finish(c, 1, atoi(c->head + 9));
             return;
         }
     }
+}
+
+static void step(struct conn *c)
+{
+    if (c->st == CONNECTING && !connected_now(c))
+        return;
+    if (c->st == SHAKING && !shake(c))
+        return;
+    if (c->st == SENDING && !ask(c))
+        return;
+    if (c->st == READING) {
+        take_reply(c);
+        return;
+    }
     if (c->st == IDLE && c->fd >= 0) { /* closed by the proxy while idle, or TLS ticket records */
-        k = io(c, buf, sizeof buf, 0);
+        ssize_t k = io(c, scratch, sizeof scratch, 0);
         if (k != -2 && k <= 0)
             hangup(c);
     }
 }
 
-/* Longer than the house allows: one state after another, read from top to bottom. */
-int main(int argc, char **argv)
+/* ---- the whole of it ---- */
+
+static void read_options(int argc, char **argv, char *fields, size_t room, long *body)
 {
     int o;
-    double secs = 1e9, warm = 0;
-    long body = 0;
-    char hdr[8192] = "";
     while ((o = getopt(argc, argv, "c:n:t:w:r:ks:b:H:iz")) != -1)
         switch (o) {
         case 'c':
@@ -313,11 +337,11 @@ int main(int argc, char **argv)
             tls = 1, newconn = *optarg != 'k', resume = *optarg == 'r';
             break;
         case 'b':
-            body = atol(optarg);
+            *body = atol(optarg);
             break;
         case 'H':
-            if (strlen(hdr) + strlen(optarg) < sizeof hdr - 3)
-                strcat(strcat(hdr, optarg), "\r\n");
+            if (strlen(fields) + strlen(optarg) < room - 3)
+                strcat(strcat(fields, optarg), "\r\n");
             break;
         case 'i':
             hold = 1;
@@ -326,17 +350,22 @@ int main(int argc, char **argv)
             hold = stall = 1;
             break;
         }
-    if (argc - optind != 2)
-        return fprintf(stderr, "lg [options] PORT PATH\n"), 2;
-    signal(SIGPIPE, SIG_IGN);
-    lport = atoi(argv[optind]);
+}
+
+static void write_request(const char *path, const char *fields, long body)
+{
     req = malloc(16384 + body);
     reqlen = sprintf(req, "%s %s HTTP/1.1\r\nHost: localhost:%d\r\n%s%s", body ? "POST" : "GET",
-                     argv[optind + 1], lport, hdr, newconn ? "Connection: close\r\n" : "");
+                     path, lport, fields, newconn ? "Connection: close\r\n" : "");
     if (body)
         reqlen += sprintf(req + reqlen, "Content-Length: %ld\r\n", body);
     reqlen += sprintf(req + reqlen, "\r\n");
     memset(req + reqlen, 'x', body), reqlen += body;
+}
+
+static void prepare(void)
+{
+    signal(SIGPIPE, SIG_IGN);
     if (tls) {
         ctx = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -346,29 +375,44 @@ int main(int argc, char **argv)
     ep = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc(nconn, sizeof *conns), idle = calloc(nconn + 1, sizeof *idle);
     ringsz = 1 << 20, ring = calloc(ringsz, sizeof *ring);
-    double t0 = now(), due = t0;
-    t_warm = t0 + warm, t_end = t_warm + secs;
     for (int i = 0; i < nconn; i++)
         conns[i].fd = -1;
-    int opened = 0;
     for (int i = 0; rate > 0 && i < nconn; i++)
         idle[nidle++] = &conns[nconn - 1 - i];
+    t0 = due = now();
+    t_warm = t0 + warm, t_end = t_warm + secs;
+}
+
+/* Requests whose time has come by t. A closed loop opens gently: no listen queue overflows. */
+static void begin_requests(double t, int *opened)
+{
+    int busy = (int)(hold ? *opened - (long)done - (long)errs : 0);
+    while (rate <= 0 && *opened < nconn && busy++ < 128 && nopening < 128)
+        started++, start(&conns[(*opened)++], now());
+    while (rate > 0 && due <= t && due < t_end) {
+        if (nidle)
+            start(idle[--nidle], due);
+        else if (rhead - rtail < (unsigned long)ringsz)
+            ring[rhead++ % ringsz] = due;
+        due -= log(drand48()) / rate;
+    }
+}
+
+static bool is_over(double t)
+{
+    if (hold)
+        return done + errs >= (unsigned long)nconn || t > t0 + 60;
+    return t >= t_end || (done + errs >= limit && rate <= 0);
+}
+
+static void run(void)
+{
+    int opened = 0;
     for (;;) {
         double t = now();
-        int busy = (int)(hold ? opened - (long)done - (long)errs : 0);
-        while (rate <= 0 && opened < nconn && busy++ < 128 &&
-               nopening < 128) /* opens gently: no listen queue overflow */
-            started++, start(&conns[opened++], now());
-        while (rate > 0 && due <= t && due < t_end) {
-            if (nidle)
-                start(idle[--nidle], due);
-            else if (rhead - rtail < (unsigned long)ringsz)
-                ring[rhead++ % ringsz] = due;
-            due -= log(drand48()) / rate;
-        }
-        if (hold ? done + errs >= (unsigned long)nconn || t > t0 + 60
-                 : t >= t_end || (done + errs >= limit && rate <= 0))
-            break;
+        begin_requests(t, &opened);
+        if (is_over(t))
+            return;
         double wait = rate > 0 && due < t_end ? due - t
                       : t_end - t < 0.1       ? t_end - t
                       : opened < nconn        ? 0.001
@@ -379,6 +423,10 @@ int main(int argc, char **argv)
         for (int i = 0; i < n; i++)
             step(ev[i].data.ptr);
     }
+}
+
+static void report(void)
+{
     double dt = now() - (warm > 0 ? t_warm : t0);
     printf("{\"requests\":%lu,\"secs\":%.4f,\"rps\":%.1f,\"errors\":%lu,\"non2xx\":%lu,\"conns\":%"
            "lu,\"resumed\":%lu,\"bytes\":%lu,"
@@ -388,8 +436,21 @@ int main(int argc, char **argv)
            rhead - rtail, done ? vsum / done : 0, quantile(.5), quantile(.9), quantile(.99),
            quantile(.999), vmax);
     fflush(stdout);
-    if (hold)
-        while (read(0, req, 64) > 0)
-            ;
+}
+
+int main(int argc, char **argv)
+{
+    char fields[8192] = "";
+    long body = 0;
+    read_options(argc, argv, fields, sizeof fields, &body);
+    if (argc - optind != 2)
+        return fprintf(stderr, "lg [options] PORT PATH\n"), 2;
+    lport = atoi(argv[optind]);
+    write_request(argv[optind + 1], fields, body);
+    prepare();
+    run();
+    report();
+    while (hold && read(0, scratch, 64) > 0)
+        ;
     return 0;
 }
