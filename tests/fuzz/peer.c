@@ -382,8 +382,26 @@ static bool has_proxy_connection(void)
     return false;
 }
 
-static bool bodies_are_alike(struct peer_report *r)
+/* llhttp takes a tab behind the last coding for a part of its name (RFC 9110 5.6.3: it is white space), and reads such a response
+ * until the connection ends. */
+static bool has_tab_behind_coding(struct slice in)
 {
+    for (size_t i = 0; i < ours.n_fields; i++) {
+        const char *at = ours.values[i].at + ours.values[i].len;
+        if (!slice_equal_nocase(ours.names[i], SLICE("transfer-encoding")))
+            continue;
+        while (at < in.at + in.len && *at == ' ')
+            at++;
+        if (at < in.at + in.len && *at == '\t')
+            return true;
+    }
+    return false;
+}
+
+static bool bodies_are_alike(struct peer_report *r, struct slice in)
+{
+    if (ours.status && has_tab_behind_coding(in))
+        return true;
     if (ours.is_whole != theirs.is_whole)
         return differs_in(r, "whole", ours.is_whole, theirs.is_whole);
     if (ours.body_len != theirs.body_len || memcmp(ours.body, theirs.body, ours.body_len) != 0)
@@ -424,7 +442,7 @@ static bool compare_one(struct peer_report *r, struct slice in)
                        slice_str(theirs.refusal));
     if (!theirs.has_head)
         return differs_in(r, "has a head", 1, 0);
-    return heads_are_alike(r) && bodies_are_alike(r);
+    return heads_are_alike(r) && bodies_are_alike(r, in);
 }
 
 bool peer_compare(struct slice bytes, bool is_response, bool to_head, struct peer_report *report)
