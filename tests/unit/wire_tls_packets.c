@@ -147,8 +147,8 @@ static void the_end_waits_with_the_last_bytes(void **state)
     assert_rests(f);
 }
 
-/* A step of a handshake takes long: it is not what others' answers wait for. */
-static void what_waits_leaves_before_a_handshake(void **state)
+/* A step of a handshake takes long: it is not what others' answers wait for. To read of a session is no such step. */
+static void what_waits_leaves_before_a_handshake_alone(void **state)
 {
     struct fixture *f = *state;
     struct burst burst;
@@ -171,6 +171,13 @@ static void what_waits_leaves_before_a_handshake(void **state)
     assert_int_equal(stream_recv(&f->s, in, sizeof in), STREAM_AGAIN);
     assert_int_equal(other.place, 0);
     assert_int_equal(recv(fds[1], at, sizeof at, 0), 6);
+    shake_hands(f);
+    peer_sends(f, "question");
+    stream_wake(&f->s);
+    assert_int_equal(stream_send_soon(&other, &answer, 1), STREAM_OK);
+    assert_int_equal(stream_recv(&f->s, in, sizeof in), 8);
+    assert_int_not_equal(other.place, 0);
+    assert_int_equal(recv(fds[1], at, sizeof at, 0), -1);
     stream_close(&other);
     stream_close(&f->s);
     (void)close(fds[1]);
@@ -186,7 +193,7 @@ int main(void)
         TLS_ON_UNIX(version_1_2_has_its_ticket_in_the_handshake),
         TLS_ON_UNIX(the_last_bytes_bring_the_end),
         TLS_ON_TCP(the_end_waits_with_the_last_bytes),
-        TLS_ON_UNIX(what_waits_leaves_before_a_handshake),
+        TLS_ON_UNIX(what_waits_leaves_before_a_handshake_alone),
     };
     return cmocka_run_group_tests(tests, open_with_tickets, close_with_tickets);
 }
