@@ -8,7 +8,6 @@
 #include "proxy/flow/failover.h"
 #include "proxy/flow/ids.h"
 #include "proxy/flow/judged.h"
-#include "proxy/flow/patience.h"
 #include "proxy/flow/pump.h"
 #include "proxy/flow/refuse.h"
 #include "proxy/flow/reply.h"
@@ -57,8 +56,6 @@ static void on_due(struct wheel_entry *e)
         exchange_on_client_gone(x, CLIENT_ERROR_TIMEOUT); /* request_total ran out on a slow one */
         return;
     }
-    if (patience_end(x))
-        return;
     if (x->state == EXCHANGE_REPLY) {
         x->why = metric_reason_text(REASON_TIMEOUT);
         attempt_settle(x, x->status, REASON_TIMEOUT, false);
@@ -378,7 +375,7 @@ void exchange_on_client_drained(struct exchange *x)
     slow_rest_reader(x->client);
     if (x->state == EXCHANGE_REPLY && x->up) {
         stream_read_on(&x->up->stream);
-        exchange_deadline(x, patience_deadline_ms(x));
+        exchange_deadline(x, x->world->snapshot->config->timeouts.response_idle_ms);
     }
 }
 

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "proxy/flow/attempt.h"
-#include "proxy/flow/patience.h"
 #include "proxy/flow/replay.h"
 #include "proxy/flow/slow.h"
 #include "proxy/flow/splice.h"
@@ -185,7 +184,7 @@ void pump_after_reply(struct exchange *x, enum stream_result r)
         exchange_deadline(x, 0);
         slow_await_reader(x->client);
     } else {
-        exchange_deadline(x, patience_deadline_ms(x));
+        exchange_deadline(x, timeouts_of(x)->response_idle_ms);
     }
 }
 
@@ -462,8 +461,6 @@ static void read_response_body(struct exchange *x)
     if (used < got)
         pump_distrust(x);
     x->body_sent += data.len;
-    if (x->up->stream.is_patient && !x->response_body.done) /* pipes have run out since */
-        patience_look(x, data.len, false);
     int n = frame(parts, chunk, data, x->down_chunked, x->response_body.done);
     pump_after_reply(x, stream_send(&x->client->stream, parts, n));
 }

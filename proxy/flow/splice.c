@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/flow/splice.h"
 
-#include "proxy/flow/patience.h"
 #include "proxy/flow/pump.h"
 #include "proxy/flow/replay.h"
 
@@ -34,8 +33,6 @@ bool splice_reply(struct exchange *x)
     count(x, DIRECTION_RESPONSE, n);
     body_pass(b, (uint64_t)n);
     x->body_sent += (uint64_t)n;
-    if (!b->done)
-        patience_look(x, (size_t)n, sent == STREAM_OK);
     if (b->done && stream_unread(&x->up->stream)) /* what is behind the body was not read with it */
         pump_distrust(x);
     pump_after_reply(x, sent);

@@ -338,8 +338,6 @@ void pool_put(struct upstream_conn *c, int64_t now_us, bool is_doubtful)
     }
     c->idle_since_us = now_us;
     c->is_doubtful = is_doubtful;
-    if (c->stream.is_patient) /* the next head is small */
-        stream_read_least(&c->stream, 1);
     stream_read_on(&c->stream);
     list_push_front(&p->idle, &c->link);
     p->n_idle++;

@@ -29,7 +29,7 @@ void stream_init(struct stream *s, struct event_base *base, int fd, event_callba
 {
     s->fd = fd;
     s->is_reading = s->is_writing = s->is_over = s->is_torn = s->is_ending = false;
-    s->is_deferred = s->is_unhurried = s->is_patient = false;
+    s->is_deferred = s->is_unhurried = false;
     s->place = 0;
     s->burst = NULL;
     s->out = NULL;
@@ -61,13 +61,6 @@ void stream_read_off(struct stream *s)
         (void)event_del(&s->read);
         s->is_reading = s->is_deferred = false;
     }
-}
-
-void stream_read_least(struct stream *s, uint32_t bytes)
-{
-    int least = (int)bytes;
-    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
-    s->is_patient = bytes > 1;
 }
 
 void stream_wake(struct stream *s)

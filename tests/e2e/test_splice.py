@@ -146,29 +146,6 @@ def test_pieces_of_all_sizes(serin, v1, small):
     assert spliced(proxy, "response") > 0 and spliced(proxy, "request") > 0
 
 
-@pytest.mark.parametrize("before", [90 * KIB, 300 * KIB, 1000 * KIB, SIZE - 1000])
-def test_nothing_waits_for_what_comes_after_a_pause(serin, v1, before):
-    proxy = serin(route(v1.address))
-    has_come = threading.Event()
-
-    def pauses(connection, request):
-        connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode() + BODY[:before])
-        assert has_come.wait(30)
-        connection.send(BODY[before:])
-    v1.answer = pauses
-    with proxy.client(30) as c:
-        for _ in range(3):
-            has_come.clear()
-            c.send(GET)
-            c.head()
-            assert c.exactly(before) == BODY[:before]
-            has_come.set()
-            assert c.exactly(SIZE - before) == BODY[before:]
-        v1.answer = v1.plain
-        assert c.ask().body == b"v1"
-    assert v1.connections == 1
-
-
 def test_a_slow_reader_and_a_slow_endpoint(serin, v1, small):
     proxy = serin(route(v1.address))
     own = pipe_ends(proxy)

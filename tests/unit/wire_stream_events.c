@@ -4,7 +4,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 
 /* --- receiving --- */
 
@@ -71,49 +70,6 @@ static void reading_is_switched_on_and_off(void **state)
     await(f->s.fd, POLLIN);
     turn(f);
     assert_int_equal(f->reads, 4);
-}
-
-/* The peer sends so many bytes, and all that are not read are there. */
-static void peer_sends(struct fixture *f, size_t n, int unread)
-{
-    static const char bytes[100];
-    int there = -1;
-    assert_int_equal(send(f->peer, bytes, n, 0), n);
-    for (unsigned ms = 0; ms < PATIENCE_MS && there != unread; ms++) {
-        assert_int_equal(ioctl(f->s.fd, FIONREAD, &there), 0);
-        if (there != unread)
-            (void)usleep(1000);
-    }
-    assert_int_equal(there, unread);
-    turn(f);
-}
-
-static void reading_may_await_more_than_a_byte(void **state)
-{
-    struct fixture *f = *state;
-    char buf[256];
-    stream_read_on(&f->s);
-    stream_read_least(&f->s, 100);
-    assert_true(f->s.is_patient);
-    peer_sends(f, 99, 99);
-    assert_int_equal(f->reads, 0);
-    peer_sends(f, 1, 100);
-    assert_int_equal(f->reads, 1);
-    assert_int_equal(stream_recv(&f->s, buf, sizeof buf), 100);
-    peer_sends(f, 3, 3);
-    assert_int_equal(f->reads, 1);
-    stream_read_least(&f->s, 1); /* what is there is told at once */
-    assert_false(f->s.is_patient);
-    turn(f);
-    assert_int_equal(f->reads, 2);
-    assert_int_equal(stream_recv(&f->s, buf, sizeof buf), 3);
-    stream_read_least(&f->s, 100);
-    peer_sends(f, 1, 1);
-    assert_int_equal(f->reads, 2);
-    (void)shutdown(f->peer, SHUT_WR); /* nor does an end wait */
-    await(f->s.fd, POLLIN);
-    turn(f);
-    assert_int_equal(f->reads, 3);
 }
 
 static void a_wake_calls_once_whatever_is_armed(void **state)
@@ -324,7 +280,6 @@ int main(void)
         ON_TCP(recv_tells_a_reset),
         ON_TCP(reading_is_switched_on_and_off),
         ON_TCP(a_wake_calls_once_whatever_is_armed),
-        ON_TCP(reading_may_await_more_than_a_byte),
         ON_TCP(the_write_event_tells_of_a_connect),
         ON_TCP(due_is_seen_and_not_yet_told),
         ON_TCP(the_peer_sees_an_end_or_a_reset),

@@ -90,7 +90,6 @@ struct exchange {
         is_lent; /* until exchange_start is over: the first of the body is sent from where it was read */
     bool is_upgrade;       /* it asks for another protocol: the only one that a 101 may answer */
     bool expects_continue; /* the client asked whether it may send the body */
-    bool has_paused;       /* its version has, within the response: see PATIENCE_MS */
     bool is_mirrored;      /* chosen: the canary gets a copy when this one has ended */
     uint16_t status;       /* of the attempt's response; in the end what the client got */
     struct body request_body, response_body;

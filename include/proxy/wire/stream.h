@@ -27,7 +27,6 @@ struct stream {
     bool is_ending : 1;     /* see stream_expect_end */
     bool is_deferred : 1;   /* see stream_read_later */
     bool is_unhurried : 1;  /* within stream_send_soon */
-    bool is_patient : 1;    /* see stream_read_least */
     uint8_t place;          /* of what waits in burst; 0 = nothing does */
     struct burst *burst;    /* NULL = every send is a system call of its own */
     struct stream_out *out; /* NULL while nothing waits and no connect is under way */
@@ -78,11 +77,6 @@ void stream_read_off(struct stream *s);
  * that arm an event and take it back. Whoever calls this calls stream_read_on soon, or nobody learns that the peer left.
  * The stream must be at rest, and plain. */
 void stream_read_later(struct stream *s);
-
-/* Lets on_read come only once so many bytes are there, or the end, or a failure, or where the kernel has no room for more; 1: for
- * every byte, as in the beginning. Of sockets that are not TCP's every byte is told in any case. Who asks for more than 1 keeps
- * a deadline for it: fewer are told by nothing else. One system call. */
-void stream_read_least(struct stream *s, uint32_t bytes);
 
 /* Calls on_read in this turn of the loop, as if bytes had come. */
 void stream_wake(struct stream *s);
