@@ -274,6 +274,34 @@ static void half_a_head_is_asked_for_again(void **state)
     (void)close(client);
 }
 
+/* --- the time of a whole request --- */
+
+/* Bytes that come all the time, in the moment of each tick too, put nothing off. */
+static void a_response_without_pause_ends_with_the_time_of_its_request(void **state)
+{
+    struct fixture *f = *state;
+    int client = client_open(f);
+    f->config.timeouts.request_total_ms = 500;
+    say(f, client, GET);
+    int up = called(f, ROLE_STABLE);
+    (void)hear(up);
+    say(f, up, "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n");
+    for (unsigned ms = 0; ms < 500 + WHEEL_TICK_MS; ms += 10) {
+        if (ms < 500)
+            assert_int_equal(f->flow.n_exchanges, 1);
+        fake_now_us += 10000;
+        (void)send(up, "x", 1, MSG_NOSIGNAL);
+        settle(f);
+        pass(f, 0);
+    }
+    assert_at_rest(f);
+    assert_int_equal(errors(f, ROLE_STABLE, REASON_TIMEOUT), 1);
+    (void)hear(client);
+    assert_ended(client);
+    (void)close(up);
+    (void)close(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +317,7 @@ int main(void)
         TEST(a_body_that_stops_behind_an_interim_response_gets_its_408),
         TEST(interim_responses_without_end_are_502),
         TEST(half_a_head_is_asked_for_again),
+        TEST(a_response_without_pause_ends_with_the_time_of_its_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,4 +107,7 @@ uint64_t flow_random(struct flow *f);
 /* Sets a deadline so many milliseconds from now; 0 = none. */
 void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms);
 
+/* Sets a deadline at this time of flow_now_ms; one that has passed already is due with the next tick of the wheel. */
+void flow_deadline_at(struct flow *f, struct wheel_entry *e, int64_t at_ms);
+
 #endif
