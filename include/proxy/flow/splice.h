@@ -12,7 +12,7 @@
 #define SPLICE_LEAST FLOW_RECV_BYTES
 
 /* What is read first of a message on a connection whose last one was large: its head, and of its body so little that next to
- * nothing is copied. A guess: where it is wrong, a body takes one more piece. */
+ * nothing is copied. A guess: where it is wrong, a body takes one more piece, and so does a head of more than that. */
 #define SPLICE_FIRST_BYTES (4u << 10)
 
 /* Whether a body that has just been planned is large in this sense, between plain sockets. */
