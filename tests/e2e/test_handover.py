@@ -224,13 +224,26 @@ def test_the_end_of_the_new_process_takes_the_canary_from_the_old(serin, chat):
     assert " newer_process_ended " in proxy.log()
 
 
+def listens(process):
+    """Whether a process has a listening TCP socket open."""
+    with open("/proc/net/tcp") as f:
+        listening = {f"socket:[{row[9]}]" for row in map(str.split, f) if row[3] == "0A"}
+    try:
+        folder = f"/proc/{process.pid}/fd"
+        return any(os.readlink(f"{folder}/{fd}") in listening for fd in os.listdir(folder))
+    except FileNotFoundError:       # one was closed meanwhile, or the process is gone
+        return process.poll() is None
+
+
 def test_no_more_processes_than_that_are_left_behind(serin, v1):
+    """Each has a tunnel: what connects in the first moment may still be the old process's."""
     v1.answer = echo
     proxy = serin(route(v1.address))
     clients = []
     for _ in range(8):
         clients.append(open_tunnel(proxy))
-        proxy.hand_over()
+        old = proxy.hand_over()
+        wait_until(lambda: not listens(old), 10, "the old process listening no more")
     assert all(is_alive(c) for c in clients)
     proxy.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: " handover_refused " in proxy.log(), 10, "the refusal")
