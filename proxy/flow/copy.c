@@ -173,10 +173,8 @@ static void give_up(struct copy *c)
 /* The wait for the next sign of the canary, within what is left of the whole. */
 static void set_deadline(struct copy *c, uint32_t in_ms)
 {
-    int64_t left_ms = c->until_ms - flow_now_ms(c->flow);
-    if (left_ms < in_ms)
-        in_ms = left_ms > 0 ? (uint32_t)left_ms : 1;
-    flow_deadline(c->flow, &c->timer, in_ms);
+    int64_t at_ms = flow_now_ms(c->flow) + in_ms;
+    flow_deadline_at(c->flow, &c->timer, c->until_ms < at_ms ? c->until_ms : at_ms);
 }
 
 /* Of a handshake that failed there is a line, as for users. */

@@ -64,24 +64,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         (void)event_del(&f->tick);
 }
 
-static inline void set(struct flow *f, struct wheel_entry *e, int64_t at_ms)
+void flow_deadline_at(struct flow *f, struct wheel_entry *e, int64_t at_ms)
 {
+    if (at_ms == WHEEL_NEVER) {
+        e->deadline_ms = at_ms; /* it keeps its slot: a deadline often comes back */
+        return;
+    }
     if (f->wheel.count == 0)
         start_tick(f);
     wheel_set(&f->wheel, e, at_ms);
-}
-
-void flow_deadline_at(struct flow *f, struct wheel_entry *e, int64_t at_ms)
-{
-    set(f, e, at_ms);
-}
-
-void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms)
-{
-    if (in_ms)
-        set(f, e, flow_now_ms(f) + in_ms);
-    else if (!list_empty(&e->link))
-        e->deadline_ms = WHEEL_NEVER;
 }
 
 enum err flow_init(struct flow *f, struct event_base *base, unsigned worker, unsigned workers)

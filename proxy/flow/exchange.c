@@ -40,12 +40,8 @@ void exchange_goto(struct exchange *x, enum exchange_state next)
 
 void exchange_deadline(struct exchange *x, uint32_t in_ms)
 {
-    int64_t total = x->total_deadline_ms;
-    bool is_total_first = in_ms == 0 || total - flow_now_ms(x->flow) < in_ms;
-    if (total != WHEEL_NEVER && is_total_first)
-        flow_deadline_at(x->flow, &x->timer, total); /* once past, nothing that moves puts it off */
-    else
-        flow_deadline(x->flow, &x->timer, in_ms);
+    int64_t at_ms = flow_time_in(x->flow, in_ms), total = x->total_deadline_ms;
+    flow_deadline_at(x->flow, &x->timer, total < at_ms ? total : at_ms);
 }
 
 static void on_due(struct wheel_entry *e)

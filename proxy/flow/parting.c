@@ -87,9 +87,9 @@ void parting_drain(struct client *c)
     const struct config_timeouts *conf = &c->flow->world->snapshot->config->timeouts;
     int64_t since_ms =
         c->until_ms - (c->n_requests ? conf->client_idle_ms : conf->client_header_ms);
-    int64_t until_ms = since_ms + c->flow->drain_idle_ms, now_ms = flow_now_ms(c->flow);
+    int64_t until_ms = since_ms + c->flow->drain_idle_ms;
     if (until_ms >= c->until_ms)
         return;
     c->until_ms = until_ms;
-    flow_deadline(c->flow, &c->timer, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 1);
+    flow_deadline_at(c->flow, &c->timer, until_ms);
 }

@@ -29,8 +29,7 @@ static uint32_t idle_ms(const struct tunnel *t)
 static void set_deadline(struct tunnel *t)
 {
     int64_t idle_at = t->active_ms + idle_ms(t);
-    int64_t left = (idle_at < t->close_at_ms ? idle_at : t->close_at_ms) - flow_now_ms(flow_of(t));
-    flow_deadline(flow_of(t), &t->timer, left > 0 ? (uint32_t)left : 1);
+    flow_deadline_at(flow_of(t), &t->timer, idle_at < t->close_at_ms ? idle_at : t->close_at_ms);
 }
 
 static void note_activity(struct tunnel *t)

@@ -245,6 +245,15 @@ static inline void pass(struct fixture *f, uint32_t ms)
     settle(f);
 }
 
+/* The same, and a byte comes in the moment before. */
+static inline void pass_with_byte(struct fixture *f, uint32_t ms, int fd)
+{
+    fake_now_us += (int64_t)ms * 1000;
+    (void)send(fd, "x", 1, MSG_NOSIGNAL);
+    settle(f);
+    pass(f, 0);
+}
+
 /* A client connects, with so much of a request there already; the other end is returned. */
 static inline int client_open_with(struct fixture *f, const char *text)
 {

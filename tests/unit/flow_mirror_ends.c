@@ -77,6 +77,23 @@ static void every_wait_has_its_end(void **state)
     (void)close(canary);
 }
 
+/* Bytes that come all the time do not put off the end of the body's time. */
+static void an_answer_without_pause_ends_in_time(void **state)
+{
+    struct fixture *f = *state;
+    int client = client_open(f);
+    int canary = copy_of(f, client, GET);
+    (void)hear(canary);
+    say(f, canary, "HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n");
+    pass_with_byte(f, COPY_BODY_MS - 10, canary);
+    assert_int_equal(f->flow.n_copies, 1);
+    for (unsigned ms = 0; ms < WHEEL_TICK_MS + 10; ms += 10)
+        pass_with_byte(f, 10, canary);
+    assert_int_equal(f->flow.n_copies, 0);
+    assert_int_equal(results(f, MIRRORED_OK), 1);
+    (void)close(canary);
+}
+
 static void an_answer_without_end_counts_by_its_head(void **state)
 {
     struct fixture *f = *state;
@@ -201,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MIRROR_TEST(each_end_counts_by_its_name),
         MIRROR_TEST(every_wait_has_its_end),
+        MIRROR_TEST(an_answer_without_pause_ends_in_time),
         MIRROR_TEST(an_answer_without_end_counts_by_its_head),
         MIRROR_TEST(a_stale_connection_is_replaced_once),
         MIRROR_TEST(a_canary_that_refuses_goes_down_as_for_users),

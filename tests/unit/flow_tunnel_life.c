@@ -162,6 +162,22 @@ static void an_abort_closes_the_canarys(void **state)
 }
 
 /* As a cluster whose last canary pod is away for a moment. */
+/* Nor do bytes that come all the time put it off. */
+static void an_abort_closes_a_busy_one(void **state)
+{
+    struct fixture *f = *state;
+    adopt(f, true, 10000);
+    struct pair p = open_tunnel(f, ROLE_CANARY);
+    adopt(f, false, 0);
+    pass_with_byte(f, DRAIN_MS - 1, p.client);
+    assert_int_equal(tunnels(f, ROLE_CANARY), 1);
+    for (unsigned ms = 0; ms < SPREAD_MS + WHEEL_TICK_MS; ms += WHEEL_TICK_MS)
+        pass_with_byte(f, WHEEL_TICK_MS, p.client);
+    assert_int_equal(tunnels(f, ROLE_CANARY), 0);
+    (void)hear(p.up);
+    assert_over(f, p);
+}
+
 static void a_canary_that_is_back_in_time_keeps_them(void **state)
 {
     struct fixture *f = *state;
@@ -339,6 +355,7 @@ int main(void)
         TEST(its_endpoint_may_go),
         TEST(weights_move_nobody),
         TEST(an_abort_closes_the_canarys),
+        TEST(an_abort_closes_a_busy_one),
         TEST(a_canary_that_is_back_in_time_keeps_them),
         TEST(one_that_begins_after_the_abort_ends_like_the_others),
         TEST(a_promotion_closes_those_of_the_old_version),

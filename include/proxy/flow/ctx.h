@@ -104,10 +104,20 @@ struct slice flow_date(struct flow *f);
 /* 64 random bits, not for secrets. */
 uint64_t flow_random(struct flow *f);
 
-/* Sets a deadline so many milliseconds from now; 0 = none. */
-void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms);
-
-/* Sets a deadline at this time of flow_now_ms; one that has passed already is due with the next tick of the wheel. */
+/* Sets a deadline at this time of flow_now_ms; WHEEL_NEVER = none. One that has passed already is due with the next tick of the
+ * wheel: where an end is fixed that time is to be given, and not a moment from now, which whatever moves would put off. */
 void flow_deadline_at(struct flow *f, struct wheel_entry *e, int64_t at_ms);
+
+/* The time so many milliseconds from now; 0 = WHEEL_NEVER. */
+static inline int64_t flow_time_in(const struct flow *f, uint32_t in_ms)
+{
+    return in_ms ? flow_now_ms(f) + in_ms : WHEEL_NEVER;
+}
+
+/* Sets a deadline so many milliseconds from now; 0 = none. */
+static inline void flow_deadline(struct flow *f, struct wheel_entry *e, uint32_t in_ms)
+{
+    flow_deadline_at(f, e, flow_time_in(f, in_ms));
+}
 
 #endif
