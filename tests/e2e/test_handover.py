@@ -14,6 +14,7 @@ import pytest
 
 import rig
 from certificates import as_config
+from procfs import open_files
 from rig import QUICK, route, wait_until
 from test_lifecycle import in_flight
 from test_upgrade import echo, is_alive, open_tunnel, stay_alive
@@ -228,11 +229,7 @@ def listens(process):
     """Whether a process has a listening TCP socket open."""
     with open("/proc/net/tcp") as f:
         listening = {f"socket:[{row[9]}]" for row in map(str.split, f) if row[3] == "0A"}
-    try:
-        folder = f"/proc/{process.pid}/fd"
-        return any(os.readlink(f"{folder}/{fd}") in listening for fd in os.listdir(folder))
-    except FileNotFoundError:       # one was closed meanwhile, or the process is gone
-        return process.poll() is None
+    return not listening.isdisjoint(open_files(process))
 
 
 def test_no_more_processes_than_that_are_left_behind(serin, v1):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from procfs import open_files
 from rig import Client, route, run_serin, wait_until
 
 
@@ -179,13 +180,7 @@ def connections_to(proxy, address):
     remote = "{:08X}:{:04X}".format(int.from_bytes(socket.inet_aton(host), "little"), int(port))
     with open(f"/proc/{proxy.process.pid}/net/tcp") as f:
         rows = [line.split() for line in f.readlines()[1:]]
-    folder = f"/proc/{proxy.process.pid}/fd"
-    own = set()
-    for fd in os.listdir(folder):
-        try:
-            own.add(os.readlink(f"{folder}/{fd}"))
-        except FileNotFoundError:       # closed meanwhile
-            pass
+    own = set(open_files(proxy.process))
     return sum(row[2] == remote and f"socket:[{row[9]}]" in own for row in rows)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from backends import reply
 from certificates import as_config
+from procfs import open_files
 from rig import Client, SlowReader, route, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -36,14 +37,7 @@ def spliced(proxy, direction):
 
 def pipe_ends(proxy):
     """How many ends of pipes serin has open, those of its event loops included."""
-    folder = f"/proc/{proxy.process.pid}/fd"
-    links = []
-    for fd in os.listdir(folder):
-        try:
-            links.append(os.readlink(f"{folder}/{fd}"))
-        except FileNotFoundError:
-            pass
-    return sum(link.startswith("pipe:") for link in links)
+    return sum(link.startswith("pipe:") for link in open_files(proxy.process))
 
 
 def sends(body, pieces=None, extra=b""):

@@ -16,6 +16,7 @@ import pytest
 
 import rig
 from name_server import NameServer
+from procfs import open_files
 from rig import ask, route, wait_until
 
 UNITS = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "systemd")
@@ -228,17 +229,9 @@ def listening(address="127.0.0.1", family=socket.AF_INET):
     return high(s)
 
 
-def holds(pid, sock):
+def holds(process, sock):
     """Whether a process has the socket open."""
-    inode = f"socket:[{os.fstat(sock.fileno()).st_ino}]"
-    folder = f"/proc/{pid}/fd"
-    for fd in os.listdir(folder):
-        try:
-            if os.readlink(f"{folder}/{fd}") == inode:
-                return True
-        except FileNotFoundError:
-            pass    # closed meanwhile
-    return False
+    return f"socket:[{os.fstat(sock.fileno()).st_ino}]" in open_files(process)
 
 
 def test_nobody_is_refused_over_a_restart(serin, v1, given):
@@ -266,7 +259,7 @@ def test_a_drain_leaves_the_queue_to_the_next_one(serin, backend, given):
         busy.send("GET / HTTP/1.1\r\nHost: web.test\r\n\r\n")
         wait_until(lambda: slow.count() == 1, 5, "the request")
         web.process.terminate()
-        wait_until(lambda: not holds(web.process.pid, front), 5, "the listener being closed")
+        wait_until(lambda: not holds(web.process, front), 5, "the listener being closed")
         late = rig.Client(web.address)      # accepted by nobody while this one drains
         slow.released.set()
         assert busy.response().status == 200
