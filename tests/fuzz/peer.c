@@ -385,21 +385,20 @@ static bool heads_are_alike(struct peer_report *r)
     return true;
 }
 
-static size_t count_fields(struct slice name)
+static bool has_field(struct slice name)
 {
-    size_t n = 0;
     for (size_t i = 0; i < ours.n_fields; i++)
-        n += slice_equal_nocase(ours.names[i], name);
-    return n;
+        if (slice_equal_nocase(ours.names[i], name))
+            return true;
+    return false;
 }
 
 /* llhttp takes Proxy-Connection for Connection, which it is not (RFC 9112 appendix C.2.2), and a tab beside an option for a part
  * of it (it is white space: RFC 9110 5.6.3). In HTTP/1.0 keep-alive wins over close there, here close does (RFC 9112 9.3). */
 static bool may_differ_in_keep_alive(struct slice in)
 {
-    bool may_have_both = count_fields(SLICE("connection")) > 0 && ours.minor == 0;
-    return count_fields(SLICE("proxy-connection")) > 0 || has_tab_in_head(in) ||
-           (may_have_both && !ours.keep_alive);
+    return has_field(SLICE("proxy-connection")) || has_tab_in_head(in) ||
+           (ours.minor == 0 && !ours.keep_alive && has_field(SLICE("connection")));
 }
 
 /* llhttp takes a tab behind the last coding for a part of its name (RFC 9110 5.6.3: it is white space), and reads such a response
