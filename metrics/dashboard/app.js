@@ -11,6 +11,7 @@ import { onChange, onEvent, run, store } from "./store.js";
 
 const at = (id) => document.getElementById(id);
 const isViewer = new URLSearchParams(location.search).has("view");
+const ANNOUNCEMENTS_MAX = 5;
 let view = null;
 
 /** "#/my-web" is a route, everything else the overview. */
@@ -36,8 +37,10 @@ function navigate() {
   }
 }
 
+/** Each is a line of its own: the next one, which may follow at once, takes no word from a reader that is not done. */
 function announce(text) {
-  put(at("announcer"), text);
+  at("announcer").append(h("p", {}, text));
+  while (at("announcer").children.length > ANNOUNCEMENTS_MAX) at("announcer").firstElementChild.remove();
 }
 
 const WORDS = { connecting: "connecting", live: "live", asleep: "asleep", lost: "not connected", locked: "locked" };

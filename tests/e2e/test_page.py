@@ -327,7 +327,34 @@ def test_keyboard_alone(standing, clean):
     tab_to("Start")
     keys(Keys.ENTER)
     clean.wait(lambda: "Progressing" in clean.text(".badge"), "the start")
-    clean.wait(lambda: clean.text("#announcer").startswith("web: "), "what a screen reader hears")
+    clean.wait(lambda: {"web:", "Start:"} <= {said.split()[0] for said in clean.texts("#announcer p")}, "what a screen reader hears")
+
+
+# An answer that comes long after the event that it caused, as with a slow line.
+LATE_ANSWERS = """
+const ask = window.fetch;
+window.fetch = async (address, options) => {
+  const answer = await ask(address, options);
+  if (options && options.method === "POST") await new Promise((done) => setTimeout(done, 500));
+  return answer;
+};
+"""
+
+
+def test_nothing_that_is_said_takes_the_place_of_another(standing, clean):
+    open_route(clean, standing)
+    clean.run(LATE_ANSWERS)
+    said = lambda: [text.split()[0] for text in clean.texts("#announcer p")]
+    clean.press("Start")
+    clean.press("Start", "dialog button")
+    clean.wait(lambda: "Start:" in said(), "the answer")
+    assert "web:" in said()[:said().index("Start:")]
+    for _ in range(3):
+        standing.cli("pause", "web")
+        clean.wait(lambda: clean.shown("button", "Resume"), "the pause")
+        standing.cli("resume", "web")
+        clean.wait(lambda: clean.shown("button", "Pause"), "the rollout going on")
+    clean.wait(lambda: said() == ["web:"] * 5, "the last five")
 
 
 # Contrast of every text that can be seen (WCAG 2.2, 1.4.3), with what lies behind it; the worst first.
