@@ -291,11 +291,13 @@ static void answer_refusal(struct request *r, enum admin_verdict verdict)
     }
 }
 
-/* What is left of a route without its rollout would look like one that has none, and that all is done. */
+/* What is left of a route without its rollout would look like one that has none, and that all is done; and a verb would
+ * be lost. Who is told so may ask again: nothing has come of it. */
 static void answer(struct request *r, const struct resource *resource)
 {
     const struct admin_host *host = &r->api->host;
-    if (resource->access == ACCESS_ROUTES && !host->acts(host->host))
+    bool is_of_rollouts = resource->access == ACCESS_ROUTES || resource->access == ACCESS_CHANGE;
+    if (is_of_rollouts && !host->acts(host->host))
         admin_reply_error(r->req, 503, "taking_over", "another process is taking over: ask again");
     else
         resource->answer(r);

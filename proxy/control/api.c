@@ -167,8 +167,6 @@ static enum err api_verb(void *host, const char *route, const char *verb, bool f
         return why_set(why, ERR_NOT_FOUND, "there is no route \"%s\"", route);
     if (!rollout_verb_parse(verb, &parsed))
         return why_set(why, ERR_NOT_FOUND, "there is no verb \"%s\"", verb);
-    if (!((struct control *)host)->acts)
-        return why_set(why, ERR_CONFLICT, "another process is taking over: say it again");
     if (!r->rollout)
         return why_set(why, ERR_CONFLICT, "route \"%s\" has a fixed weight, not a rollout", route);
     if (parsed == ROLLOUT_PROMOTE && full)
@@ -184,8 +182,6 @@ static enum err api_reload(void *host, cJSON *lines, struct why *why)
 static enum err api_notify(void *host, struct why *why)
 {
     struct control *c = host;
-    if (!c->acts)
-        return why_set(why, ERR_CONFLICT, "another process is taking over: say it again");
     size_t n = notifier_test(c->notifier);
     if (n == 0)
         return why_set(why, ERR_CONFLICT, "the file names nobody to be told (notifications)");

@@ -9,12 +9,16 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Nobody waits longer for an answer from an admin port, which is near and never blocks. */
 #define CONNECT_TIMEOUT_MS 3000L
 #define ANSWER_TIMEOUT_MS  10000L
 /* Bounds the memory that whatever listens at the address can make us take. */
 #define ANSWER_MAX_BYTES (4u * 1024u * 1024u)
+/* While one process takes over from another none decides. It is a moment, and what was refused has had no effect. */
+#define TAKEOVER_ASKS     50u
+#define TAKEOVER_PAUSE_MS 100
 
 struct client {
     CURL *curl;
@@ -184,7 +188,7 @@ static enum err err_of_status(long status)
         return ERR_NOT_FOUND;
     case 409:
         return ERR_CONFLICT;
-    case 503: /* one process hands over to another: who waits asks again */
+    case 503: /* one process takes over from another: who waits asks again */
         return ERR_IO;
     default:
         return ERR_INVALID;
@@ -222,13 +226,15 @@ static enum err read_answer(struct client *c, cJSON **json, struct why *why)
     return explain_refusal(c, status, answer, why);
 }
 
-enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
-                    struct why *why)
+static bool is_taking_over(const struct client *c)
 {
-    char *url;
-    *json = NULL;
-    if (!(url = joined(c->base, path)))
-        return why_set(why, ERR_MEMORY, "out of memory");
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(c->refusal, "error");
+    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code"));
+    return code && strcmp(code, "taking_over") == 0;
+}
+
+static void forget_answer(struct client *c)
+{
     cJSON_Delete(c->refusal);
     c->refusal = NULL;
     free(c->answer.at);
@@ -236,14 +242,41 @@ enum err client_ask(struct client *c, const char *path, const char *body, struct
     c->answer.len = 0;
     c->answer.is_too_large = false;
     c->error[0] = '\0';
+}
+
+static enum err ask_once(struct client *c, struct cJSON **json, struct why *why)
+{
+    forget_answer(c);
+    CURLcode code = curl_easy_perform(c->curl);
+    return code == CURLE_OK ? read_answer(c, json, why) : explain_no_answer(c, code, why);
+}
+
+enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
+                    struct why *why)
+{
+    static const struct timespec pause = {0, TAKEOVER_PAUSE_MS * 1000000L};
+    char *url;
+    *json = NULL;
+    if (!(url = joined(c->base, path)))
+        return why_set(why, ERR_MEMORY, "out of memory");
     curl_easy_setopt(c->curl, CURLOPT_URL, url);
     if (body)
         curl_easy_setopt(c->curl, CURLOPT_COPYPOSTFIELDS, body);
     else
         curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
-    CURLcode code = curl_easy_perform(c->curl);
-    free(url);
-    return code == CURLE_OK ? read_answer(c, json, why) : explain_no_answer(c, code, why);
+    free(url); /* curl has copied it */
+    enum err e = ask_once(c, json, why);
+    curl_easy_setopt(c->curl, CURLOPT_FRESH_CONNECT, 1L); /* whoever listens there by then */
+    for (unsigned asks = 1; e != OK && is_taking_over(c) && asks < TAKEOVER_ASKS; asks++) {
+        (void)nanosleep(&pause, NULL);
+        if (c->should_stop && c->should_stop(c->stop_arg)) {
+            e = why_set(why, ERR_CLOSED, "interrupted");
+            break;
+        }
+        e = ask_once(c, json, why);
+    }
+    curl_easy_setopt(c->curl, CURLOPT_FRESH_CONNECT, 0L);
+    return e;
 }
 
 void client_route_path(char out[CLIENT_PATH_MAX], const char *route, const char *action)

@@ -14,3 +14,12 @@ def open_files(process):
         except FileNotFoundError:       # closed meanwhile
             pass
     return links
+
+
+def listens(process):
+    """Whether a process has a listening TCP socket open."""
+    if process.poll() is not None:
+        return False
+    with open("/proc/net/tcp") as f:
+        listening = {f"socket:[{row[9]}]" for row in map(str.split, f) if row[3] == "0A"}
+    return not listening.isdisjoint(open_files(process))

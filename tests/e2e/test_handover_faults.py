@@ -189,9 +189,9 @@ def test_while_the_new_process_takes_its_time(proxy, crowds):
         proxy.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: " peer_has_all" in proxy.log(), 20, "the new process having everything")
         written = os.stat(os.path.join(proxy.config["state_dir"], "web.json")).st_mtime_ns
-        for path in ("routes/web/abort", "reload"):
+        for path in ("routes/web/abort", "reload", "notifications/test"):
             answer = admin.ask("POST", "/api/v1/" + path, {"Content-Type": "application/json"}, b"{}", host=proxy.admin_host)
-            assert answer.status == 409 and b"taking over" in answer.body
+            assert answer.status == 503 and b"taking over" in answer.body
         for path in ("routes", "routes/web", "routes/web/history"):     # a route without its rollout would look as if all was done
             answer = admin.ask(target="/api/v1/" + path, host=proxy.admin_host)
             assert answer.status == 503 and b"taking over" in answer.body

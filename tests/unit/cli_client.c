@@ -147,6 +147,53 @@ static void answers_are_told_apart(void **state)
     }
 }
 
+#define TAKING_OVER                                                                                \
+    "HTTP/1.1 503 Service Unavailable\r\n\r\n"                                                     \
+    "{\"error\":{\"code\":\"taking_over\",\"message\":\"another process\"}}"
+
+static void a_takeover_is_waited_for(void **state)
+{
+    (void)state;
+    struct server s = {.answers = {TAKING_OVER, TAKING_OVER, OK_HEAD "{\"a\":1}"}};
+    struct why why = {""};
+    assert_int_equal(ask_once(&s, "/x", "{\"full\":true}", &why), OK);
+    assert_int_equal(atomic_load(&s.served), 3);
+    assert_non_null(strstr(s.request, "POST /x "));
+    assert_non_null(strstr(s.request, "{\"full\":true}"));
+}
+
+static void a_takeover_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    struct server s = {.answers = {TAKING_OVER}};
+    struct why why = {""};
+    assert_int_equal(ask_once(&s, "/x", NULL, &why), ERR_IO);
+    assert_int_equal(atomic_load(&s.served), 50);
+    assert_string_equal(why.text, "another process");
+}
+
+static bool stop_at_the_third(void *arg)
+{
+    struct server *s = arg;
+    return atomic_load(&s->served) >= 3;
+}
+
+static void who_waits_for_a_takeover_can_be_interrupted(void **state)
+{
+    (void)state;
+    struct server s = {.answers = {TAKING_OVER}};
+    struct why why = {""};
+    cJSON *json = NULL;
+    start(&s);
+    struct client *c = client_open(s.address, "", &why);
+    client_set_stop(c, stop_at_the_third, &s);
+    assert_int_equal(client_ask(c, "/x", NULL, &json, &why), ERR_CLOSED);
+    assert_null(json);
+    client_close(c);
+    stop(&s);
+    assert_int_equal(atomic_load(&s.served), 3);
+}
+
 static void an_endless_answer_is_cut_off(void **state)
 {
     (void)state;
@@ -283,6 +330,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_told_apart),
+        cmocka_unit_test(a_takeover_is_waited_for),
+        cmocka_unit_test(a_takeover_is_not_waited_for_for_ever),
+        cmocka_unit_test(who_waits_for_a_takeover_can_be_interrupted),
         cmocka_unit_test(an_endless_answer_is_cut_off),
         cmocka_unit_test(requests_carry_token_and_type),
         cmocka_unit_test(a_refused_connection_names_the_address),
