@@ -440,8 +440,8 @@ class Serin:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
-    def hand_over(self, signal_it=True, meanwhile=None):
-        """SIGUSR2, and the new process alone accepts. Returns the old one, which drains. meanwhile: a signal that the new process
+    def hand_over(self, signal_it=True, meanwhile=None, alone=True):
+        """SIGUSR2, and the new process accepts, alone. Returns the old one, which drains. meanwhile: a signal that the new process
         gets as soon as it is there."""
         adopt_orphans()
         old = self.process
@@ -453,7 +453,7 @@ class Serin:
             os.kill(int(started[1]), meanwhile)
         pid = int(wait_until(lambda: re.search(r" handed_over to_pid=(\d+)", self.log()[len(log):]), 20, "the hand-over")[1])
         wait_until(lambda: f" took_over from_pid={old.pid} " in self.log()[len(log):], 20, "the new process' word")
-        wait_until(lambda: not listens(old), 10, "the old process listening no more")
+        wait_until(lambda: not alone or not listens(old), 10, "the old process listening no more")
         self.process = Adopted(pid)
         self.olds.append(old)
         return old

@@ -365,7 +365,7 @@ def test_reload_switches_it_on_and_off(serin, v1, tmp_path):
 
 def test_off_costs_no_descriptor_and_no_thread(serin, v1, tmp_path):
     off, on = serin(route(v1.address)), serin(route(v1.address), log={"access": "json", "access_file": str(tmp_path / "log")})
-    assert threads(on) == threads(off) + 1 and fds(on) == fds(off) + 2
+    wait_until(lambda: threads(on) == threads(off) + 1 and fds(on) == fds(off) + 2, 10, "both being there, with what their threads make")
 
 
 @pytest.mark.parametrize("file, why", [("nowhere/access.log", "No such file or directory"), (".", "Is a directory")])

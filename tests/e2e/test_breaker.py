@@ -7,7 +7,8 @@ import pytest
 from backends import reply
 from rig import route, wait_until
 
-BREAKER = {"window": "10s", "min_requests": 20, "error_rate": "50%", "retry_after": "1s"}
+BREAKER = {"window": "10s", "min_requests": 20, "error_rate": "50%", "retry_after": "5m"}
+TRIED_SOON = {**BREAKER, "retry_after": "1s"}
 
 
 def broken(connection, request):
@@ -44,7 +45,8 @@ def test_rate_below_the_threshold_is_left_alone(proxy, v2):
     assert sum(a.body == b"v2" or a.status == 500 for a in answers) == pytest.approx(200, abs=30)
 
 
-def test_trickle_finds_out_that_it_is_over(proxy, v2):
+def test_trickle_finds_out_that_it_is_over(serin, v1, v2):
+    proxy = serin(route(v1.address, v2.address, weight="50%", breaker=TRIED_SOON))
     v2.answer = broken
     with proxy.client() as c:
         while c.ask().status == 500 or v2.count() < 20:
@@ -53,7 +55,8 @@ def test_trickle_finds_out_that_it_is_over(proxy, v2):
         wait_until(lambda: sum(c.ask().body == b"v2" for _ in range(100)) >= 25, 20, "the canary's return to its share")
 
 
-def test_trickle_that_fails_stays_a_trickle(proxy, v2):
+def test_trickle_that_fails_stays_a_trickle(serin, v1, v2):
+    proxy = serin(route(v1.address, v2.address, weight="50%", breaker={**BREAKER, "retry_after": "3s"}))
     v2.answer = broken
     failed = 0
     with proxy.client() as c:
@@ -66,7 +69,7 @@ def test_trickle_that_fails_stays_a_trickle(proxy, v2):
 
 def test_holds_during_a_rollout(serin, v1, v2):
     steps = {"steps": ["50%", "100%"], "hold": "5m", "max_hold": "10m"}
-    proxy = serin(route(v1.address, v2.address, breaker={**BREAKER, "retry_after": "5m"}, rollout=steps))
+    proxy = serin(route(v1.address, v2.address, breaker=BREAKER, rollout=steps))
     proxy.cli("start", "web")
     proxy.at_weight(50)
     v2.answer = broken

@@ -263,7 +263,7 @@ def test_a_stop_right_behind_a_hand_over(serin, v1):
     proxy = serin(route(v1.address))
     frozen = Frozen(workers_of(proxy.process.pid)[0])
     try:
-        old = proxy.hand_over()
+        old = proxy.hand_over(alone=False)
         old.terminate()
         wait_until(lambda: " draining " in proxy.log(), 10, "the old process being told")
     finally:
