@@ -453,9 +453,9 @@ class Serin:
             os.kill(int(started[1]), meanwhile)
         pid = int(wait_until(lambda: re.search(r" handed_over to_pid=(\d+)", self.log()[len(log):]), 20, "the hand-over")[1])
         wait_until(lambda: f" took_over from_pid={old.pid} " in self.log()[len(log):], 20, "the new process' word")
-        wait_until(lambda: not alone or not listens(old), 10, "the old process listening no more")
         self.process = Adopted(pid)
         self.olds.append(old)
+        wait_until(lambda: not alone or not listens(old), 10, "the old process listening no more")
         return old
 
     def kill(self):
