@@ -8,7 +8,7 @@ thread counts: the control thread works by the clock, not by requests. The reque
 connection, so that every one of them pays for a turn of the loop on both sides; under load several share it. Over TLS what
 OpenSSL executes is counted too: the figure is that of one release of OpenSSL, which the budget names; by another nothing
 is held against it."""
-import argparse, glob, json, os, re, shutil, socket, ssl, subprocess, sys, tempfile, time
+import argparse, glob, json, os, random, re, shutil, socket, ssl, subprocess, sys, tempfile, time
 from peers import HEADERS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -69,9 +69,14 @@ SCENARIOS = {
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """Below those that the kernel hands out by itself: another program's socket does not get it in the next moment."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port := random.randrange(20000, 32000)))
+            except OSError:
+                continue
+            return port
 
 
 def wait_for(port, process, seconds):
@@ -99,6 +104,17 @@ def read_answer(stream):
     while chunked and (length := int(stream.readline(), 16)):
         stream.read(length + 2)
     stream.read(2 if chunked else length)
+
+
+def listening_port(process, words):
+    """Of a serin that chose it itself and wrote it there: one that was free a moment ago may be another's by now."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and process.poll() is None:
+        with open(words) as f:
+            if found := re.search(r' listening listener=0 address=127\.0\.0\.1:(\d+)', f.read()):
+                return int(found[1])
+        time.sleep(0.05)
+    raise OSError('it does not serve')
 
 
 def worker_instructions(folder):
@@ -151,27 +167,32 @@ def make_certificate(folder):
 def count(serin, scenario, ports, requests):
     """Instructions of the worker that serves so many requests."""
     with tempfile.TemporaryDirectory(prefix='serin-instructions.') as folder:
-        port = free_port()
+        words = os.path.join(folder, 'words')
         tls = make_certificate(folder) if scenario.tls else ''
         route = scenario.route.replace('@v1@', str(ports[0])).replace('@v2@', str(ports[1]))
         with open(os.path.join(folder, 'serin.yaml'), 'w') as f:
-            f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:{port}"{tls}}}]\n'
-                    f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: error{scenario.log}}}\n{PATIENCE}\n{scenario.more}\n'
+            f.write(f'workers: 1\nstate_dir: {folder}/state\nlisteners: [{{bind: "127.0.0.1:0"{tls}}}]\n'
+                    f'admin: {{bind: "unix:{folder}/admin"}}\nlog: {{level: info{scenario.log}}}\n{PATIENCE}\n{scenario.more}\n'
                     f'routes:\n  - {{name: bench, {route}}}\n')
         os.mkdir(os.path.join(folder, 'state'))
         command = ['valgrind', '--tool=callgrind', '--separate-threads=yes', f'--callgrind-out-file={folder}/out',
                    '-q', serin, 'run', '-c', f'{folder}/serin.yaml']
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **COPY})
+        with open(words, 'w') as f:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=f, env={**os.environ, **COPY})
+        failure = ''
         try:
-            wait_for(port, process, START_S).close()
-            ask(scenario, port, requests)
+            ask(scenario, listening_port(process, words), requests)
             process.terminate()
-            _, said = process.communicate(timeout=STOP_S)
+            process.wait(STOP_S)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            failure = f'{e}; '
         finally:
+            ended = process.poll()
             process.kill()
             process.wait()
-        if process.returncode:
-            sys.exit(f'instructions: serin ended with {process.returncode}: {said.decode(errors="replace")}')
+        if failure or ended:
+            with open(words) as f:
+                sys.exit(f'instructions: {failure}serin {"runs" if ended is None else f"ended with {ended}"}: {f.read()}')
         return worker_instructions(folder)
 
 
