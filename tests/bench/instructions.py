@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUDGET = os.path.join(HERE, 'instructions.json')
 FEW, MANY = 300, 1300
 FEW_HANDSHAKES, MANY_HANDSHAKES = 50, 200      # each is as dear as fifty requests
+TRIES = 3
 SLACK = 0.03            # above the budget: the compiler's and the kernel's doing (how a body is cut into segments)
 # "rep movsb" and "rep stosb" count as an instruction a byte.
 COPY = {'GLIBC_TUNABLES': 'glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000'}
@@ -196,6 +197,19 @@ def count(serin, scenario, ports, requests):
         return worker_instructions(folder)
 
 
+def cost(serin, scenario, ports, most):
+    """Instructions of one request. Where that is over most the counts are taken again: on a machine so busy that a run takes many
+    times as long, the worker's clock ticks go into them. The least of each is nearest to what the requests cost."""
+    few = many = sys.maxsize
+    for _ in range(TRIES):
+        few = min(few, count(serin, scenario, ports, scenario.few))
+        many = min(many, count(serin, scenario, ports, scenario.many))
+        one = round((many - few) / (scenario.many - scenario.few))
+        if most is None or one <= most:
+            break
+    return one
+
+
 def start_backends(folder):
     program = os.path.join(folder, 'backend')
     subprocess.run(['gcc', '-O2', '-o', program, os.path.join(HERE, 'backend.c')], check=True)
@@ -239,10 +253,9 @@ def main():
         try:
             for name in names:
                 scenario = SCENARIOS[name]
-                few, many = (count(serin, scenario, ports, n) for n in (scenario.few, scenario.many))
-                counted[name] = round((many - few) / (scenario.many - scenario.few))
                 is_other = bool(scenario.tls) and openssl != budget.get('openssl')
                 allowed = None if is_other else budget.get(name)
+                counted[name] = cost(serin, scenario, ports, allowed * (1 + SLACK) if allowed else None)
                 share = f'{counted[name] / allowed - 1:+.1%} of the budget of {allowed}' if allowed else \
                     f'not checked: OpenSSL {openssl}, the budget is of {budget.get("openssl")}' if is_other else 'no budget'
                 print(f'{name:10} {counted[name]:6} instructions a request, {share}', flush=True)
