@@ -296,8 +296,8 @@ static void answer_refusal(struct request *r, enum admin_verdict verdict)
 static void answer(struct request *r, const struct resource *resource)
 {
     const struct admin_host *host = &r->api->host;
-    bool is_of_rollouts = resource->access == ACCESS_ROUTES || resource->access == ACCESS_CHANGE;
-    if (is_of_rollouts && !host->acts(host->host))
+    bool is_for_who_acts = resource->access == ACCESS_ROUTES || resource->access == ACCESS_CHANGE;
+    if (is_for_who_acts && !host->acts(host->host))
         admin_reply_error(r->req, 503, "taking_over", "another process is taking over: ask again");
     else
         resource->answer(r);

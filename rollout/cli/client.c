@@ -156,10 +156,16 @@ void client_close(struct client *c)
     free(c);
 }
 
-const struct cJSON *client_refusal(const struct client *c)
+/* Of the last answer, where it was an error; else NULL. */
+static const cJSON *refusal_field(const struct client *c, const char *name)
 {
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(c->refusal, "error");
-    return cJSON_GetObjectItemCaseSensitive(error, "errors");
+    return cJSON_GetObjectItemCaseSensitive(error, name);
+}
+
+const struct cJSON *client_refusal(const struct client *c)
+{
+    return refusal_field(c, "errors");
 }
 
 static enum err explain_no_answer(const struct client *c, CURLcode code, struct why *why)
@@ -196,11 +202,9 @@ static enum err err_of_status(long status)
 }
 
 /* The server's own words, as far as they are serin's. */
-static enum err explain_refusal(const struct client *c, long status, const cJSON *json,
-                                struct why *why)
+static enum err explain_refusal(const struct client *c, long status, struct why *why)
 {
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
-    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
+    const char *message = cJSON_GetStringValue(refusal_field(c, "message"));
     if (!message)
         return why_set(why, ERR_INVALID,
                        "what listens at %s is not serin's admin port: it answers %ld", c->address,
@@ -223,13 +227,12 @@ static enum err read_answer(struct client *c, cJSON **json, struct why *why)
         return OK;
     }
     c->refusal = answer;
-    return explain_refusal(c, status, answer, why);
+    return explain_refusal(c, status, why);
 }
 
 static bool is_taking_over(const struct client *c)
 {
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(c->refusal, "error");
-    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code"));
+    const char *code = cJSON_GetStringValue(refusal_field(c, "code"));
     return code && strcmp(code, "taking_over") == 0;
 }
 
@@ -267,7 +270,7 @@ enum err client_ask(struct client *c, const char *path, const char *body, struct
     free(url); /* curl has copied it */
     enum err e = ask_once(c, json, why);
     curl_easy_setopt(c->curl, CURLOPT_FRESH_CONNECT, 1L); /* whoever listens there by then */
-    for (unsigned asks = 1; e != OK && is_taking_over(c) && asks < TAKEOVER_ASKS; asks++) {
+    for (unsigned asks = 1; is_taking_over(c) && asks < TAKEOVER_ASKS; asks++) {
         (void)nanosleep(&pause, NULL);
         if (c->should_stop && c->should_stop(c->stop_arg)) {
             e = why_set(why, ERR_CLOSED, "interrupted");

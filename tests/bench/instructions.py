@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUDGET = os.path.join(HERE, 'instructions.json')
 FEW, MANY = 300, 1300
 FEW_HANDSHAKES, MANY_HANDSHAKES = 50, 200      # each is as dear as fifty requests
-TRIES = 3
+TRIES = 3               # of a count that is over the budget
 SLACK = 0.03            # above the budget: the compiler's and the kernel's doing (how a body is cut into segments)
 # "rep movsb" and "rep stosb" count as an instruction a byte.
 COPY = {'GLIBC_TUNABLES': 'glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000'}
@@ -71,13 +71,14 @@ SCENARIOS = {
 
 def free_port():
     """Below those that the kernel hands out by itself: another program's socket does not get it in the next moment."""
-    while True:
+    for _ in range(100):
         with socket.socket() as s:
             try:
                 s.bind(('127.0.0.1', port := random.randrange(20000, 32000)))
             except OSError:
                 continue
             return port
+    sys.exit('instructions: no port between 20000 and 32000 is free')
 
 
 def wait_for(port, process, seconds):

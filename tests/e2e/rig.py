@@ -441,8 +441,8 @@ class Serin:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
     def hand_over(self, signal_it=True, meanwhile=None, alone=True):
-        """SIGUSR2, and the new process accepts, alone. Returns the old one, which drains. meanwhile: a signal that the new process
-        gets as soon as it is there."""
+        """SIGUSR2, and the new process accepts. Returns the old one, which drains. alone: once that accepts nobody any more, which may
+        take a moment. meanwhile: a signal that the new process gets as soon as it is there."""
         adopt_orphans()
         old = self.process
         log = self.log()
@@ -455,7 +455,8 @@ class Serin:
         wait_until(lambda: f" took_over from_pid={old.pid} " in self.log()[len(log):], 20, "the new process' word")
         self.process = Adopted(pid)
         self.olds.append(old)
-        wait_until(lambda: not alone or not listens(old), 10, "the old process listening no more")
+        if alone:
+            wait_until(lambda: not listens(old), 10, "the old process listening no more")
         return old
 
     def kill(self):

@@ -8,7 +8,6 @@ from backends import reply
 from rig import route, wait_until
 
 BREAKER = {"window": "10s", "min_requests": 20, "error_rate": "50%", "retry_after": "5m"}
-TRIED_SOON = {**BREAKER, "retry_after": "1s"}
 
 
 def broken(connection, request):
@@ -46,7 +45,7 @@ def test_rate_below_the_threshold_is_left_alone(proxy, v2):
 
 
 def test_trickle_finds_out_that_it_is_over(serin, v1, v2):
-    proxy = serin(route(v1.address, v2.address, weight="50%", breaker=TRIED_SOON))
+    proxy = serin(route(v1.address, v2.address, weight="50%", breaker={**BREAKER, "retry_after": "1s"}))
     v2.answer = broken
     with proxy.client() as c:
         while c.ask().status == 500 or v2.count() < 20:

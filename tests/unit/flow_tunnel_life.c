@@ -161,7 +161,6 @@ static void an_abort_closes_the_canarys(void **state)
     close_pair(f, stable);
 }
 
-/* As a cluster whose last canary pod is away for a moment. */
 /* Nor do bytes that come all the time put it off. */
 static void an_abort_closes_a_busy_one(void **state)
 {
@@ -178,6 +177,7 @@ static void an_abort_closes_a_busy_one(void **state)
     assert_over(f, p);
 }
 
+/* As a cluster whose last canary pod is away for a moment. */
 static void a_canary_that_is_back_in_time_keeps_them(void **state)
 {
     struct fixture *f = *state;

@@ -92,7 +92,7 @@ static void ask_for_trials(struct race *race)
     }
 }
 
-static void *race_for_trials_of(void *arg)
+static void *run_racer(void *arg)
 {
     struct racer *r = arg;
     (void)pthread_barrier_wait(&r->race->barrier);
@@ -106,7 +106,7 @@ static void race_for_trials(struct race *race)
 {
     atomic_store(&race->trials, 0);
     atomic_store(&race->passes, 0);
-    run_round(race, race_for_trials_of);
+    run_round(race, run_racer);
     ask_for_trials(race);
     assert_int_equal(atomic_load(&race->overlaps), 0);
     assert_int_equal(atomic_load(&race->under_way), 0);

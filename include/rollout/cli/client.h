@@ -19,9 +19,9 @@ void client_close(struct client *c);
 typedef bool client_stop_fn(void *arg);
 void client_set_stop(struct client *c, client_stop_fn *should_stop, void *arg);
 
-/* Asks and waits; where one process takes over from another just now, asks again for 5 s. body: NULL = GET, else a POST of
- * that JSON text. On OK *json is the answer, the caller's to free. why tells a person everything else. ERR_IO: nobody
- * answers at the address, or none that decides;
+/* Asks and waits; where one process takes over from another just now, asks again for 5 s. body:
+ * NULL = GET, else a POST of that JSON text. On OK *json is the answer, the caller's to free. why
+ * tells a person everything else. ERR_IO: nobody answers at the address, or none that decides;
  * ERR_TIMEOUT: not in time; ERR_NOT_FOUND: 404; ERR_CONFLICT: 409; ERR_INVALID: refused otherwise,
  * or the answer is none of serin's; ERR_LIMIT: it is too large; ERR_CLOSED: client_set_stop. */
 enum err client_ask(struct client *c, const char *path, const char *body, struct cJSON **json,
